@@ -1,0 +1,3 @@
+//! stub
+/// Settings.
+pub struct Config {}

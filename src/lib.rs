@@ -1,0 +1,32 @@
+//! Strata's front end: S3 over HTTP on top of `strata-storage`.
+//!
+//! A request's path: `server` accepts it, `service` gives it an id and a time limit, `address` and `route` name its
+//! operation, `auth` says who asks, `op` runs it against the engine, `error` turns failures into S3's answers.
+//! The front end touches no file of the store and no index.
+
+// Settings and start-up.
+pub mod config;
+pub mod credentials;
+pub mod log;
+pub mod server;
+
+// One request.
+mod address;
+mod auth;
+mod body;
+mod checksum_headers;
+mod conditions;
+mod error;
+mod metadata_headers;
+mod op;
+mod range;
+mod request;
+mod response;
+mod route;
+mod service;
+mod tagging;
+mod time;
+mod xml;
+
+pub use config::Config;
+pub use server::{Server, ServerError};

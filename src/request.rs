@@ -1,0 +1,105 @@
+//! One authenticated request as the operations see it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use http::{HeaderMap, Method};
+use strata_storage::{BucketName, ObjectKey, Store, Timestamp};
+
+use crate::body::Body;
+use crate::config::Config;
+use crate::error::S3Error;
+
+/// What every operation works with; one per server.
+pub struct Context {
+    /// The engine.
+    pub store: Store,
+    /// The settings in force.
+    pub config: Arc<Config>,
+    /// The account that owns everything for now.
+    pub owner: Owner,
+}
+
+/// The account named in `Owner` elements.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Owner {
+    /// The 12-digit account id.
+    pub account: String,
+    /// The canonical user id, 64 hex digits.
+    pub id: String,
+    /// The display name.
+    pub display_name: String,
+}
+
+/// Who asks, once the signature was checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// The access key id that signed.
+    pub access_key: String,
+    /// Whether the request was presigned (query string) rather than signed in a header.
+    pub presigned: bool,
+}
+
+/// One request: addressed, authenticated, its body decoded and verified as it is read.
+pub struct Request {
+    /// The HTTP method.
+    pub method: Method,
+    /// The bucket, from the path or the host.
+    pub bucket: Option<BucketName>,
+    /// The object key, percent-decoded.
+    pub key: Option<ObjectKey>,
+    /// The query parameters, percent-decoded, in the order sent.
+    pub query: Query,
+    /// The headers as sent.
+    pub headers: HeaderMap,
+    /// The body; aws-chunked framing is removed, signatures and the payload hash are checked on the way.
+    pub body: Body,
+    /// Who asks.
+    pub identity: Identity,
+    /// When the request arrived.
+    pub now: Timestamp,
+    /// The client's address.
+    pub remote: SocketAddr,
+    /// The `Host` that the client used, port included.
+    pub host: String,
+    /// The request target's path as sent, still percent-encoded.
+    pub raw_path: String,
+}
+
+impl Request {
+    /// The bucket; the router only calls bucket operations with one.
+    pub fn bucket(&self) -> Result<&BucketName, S3Error> {
+        self.bucket.as_ref().ok_or_else(|| S3Error::internal("an operation on a bucket was routed without one"))
+    }
+
+    /// The key; the router only calls object operations with one.
+    pub fn key(&self) -> Result<&ObjectKey, S3Error> {
+        self.key.as_ref().ok_or_else(|| S3Error::internal("an operation on an object was routed without a key"))
+    }
+
+    /// A header as text; `None` if it is absent. Bytes that are not UTF-8 become `InvalidArgument`.
+    pub fn header(&self, name: &str) -> Result<Option<&str>, S3Error> {
+        match self.headers.get(name) {
+            None => Ok(None),
+            Some(value) => std::str::from_utf8(value.as_bytes()).map(Some).map_err(|_| {
+                S3Error::invalid_argument("Header value is not valid UTF-8", name, "")
+            }),
+        }
+    }
+}
+
+/// Query parameters, decoded, in the order sent.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Query(pub Vec<(String, String)>);
+
+impl Query {
+    /// The first value of that name; `Some("")` for a name without a value.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(found, _)| found == name).map(|(_, value)| value.as_str())
+    }
+
+    /// Whether the name occurs.
+    pub fn contains(&self, name: &str) -> bool {
+        self.get(name).is_some()
+    }
+}

@@ -1,0 +1,6 @@
+//! stub
+/// A server.
+pub struct Server {}
+/// Why a server could not start or stop.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {}

@@ -1,0 +1,95 @@
+//! What a bucket is: its identity, its versioning state, its configuration.
+
+use serde::{Deserialize, Serialize};
+
+use crate::name::BucketName;
+use crate::object::Tag;
+use crate::stamp::Timestamp;
+
+/// A bucket's versioning state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum Versioning {
+    /// Never enabled: one version per key, with id `null`.
+    #[default]
+    Unversioned,
+    /// Every write adds a version.
+    Enabled,
+    /// Writes replace the `null` version; others stay.
+    Suspended,
+}
+
+/// Who owns the objects of a bucket, and whether ACLs count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum ObjectOwnership {
+    /// `BucketOwnerEnforced`: ACLs are off.
+    #[default]
+    BucketOwnerEnforced,
+    /// `BucketOwnerPreferred`
+    BucketOwnerPreferred,
+    /// `ObjectWriter`
+    ObjectWriter,
+}
+
+/// A bucket as it is stored and reported.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bucket {
+    /// Never reused, so that a bucket made anew under an old name shares nothing with it.
+    pub id: u64,
+    /// When it was made.
+    pub created: Timestamp,
+    /// The region it was made in.
+    pub region: String,
+    /// Versioning state.
+    pub versioning: Versioning,
+    /// Object ownership.
+    pub ownership: ObjectOwnership,
+    /// Whether Object Lock was enabled at creation.
+    pub object_lock: bool,
+    /// Bucket tags, in the order set.
+    pub tags: Vec<Tag>,
+}
+
+/// How a bucket shall begin.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct NewBucket {
+    /// The region to report.
+    pub region: String,
+    /// Object ownership.
+    pub ownership: ObjectOwnership,
+    /// Object Lock, which also enables versioning.
+    pub object_lock: bool,
+    /// Bucket tags.
+    pub tags: Vec<Tag>,
+}
+
+/// One change to a bucket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BucketChange {
+    /// Enables or suspends versioning. `Unversioned` is refused with `BucketState`, and so is suspending a bucket
+    /// with Object Lock.
+    Versioning(Versioning),
+    /// Replaces the tags; empty removes them.
+    Tags(Vec<Tag>),
+}
+
+/// Which buckets to list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BucketQuery {
+    /// Only names with this prefix.
+    pub prefix: String,
+    /// Only buckets of this region.
+    pub region: Option<String>,
+    /// Only names after this one.
+    pub after: Option<String>,
+    /// At most this many, 1 to 10,000.
+    pub max: usize,
+}
+
+/// One page of buckets, by name.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct BucketPage {
+    /// The buckets.
+    pub buckets: Vec<(BucketName, Bucket)>,
+    /// The last name of this page if there is more.
+    pub next: Option<String>,
+}

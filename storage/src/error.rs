@@ -1,0 +1,153 @@
+//! What can go wrong in the engine, grouped by what the caller does next.
+
+use crate::object::ETag;
+use crate::stamp::{Timestamp, VersionId};
+
+/// The engine's result.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// The thing that a request named and that is not there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Entity {
+    /// No bucket of that name.
+    Bucket,
+    /// The key has no visible object and no delete marker.
+    Key,
+    /// The key has no version of that id.
+    Version,
+    /// No open upload of that id for that key.
+    Upload,
+}
+
+/// Why a call failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The thing named in the request is not there. Do not retry.
+    #[error("{0:?} does not exist")]
+    NotFound(Entity),
+    /// The version found is a delete marker, which has no content. Do not retry.
+    #[error("the version is a delete marker")]
+    DeleteMarker {
+        /// The marker's version id.
+        version_id: VersionId,
+        /// When the marker was made.
+        modified: Timestamp,
+        /// Whether the request named the marker by its id.
+        by_id: bool,
+    },
+    /// A bucket of that name exists already.
+    #[error("the bucket exists already")]
+    BucketExists,
+    /// The bucket still holds a version, a delete marker or both.
+    #[error("the bucket is not empty")]
+    BucketNotEmpty,
+    /// The bucket's present configuration forbids the change. Do not retry.
+    #[error("the bucket's state forbids this: {0}")]
+    BucketState(&'static str),
+    /// A condition set by the caller did not hold at commit time. Read again, then decide.
+    #[error("a precondition did not hold")]
+    Precondition,
+    /// A conflicting change came between the start of the request and its commit. Begin anew.
+    #[error("a conflicting operation came first")]
+    Conflict,
+    /// A part named in Complete is missing, or its ETag or checksum differs.
+    #[error("part {number} does not match what was uploaded")]
+    InvalidPart {
+        /// The part's number as requested.
+        number: u16,
+        /// The ETag as requested.
+        etag: String,
+    },
+    /// A part other than the last is below the minimum size.
+    #[error("part {number} is too small")]
+    PartTooSmall {
+        /// The part's number.
+        number: u16,
+        /// Its size in bytes.
+        size: u64,
+        /// The least size in bytes.
+        least: u64,
+        /// Its ETag.
+        etag: ETag,
+    },
+    /// Complete was told another size than the parts add up to.
+    #[error("the parts add up to {actual} bytes, not {expected}")]
+    SizeMismatch {
+        /// What the caller expected, in bytes.
+        expected: u64,
+        /// What the parts add up to, in bytes.
+        actual: u64,
+    },
+    /// The object would exceed the largest size that can be stored.
+    #[error("{size} bytes exceed the maximum of {most}")]
+    TooLarge {
+        /// The size asked for, in bytes.
+        size: u64,
+        /// The most that is allowed, in bytes.
+        most: u64,
+    },
+    /// A checksum given by the caller differs from the computed one. Nothing was stored.
+    #[error("the checksum does not match the content")]
+    ChecksumMismatch,
+    /// A marker given to a list call cannot be used.
+    #[error("the list marker is not valid")]
+    BadMarker,
+    /// Stored bytes do not match their checksum. Do not retry; the blob needs repair.
+    #[error("{what} is corrupt at {place}")]
+    Corrupt {
+        /// What kind of bytes.
+        what: &'static str,
+        /// Where they lie: a file and offset, or an index family and key.
+        place: String,
+    },
+    /// The data directory holds a format that this build does not know. Use the build that wrote it.
+    #[error("the data directory has format {found}; this build knows formats up to {known}")]
+    UnknownFormat {
+        /// The format found.
+        found: u32,
+        /// The newest format known.
+        known: u32,
+    },
+    /// Another process holds the data directory.
+    #[error("the data directory is locked by another process")]
+    Locked,
+    /// The disk is full. Writes may work again once space was freed.
+    #[error("no space left while trying to {action}")]
+    NoSpace {
+        /// What was being done, in the present tense.
+        action: &'static str,
+    },
+    /// The disk refused an operation. A later retry may work.
+    #[error("cannot {action}: {source}")]
+    Io {
+        /// What was being done, in the present tense.
+        action: &'static str,
+        /// The operating system's reason.
+        source: std::io::Error,
+    },
+    /// The index refused an operation.
+    #[error("cannot {action}: {source}")]
+    Index {
+        /// What was being done, in the present tense.
+        action: &'static str,
+        /// RocksDB's reason.
+        source: rocksdb::Error,
+    },
+    /// An earlier sync failed, so no write can be trusted until the store is reopened.
+    #[error("the store refuses writes after a failed sync; reopen it")]
+    Poisoned,
+    /// The store is shutting down.
+    #[error("the store is closed")]
+    Closed,
+}
+
+impl Error {
+    /// Names an I/O error by what was being done, telling a full disk apart.
+    pub(crate) fn io(action: &'static str, source: std::io::Error) -> Error {
+        match source.raw_os_error() {
+            Some(code) if code == rustix::io::Errno::NOSPC.raw_os_error() => Error::NoSpace { action },
+            Some(code) if code == rustix::io::Errno::DQUOT.raw_os_error() => Error::NoSpace { action },
+            _ => Error::Io { action, source },
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! Strata's storage engine: versioned objects in buckets, durable on return, on one machine.
+//!
+//! The engine knows S3's semantics and nothing of HTTP, XML or S3 error codes. It keeps a RocksDB
+//! index (`index`) and content-addressed segments (`blob`) in one data directory.
+//!
+//! What every call promises:
+//!
+//! * `Ok` from a call that changes something means that the change survives a power cut.
+//! * `Err`, or dropping the future, means that readers see either the old state or, when the outcome
+//!   was already on its way to the disk, the new one; never a mixture.
+//! * Calls on one key are linearizable, conditions included.
+//!
+//! ```no_run
+//! # async fn demo() -> Result<(), strata_storage::Error> {
+//! use strata_storage::{BucketName, NewBucket, ObjectKey, OpenOptions, PutObject, Store, VersionSelector};
+//!
+//! let store = Store::open(OpenOptions::new("./data")).await?;
+//! let bucket = BucketName::parse("photos").expect("a valid name");
+//! store.create_bucket(&bucket, NewBucket::default()).await?;
+//!
+//! let key = ObjectKey::parse("2026/cat.jpg").expect("a valid key");
+//! let staged = store.stage_bytes(&b"meow"[..]).await?;
+//! store.put(PutObject::new(bucket.clone(), key.clone(), staged)).await?;
+//!
+//! let object = store.object(&bucket, &key, VersionSelector::Current).await?;
+//! let bytes = object.read(0..object.info().size).collect().await?;
+//! assert_eq!(&bytes[..], b"meow");
+//! # Ok(())
+//! # }
+//! ```
+
+// Words: values that are valid by construction.
+mod bucket;
+mod checksum;
+mod error;
+mod name;
+mod object;
+mod stamp;
+
+// The doors to the outside: time, randomness, files.
+mod clock;
+mod fs;
+
+// The two stores.
+mod blob;
+mod index;
+
+// One file per path that a request can take.
+mod copy;
+mod delete;
+mod get;
+mod list;
+mod list_versions;
+mod locks;
+mod multipart;
+mod multipart_complete;
+mod multipart_list;
+mod put;
+mod stage;
+mod store;
+mod tags;
+
+// What runs by itself.
+mod worker;
+
+pub use bucket::{Bucket, BucketChange, BucketPage, BucketQuery, NewBucket, ObjectOwnership, Versioning};
+pub use checksum::{Checksum, ChecksumAlgorithm, ChecksumKind, Digests};
+pub use clock::{Clock, Entropy, ManualClock, SeededEntropy, SystemClock, SystemEntropy};
+pub use delete::{DeleteObject, Deleted};
+pub use error::{Entity, Error, Result};
+pub use get::{ObjectReader, OpenObject};
+pub use list::{ListEntry, ListPage, ListQuery};
+pub use list_versions::{VersionEntry, VersionObject, VersionsPage, VersionsQuery};
+pub use multipart::{NewUpload, PartInfo, UploadInfo};
+pub use multipart_complete::{CompleteUpload, CompletedPart, CompletedUpload};
+pub use multipart_list::{PartsPage, UploadEntry, UploadsPage, UploadsQuery};
+pub use name::{BucketName, NameError, ObjectKey};
+pub use object::{
+    ChecksumSummary, DeleteCondition, ETag, Metadata, ObjectInfo, ObjectPart, StorageClass, Tag, VersionSelector, WriteCondition,
+};
+pub use put::{PutObject, Written};
+pub use stage::{CopyStage, Stage, StageOptions, Staged};
+pub use stamp::{Stamp, Timestamp, UploadId, VersionId};
+pub use store::{OpenOptions, Store, StoreStatus};
+pub use tags::Tagged;
