@@ -81,9 +81,9 @@ impl Request {
     pub fn header(&self, name: &str) -> Result<Option<&str>, S3Error> {
         match self.headers.get(name) {
             None => Ok(None),
-            Some(value) => std::str::from_utf8(value.as_bytes()).map(Some).map_err(|_| {
-                S3Error::invalid_argument("Header value is not valid UTF-8", name, "")
-            }),
+            Some(value) => std::str::from_utf8(value.as_bytes())
+                .map(Some)
+                .map_err(|_| S3Error::invalid_argument("Header value is not valid UTF-8", name, "")),
         }
     }
 }

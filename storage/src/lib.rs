@@ -76,7 +76,8 @@ pub use multipart_complete::{CompleteUpload, CompletedPart, CompletedUpload};
 pub use multipart_list::{PartsPage, UploadEntry, UploadsPage, UploadsQuery};
 pub use name::{BucketName, NameError, ObjectKey};
 pub use object::{
-    ChecksumSummary, DeleteCondition, ETag, Metadata, ObjectInfo, ObjectPart, StorageClass, Tag, VersionSelector, WriteCondition,
+    ChecksumSummary, DeleteCondition, ETag, Metadata, ObjectInfo, ObjectPart, StorageClass, Tag, VersionSelector,
+    WriteCondition,
 };
 pub use put::{PutObject, Written};
 pub use stage::{CopyStage, Stage, StageOptions, Staged};

@@ -1,1 +1,256 @@
-//! stub
+//! Locks in memory: stripes for keys, uploads and buckets, pins for blobs, epochs for readers.
+//!
+//! Order, to exclude deadlock: bucket, upload, key. A guard travels with the batch that was computed under it and is
+//! released when that batch is durable, so a dropped future never leaves a half-guarded commit.
+
+use std::collections::{BTreeMap, HashMap};
+use std::hash::{BuildHasher, Hash, RandomState};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::{Mutex as AsyncMutex, Notify, OwnedMutexGuard, OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
+
+use crate::blob::BlobId;
+
+/// Stripes per kind of lock: enough that unrelated keys seldom meet, few enough to make at open.
+const STRIPES: usize = 1024;
+
+/// What a batch holds until it is durable. The fields are kept for their drop alone.
+#[expect(dead_code, reason = "guards work by being dropped")]
+pub(crate) enum Guard {
+    Exclusive(OwnedMutexGuard<()>),
+    BucketShared(OwnedRwLockReadGuard<()>),
+    BucketExclusive(OwnedRwLockWriteGuard<()>),
+    Pin(Pin),
+}
+
+impl From<OwnedMutexGuard<()>> for Guard {
+    fn from(guard: OwnedMutexGuard<()>) -> Guard {
+        Guard::Exclusive(guard)
+    }
+}
+impl From<OwnedRwLockReadGuard<()>> for Guard {
+    fn from(guard: OwnedRwLockReadGuard<()>) -> Guard {
+        Guard::BucketShared(guard)
+    }
+}
+impl From<OwnedRwLockWriteGuard<()>> for Guard {
+    fn from(guard: OwnedRwLockWriteGuard<()>) -> Guard {
+        Guard::BucketExclusive(guard)
+    }
+}
+impl From<Pin> for Guard {
+    fn from(pin: Pin) -> Guard {
+        Guard::Pin(pin)
+    }
+}
+
+/// The lock table of a store.
+pub(crate) struct Locks {
+    hasher: RandomState,
+    buckets: Vec<Arc<RwLock<()>>>,
+    uploads: Vec<Arc<AsyncMutex<()>>>,
+    keys: Vec<Arc<AsyncMutex<()>>>,
+}
+
+impl Locks {
+    pub(crate) fn new() -> Locks {
+        Locks {
+            hasher: RandomState::new(),
+            buckets: (0..STRIPES).map(|_| Arc::default()).collect(),
+            uploads: (0..STRIPES).map(|_| Arc::default()).collect(),
+            keys: (0..STRIPES).map(|_| Arc::default()).collect(),
+        }
+    }
+
+    fn stripe(&self, value: impl Hash) -> usize {
+        usize::try_from(self.hasher.hash_one(value) % STRIPES as u64).expect("a stripe number is small")
+    }
+
+    /// Keeps the bucket as it is: objects of it may be written meanwhile.
+    pub(crate) async fn bucket_shared(&self, name: &str) -> OwnedRwLockReadGuard<()> {
+        self.buckets[self.stripe(name)].clone().read_owned().await
+    }
+
+    /// Keeps everybody else from writing to the bucket.
+    pub(crate) async fn bucket_exclusive(&self, name: &str) -> OwnedRwLockWriteGuard<()> {
+        self.buckets[self.stripe(name)].clone().write_owned().await
+    }
+
+    /// Serialises changes of one upload.
+    pub(crate) async fn upload(&self, upload: crate::stamp::Stamp) -> OwnedMutexGuard<()> {
+        self.uploads[self.stripe(upload)].clone().lock_owned().await
+    }
+
+    /// Serialises changes of one key. A task never holds two of these.
+    pub(crate) async fn key(&self, bucket: u64, key: &str) -> OwnedMutexGuard<()> {
+        self.keys[self.stripe((bucket, key))].clone().lock_owned().await
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // The guarded maps are whole after every statement, so a panic elsewhere leaves nothing torn.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Blobs that a write is about to refer to, and blobs being collected; never both.
+#[derive(Default)]
+pub(crate) struct Pins {
+    blobs: Mutex<HashMap<BlobId, PinState>>,
+    collected: Notify,
+}
+
+enum PinState {
+    Pinned(u32),
+    Collecting,
+}
+
+/// Keeps one blob from being collected while it lives.
+pub(crate) struct Pin {
+    pins: Arc<Pins>,
+    blob: BlobId,
+}
+
+impl Pins {
+    /// Pins a blob, whether it exists yet or not, waiting for a collection of it to end.
+    pub(crate) async fn pin(self: &Arc<Pins>, blob: BlobId) -> Pin {
+        loop {
+            let collected = self.collected.notified();
+            tokio::pin!(collected);
+            collected.as_mut().enable();
+            match lock(&self.blobs).entry(blob).or_insert(PinState::Pinned(0)) {
+                PinState::Collecting => {}
+                PinState::Pinned(count) => {
+                    *count += 1;
+                    return Pin { pins: Arc::clone(self), blob };
+                }
+            }
+            collected.await;
+        }
+    }
+
+    /// Claims a blob for collection; `None` while it is pinned.
+    pub(crate) fn collect(self: &Arc<Pins>, blob: BlobId) -> Option<Collecting> {
+        let mut blobs = lock(&self.blobs);
+        if blobs.contains_key(&blob) {
+            return None;
+        }
+        blobs.insert(blob, PinState::Collecting);
+        Some(Collecting { pins: Arc::clone(self), blob })
+    }
+}
+
+impl Drop for Pin {
+    fn drop(&mut self) {
+        let mut blobs = lock(&self.pins.blobs);
+        if let Some(PinState::Pinned(count)) = blobs.get_mut(&self.blob) {
+            *count -= 1;
+            if *count == 0 {
+                blobs.remove(&self.blob);
+            }
+        }
+    }
+}
+
+/// Keeps writes from relying on one blob while it lives.
+pub(crate) struct Collecting {
+    pins: Arc<Pins>,
+    blob: BlobId,
+}
+
+impl Drop for Collecting {
+    fn drop(&mut self) {
+        lock(&self.pins.blobs).remove(&self.blob);
+        self.pins.collected.notify_waiters();
+    }
+}
+
+/// Readers by the epoch in which they began, so that bytes released in an epoch outlive its readers.
+#[derive(Default)]
+pub(crate) struct Readers(Mutex<Epochs>);
+
+#[derive(Default)]
+struct Epochs {
+    now: u64,
+    active: BTreeMap<u64, u32>,
+}
+
+/// One reader. What was visible when it began stays readable while it lives.
+pub(crate) struct Reader {
+    readers: Arc<Readers>,
+    epoch: u64,
+}
+
+impl Readers {
+    /// Must be called before the reader looks at the index.
+    pub(crate) fn enter(self: &Arc<Readers>) -> Reader {
+        let mut epochs = lock(&self.0);
+        let epoch = epochs.now;
+        *epochs.active.entry(epoch).or_insert(0) += 1;
+        Reader { readers: Arc::clone(self), epoch }
+    }
+
+    /// Ends the present epoch and returns it: whoever enters from now on sees what was committed before this call.
+    pub(crate) fn advance(&self) -> u64 {
+        let mut epochs = lock(&self.0);
+        epochs.now += 1;
+        epochs.now - 1
+    }
+
+    /// Whether no reader of `epoch` or an earlier one is left.
+    pub(crate) fn passed(&self, epoch: u64) -> bool {
+        lock(&self.0).active.first_key_value().is_none_or(|(&oldest, _)| oldest > epoch)
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        let mut epochs = lock(&self.readers.0);
+        if let Some(count) = epochs.active.get_mut(&self.epoch) {
+            *count -= 1;
+            if *count == 0 {
+                epochs.active.remove(&self.epoch);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::{Pins, Readers};
+    use crate::blob::BlobId;
+
+    #[tokio::test]
+    async fn a_pinned_blob_is_not_collected_and_a_collected_one_not_pinned() {
+        let pins = Arc::new(Pins::default());
+        let blob = BlobId([1; 32]);
+        let first = pins.pin(blob).await;
+        let second = pins.pin(blob).await;
+        drop(first);
+        assert!(pins.collect(blob).is_none());
+        drop(second);
+        let collecting = pins.collect(blob).expect("nobody pins it");
+        let waiting = tokio::spawn({
+            let pins = Arc::clone(&pins);
+            async move { drop(pins.pin(blob).await) }
+        });
+        tokio::task::yield_now().await;
+        assert!(!waiting.is_finished());
+        drop(collecting);
+        waiting.await.expect("the pin was granted");
+        assert!(pins.collect(blob).is_some());
+    }
+
+    #[test]
+    fn an_epoch_passes_when_its_readers_left() {
+        let readers = Arc::new(Readers::default());
+        let old = readers.enter();
+        let epoch = readers.advance();
+        let young = readers.enter();
+        assert!(!readers.passed(epoch));
+        drop(old);
+        assert!(readers.passed(epoch));
+        drop(young);
+    }
+}

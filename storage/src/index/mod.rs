@@ -1,1 +1,186 @@
-//! stub
+//! The metadata index: the only user of RocksDB. No RocksDB type but the error's source leaves it.
+//!
+//! One database with one write-ahead log. Every state change is one [`Batch`], made durable by the committer before
+//! anybody hears of it. Point reads try memory first and go to the blocking pool only when the disk is needed; scans
+//! always run there.
+
+mod batch;
+mod commit;
+mod family;
+pub(crate) mod key;
+pub(crate) mod record;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use rocksdb::{Cache, DB, DBRecoveryMode, ErrorKind, IteratorMode, Options, ReadOptions, ReadTier};
+
+pub(crate) use batch::{Batch, Change};
+pub(crate) use commit::Committer;
+pub(crate) use family::Family;
+
+use crate::error::{Error, Result};
+use record::Record;
+
+/// RocksDB's write buffers together, in bytes: bounds memory and the log to replay at open.
+const WRITE_BUFFERS_BYTES: usize = 96 << 20;
+/// The most log that is kept before families are flushed, in bytes.
+const LOG_BYTES_MAX: u64 = 256 << 20;
+
+/// The open index. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Index {
+    db: Arc<DB>,
+    committer: Committer,
+}
+
+impl Index {
+    /// Opens or makes the database. Blocking.
+    pub(crate) fn open(directory: &Path, cache_bytes: usize) -> Result<Index> {
+        let cache = Cache::new_hyper_clock_cache(cache_bytes, 0);
+        let mut options = Options::default();
+        options.create_if_missing(true);
+        options.create_missing_column_families(true);
+        options.set_paranoid_checks(true);
+        options.set_wal_recovery_mode(DBRecoveryMode::PointInTime);
+        options.set_recycle_log_file_num(4);
+        options.set_track_and_verify_wals_in_manifest(true);
+        options.set_db_write_buffer_size(WRITE_BUFFERS_BYTES);
+        options.set_max_total_wal_size(LOG_BYTES_MAX);
+        options.set_max_background_jobs(2);
+        options.set_bytes_per_sync(1 << 20);
+        options.set_keep_log_file_num(4);
+        options.set_stats_dump_period_sec(0);
+        options.set_max_open_files(512);
+        options.set_auto_tuned_ratelimiter(256 << 20, 100_000, 10);
+        let families = Family::ALL.map(|family| family.descriptor(&cache));
+        let db = DB::open_cf_descriptors(&options, directory, families)
+            .map_err(|source| Error::Index { action: "open the index", source })?;
+        let db = Arc::new(db);
+        let committer = Committer::start(Arc::clone(&db))?;
+        Ok(Index { db, committer })
+    }
+
+    /// Reads one row.
+    pub(crate) async fn get(&self, family: Family, key: Vec<u8>) -> Result<Option<Vec<u8>>> {
+        let mut options = ReadOptions::default();
+        options.set_read_tier(ReadTier::BlockCache);
+        match self.db.get_cf_opt(handle(&self.db, family), &key, &options) {
+            Ok(value) => Ok(value),
+            Err(error) if error.kind() == ErrorKind::Incomplete => self.read(move |rows| rows.get(family, &key)).await,
+            Err(source) => Err(Error::Index { action: "read a row", source }),
+        }
+    }
+
+    /// Reads one record.
+    pub(crate) async fn record<R: Record>(&self, family: Family, key: Vec<u8>) -> Result<Option<R>> {
+        self.get(family, key).await?.map(|value| R::decode(&value)).transpose()
+    }
+
+    /// Runs `work`, which may scan and wait for the disk, on the blocking pool.
+    pub(crate) async fn read<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Rows<'_>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let db = Arc::clone(&self.db);
+        tokio::task::spawn_blocking(move || work(&Rows { db: &db })).await.map_err(|_| Error::Closed)?
+    }
+
+    /// Makes a batch visible and durable. Dropping the future does not stop it.
+    pub(crate) async fn commit(&self, batch: Batch) -> Result<()> {
+        self.committer.commit(batch).await
+    }
+
+    /// Whether a failed commit stopped all writes.
+    pub(crate) fn is_poisoned(&self) -> bool {
+        self.committer.is_poisoned()
+    }
+
+    /// Waits for the commits under way and refuses further ones.
+    pub(crate) async fn close(&self) {
+        self.committer.close().await;
+    }
+
+    /// Writes an openable copy of the database to `directory`, which must not exist. Blocking.
+    pub(crate) fn checkpoint(&self, directory: &Path) -> Result<()> {
+        rocksdb::checkpoint::Checkpoint::new(&self.db)
+            .and_then(|checkpoint| checkpoint.create_checkpoint(directory))
+            .map_err(|source| Error::Index { action: "write a checkpoint of the index", source })
+    }
+}
+
+/// Blocking reads of rows.
+pub(crate) struct Rows<'a> {
+    db: &'a DB,
+}
+
+/// What a scan should do after a row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// Go on with the following row.
+    Next,
+    /// Go on with the first row at or after this key.
+    Seek(Vec<u8>),
+    /// Enough.
+    Stop,
+}
+
+impl Rows<'_> {
+    pub(crate) fn get(&self, family: Family, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        self.db.get_cf(handle(self.db, family), key).map_err(|source| Error::Index { action: "read a row", source })
+    }
+
+    pub(crate) fn record<R: Record>(&self, family: Family, key: &[u8]) -> Result<Option<R>> {
+        self.get(family, key)?.map(|value| R::decode(&value)).transpose()
+    }
+
+    /// Offers the rows from `from` to `to` (exclusive; empty means the family's end) in order, as of one moment, until
+    /// `visit` stops the scan.
+    pub(crate) fn scan(
+        &self,
+        family: Family,
+        from: &[u8],
+        to: &[u8],
+        mut visit: impl FnMut(&[u8], &[u8]) -> Result<Step>,
+    ) -> Result<()> {
+        let mut options = ReadOptions::default();
+        if !to.is_empty() {
+            options.set_iterate_upper_bound(to);
+        }
+        options.set_iterate_lower_bound(from);
+        let mut rows = self.db.raw_iterator_cf_opt(handle(self.db, family), options);
+        rows.seek(from);
+        while let Some((key, value)) = rows.item() {
+            match visit(key, value)? {
+                Step::Next => rows.next(),
+                Step::Seek(target) => rows.seek(target),
+                Step::Stop => return Ok(()),
+            }
+        }
+        rows.status().map_err(|source| Error::Index { action: "scan rows", source })
+    }
+
+    /// The first row from `from` to `to` (exclusive).
+    pub(crate) fn first(&self, family: Family, from: &[u8], to: &[u8]) -> Result<Option<(Vec<u8>, Vec<u8>)>> {
+        let mut found = None;
+        self.scan(family, from, to, |key, value| {
+            found = Some((key.to_vec(), value.to_vec()));
+            Ok(Step::Stop)
+        })?;
+        Ok(found)
+    }
+
+    /// The last row of a family; for counters taken from the greatest key.
+    pub(crate) fn last(&self, family: Family) -> Result<Option<(Vec<u8>, Vec<u8>)>> {
+        let mut rows = self.db.iterator_cf(handle(self.db, family), IteratorMode::End);
+        match rows.next() {
+            None => Ok(None),
+            Some(Ok((key, value))) => Ok(Some((key.into_vec(), value.into_vec()))),
+            Some(Err(source)) => Err(Error::Index { action: "read the last row", source }),
+        }
+    }
+}
+
+fn handle(db: &DB, family: Family) -> &rocksdb::ColumnFamily {
+    db.cf_handle(family.name()).expect("every family is opened with the database")
+}

@@ -1,0 +1,242 @@
+//! The committer: one thread that makes batches durable, many at a time.
+//!
+//! Batches that arrive while a sync is under way are written together by the next one, so the number of syncs falls
+//! as the load grows. The order in which batches are taken is the order in which they take effect.
+//!
+//! 1. Take what is queued, up to a bound.
+//! 2. Resolve blob changes against the index and the batches before, so that a blob has one place and a segment's
+//!    live bytes count it once.
+//! 3. Write one RocksDB batch with a synced log.
+//! 4. Release each batch's guards, then tell its task.
+//!
+//! Dying before 3 is durable leaves none of the group; after it, all. A failed write poisons the committer: what the
+//! log holds is unknown then, so every later commit is refused until the store is opened anew.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rocksdb::{DB, WriteBatch, WriteOptions};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::blob::{BlobId, Placement};
+use crate::error::{Error, Result};
+use crate::index::batch::{Batch, Change};
+use crate::index::family::Family;
+use crate::index::record::Record;
+use crate::index::{handle, key};
+
+/// Batches that may wait; further ones make their tasks wait.
+const QUEUE_MAX: usize = 4096;
+/// The most batches in one write.
+const GROUP_MAX: usize = 1024;
+/// A write is ended when it holds this many bytes.
+const GROUP_BYTES_MAX: usize = 4 << 20;
+
+struct Request {
+    batch: Batch,
+    done: oneshot::Sender<Result<()>>,
+}
+
+/// The way to the committer's thread. The thread ends when the last handle is gone.
+#[derive(Clone)]
+pub(crate) struct Committer {
+    queue: mpsc::Sender<Request>,
+    poisoned: Arc<AtomicBool>,
+    closed: Arc<AtomicBool>,
+}
+
+impl Committer {
+    pub(crate) fn start(db: Arc<DB>) -> Result<Committer> {
+        let (queue, requests) = mpsc::channel(QUEUE_MAX);
+        let poisoned = Arc::new(AtomicBool::new(false));
+        let thread = Thread { db, requests, poisoned: Arc::clone(&poisoned) };
+        std::thread::Builder::new()
+            .name("strata-commit".to_owned())
+            .spawn(move || thread.run())
+            .map_err(|source| Error::Io { action: "start the commit thread", source })?;
+        Ok(Committer { queue, poisoned, closed: Arc::default() })
+    }
+
+    pub(crate) async fn commit(&self, batch: Batch) -> Result<()> {
+        if self.closed.load(Ordering::Acquire) {
+            return Err(Error::Closed);
+        }
+        let (done, outcome) = oneshot::channel();
+        self.queue.send(Request { batch, done }).await.map_err(|_| Error::Closed)?;
+        outcome.await.map_err(|_| Error::Closed)?
+    }
+
+    pub(crate) fn is_poisoned(&self) -> bool {
+        self.poisoned.load(Ordering::Acquire)
+    }
+
+    /// Refuses further batches and waits for those in the queue.
+    pub(crate) async fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+        let (done, outcome) = oneshot::channel();
+        // The queue is in order: when this empty batch is done, so are all before it.
+        if self.queue.send(Request { batch: Batch::new(), done }).await.is_ok() {
+            let _ = outcome.await;
+        }
+    }
+}
+
+struct Thread {
+    db: Arc<DB>,
+    requests: mpsc::Receiver<Request>,
+    poisoned: Arc<AtomicBool>,
+}
+
+impl Thread {
+    fn run(mut self) {
+        while let Some(first) = self.requests.blocking_recv() {
+            let mut group = Group::new(&self.db);
+            let mut taken = vec![group.take(first)];
+            while taken.len() < GROUP_MAX && group.writes.size_in_bytes() < GROUP_BYTES_MAX {
+                match self.requests.try_recv() {
+                    Ok(request) => taken.push(group.take(request)),
+                    Err(_) => break,
+                }
+            }
+            let written = self.write(group);
+            for taken in taken {
+                drop(taken.guards);
+                let outcome = match (taken.refused, &written) {
+                    (Some(error), _) => Err(error),
+                    (None, Err(error)) => Err(copy(error)),
+                    (None, Ok(())) => Ok(()),
+                };
+                // The task may be gone; what it asked for is done all the same.
+                let _ = taken.done.send(outcome);
+            }
+        }
+    }
+
+    fn write(&self, mut group: Group<'_>) -> Result<()> {
+        if self.poisoned.load(Ordering::Acquire) {
+            return Err(Error::Poisoned);
+        }
+        group.finish();
+        if group.writes.is_empty() {
+            return Ok(());
+        }
+        let mut options = WriteOptions::default();
+        options.set_sync(true);
+        self.db.write_opt(group.writes, &options).map_err(|source| {
+            tracing::error!(%source, "a commit failed; the store refuses writes until it is reopened");
+            self.poisoned.store(true, Ordering::Release);
+            Error::Index { action: "commit a batch", source }
+        })
+    }
+}
+
+/// An outcome is told to several tasks, but the sources of errors cannot be cloned.
+fn copy(error: &Error) -> Error {
+    match error {
+        Error::Index { action, source } => Error::Index { action, source: source.clone() },
+        Error::Corrupt { what, place } => Error::Corrupt { what, place: place.clone() },
+        _ => Error::Poisoned,
+    }
+}
+
+/// A batch of which the changes were taken into a group.
+struct Taken {
+    guards: Vec<crate::locks::Guard>,
+    done: oneshot::Sender<Result<()>>,
+    refused: Option<Error>,
+}
+
+/// The batches of one write.
+struct Group<'a> {
+    db: &'a DB,
+    writes: WriteBatch,
+    /// Places of blobs as this group leaves them.
+    blobs: HashMap<BlobId, Option<Placement>>,
+    /// Changes of segments' live bytes.
+    live_bytes: HashMap<u64, i64>,
+}
+
+impl<'a> Group<'a> {
+    fn new(db: &'a DB) -> Group<'a> {
+        Group { db, writes: WriteBatch::default(), blobs: HashMap::new(), live_bytes: HashMap::new() }
+    }
+
+    fn take(&mut self, request: Request) -> Taken {
+        let Request { batch: Batch { changes, guards }, done } = request;
+        let refused = self.look_up_blobs(&changes).err();
+        if refused.is_none() {
+            for change in changes {
+                self.add(change);
+            }
+        }
+        Taken { guards, done, refused }
+    }
+
+    /// Reads the places of the blobs that a batch changes, so that adding its changes cannot fail half-way.
+    fn look_up_blobs(&mut self, changes: &[Change]) -> Result<()> {
+        for change in changes {
+            let (Change::AddBlob(id, _) | Change::MoveBlob(id, ..) | Change::DropBlob(id)) = change else { continue };
+            if self.blobs.contains_key(id) {
+                continue;
+            }
+            let row = self
+                .db
+                .get_cf(handle(self.db, Family::Blob), id.0)
+                .map_err(|source| Error::Index { action: "look up a blob", source })?;
+            let placement = row.map(|row| Placement::decode(&row)).transpose()?;
+            self.blobs.insert(*id, placement);
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, change: Change) {
+        match change {
+            Change::Put(family, key, value) => self.writes.put_cf(handle(self.db, family), key, value),
+            Change::Delete(family, key) => self.writes.delete_cf(handle(self.db, family), key),
+            Change::DeleteRange(family, from, to) => self.writes.delete_range_cf(handle(self.db, family), from, to),
+            Change::AddBlob(id, placement) => {
+                if self.place(id).is_none() {
+                    self.set_place(id, Some(placement));
+                }
+            }
+            Change::MoveBlob(id, from, to) => {
+                if self.place(id) == Some(from) {
+                    self.set_place(id, Some(to));
+                }
+            }
+            Change::DropBlob(id) => self.set_place(id, None),
+        }
+    }
+
+    fn place(&self, id: BlobId) -> Option<Placement> {
+        self.blobs.get(&id).copied().flatten()
+    }
+
+    fn set_place(&mut self, id: BlobId, to: Option<Placement>) {
+        let (blob, placement) = (handle(self.db, Family::Blob), handle(self.db, Family::Placement));
+        if let Some(from) = self.blobs.insert(id, to).flatten() {
+            self.writes.delete_cf(placement, key::placement(from.segment, from.offset));
+            *self.live_bytes.entry(from.segment).or_insert(0) -= bytes(from);
+        }
+        match to {
+            Some(to) => {
+                self.writes.put_cf(blob, id.0, to.encode());
+                self.writes.put_cf(placement, key::placement(to.segment, to.offset), id.encode());
+                *self.live_bytes.entry(to.segment).or_insert(0) += bytes(to);
+            }
+            None => self.writes.delete_cf(blob, id.0),
+        }
+    }
+
+    fn finish(&mut self) {
+        let segment = handle(self.db, Family::Segment);
+        for (id, change) in self.live_bytes.drain() {
+            self.writes.merge_cf(segment, id.to_be_bytes(), change.to_le_bytes());
+        }
+    }
+}
+
+fn bytes(placement: Placement) -> i64 {
+    i64::try_from(placement.record_bytes()).expect("a record is far smaller than 2^63 bytes")
+}

@@ -1,0 +1,124 @@
+//! The index's families (RocksDB column families): what each one maps, and how it is tuned.
+
+use rocksdb::{BlockBasedIndexType, BlockBasedOptions, Cache, ColumnFamilyDescriptor, DBCompressionType, Options};
+
+/// One family. The comments give key -> value; `index::key` and `index::record` hold the encodings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum Family {
+    /// fixed names -> format, store id, counters of ids
+    Meta,
+    /// bucket name -> bucket
+    Bucket,
+    /// bucket id, key -> the visible object's listing row; ListObjects reads nothing else
+    Current,
+    /// bucket id, esc(key), inverted time, random -> version or delete marker, in ListObjectVersions order
+    Version,
+    /// bucket id, key -> stamp of the `null` version, where that is not the visible object
+    Null,
+    /// content id -> bytes of a small object
+    Inline,
+    /// content id, page -> chunk references, or parts of a multipart object
+    Manifest,
+    /// bucket id, esc(key), time, random -> open upload, in listing order
+    Upload,
+    /// upload stamp, part number -> part
+    Part,
+    /// upload stamp -> result of a finished upload, kept for repeated requests
+    Completed,
+    /// blob id -> placement
+    Blob,
+    /// blob id, content id -> nothing: the content uses the blob
+    Reference,
+    /// segment id, offset -> blob id
+    Placement,
+    /// segment id -> live bytes, a counter
+    Segment,
+    /// stamp -> what a removed version, upload or bucket leaves behind, to be released
+    Garbage,
+}
+
+impl Family {
+    pub(crate) const ALL: [Family; 15] = [
+        Family::Meta,
+        Family::Bucket,
+        Family::Current,
+        Family::Version,
+        Family::Null,
+        Family::Inline,
+        Family::Manifest,
+        Family::Upload,
+        Family::Part,
+        Family::Completed,
+        Family::Blob,
+        Family::Reference,
+        Family::Placement,
+        Family::Segment,
+        Family::Garbage,
+    ];
+
+    /// The column family's name on disk.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Family::Meta => "default",
+            Family::Bucket => "bucket",
+            Family::Current => "current",
+            Family::Version => "version",
+            Family::Null => "null",
+            Family::Inline => "inline",
+            Family::Manifest => "manifest",
+            Family::Upload => "upload",
+            Family::Part => "part",
+            Family::Completed => "completed",
+            Family::Blob => "blob",
+            Family::Reference => "reference",
+            Family::Placement => "placement",
+            Family::Segment => "segment",
+            Family::Garbage => "garbage",
+        }
+    }
+
+    /// The family's options, all sharing one block cache.
+    pub(crate) fn descriptor(self, cache: &Cache) -> ColumnFamilyDescriptor {
+        let mut table = BlockBasedOptions::default();
+        table.set_block_cache(cache);
+        table.set_block_size(16 << 10);
+        table.set_bloom_filter(10.0, false);
+        table.set_index_type(BlockBasedIndexType::TwoLevelIndexSearch);
+        table.set_partition_filters(true);
+        table.set_cache_index_and_filter_blocks(true);
+        table.set_pin_l0_filter_and_index_blocks_in_cache(true);
+        table.set_format_version(6);
+
+        let mut options = Options::default();
+        options.set_block_based_table_factory(&table);
+        options.set_level_compaction_dynamic_level_bytes(true);
+        options.set_write_buffer_size(32 << 20);
+        options.set_compression_type(DBCompressionType::Lz4);
+        options.set_bottommost_compression_type(DBCompressionType::Zstd);
+        // A scan that meets many tombstones pays for each; files full of them are compacted early.
+        options.add_compact_on_deletion_collector_factory(4096, 2048, 0.5);
+        match self {
+            Family::Segment => options.set_merge_operator_associative("add_i64", add_i64),
+            Family::Inline => {
+                // Values of 1 to 4 KiB are kept out of the tree, so that compaction does not copy them.
+                options.set_enable_blob_files(true);
+                options.set_min_blob_size(1024);
+                options.set_blob_file_size(64 << 20);
+                options.set_enable_blob_gc(true);
+                options.set_blob_cache(cache);
+            }
+            _ => {}
+        }
+        ColumnFamilyDescriptor::new(self.name(), options)
+    }
+}
+
+/// Adds little-endian 64-bit integers; a value of another length is taken as corrupt and fails the merge.
+fn add_i64(_key: &[u8], existing: Option<&[u8]>, operands: &rocksdb::MergeOperands) -> Option<Vec<u8>> {
+    let number = |bytes: &[u8]| Some(i64::from_le_bytes(bytes.try_into().ok()?));
+    let mut sum = existing.map_or(Some(0), number)?;
+    for operand in operands {
+        sum = sum.wrapping_add(number(operand)?);
+    }
+    Some(sum.to_le_bytes().to_vec())
+}

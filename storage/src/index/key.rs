@@ -1,0 +1,199 @@
+//! Keys of the index, encoded so that byte order is list order. The only reader and writer of their bytes.
+//!
+//! ```text
+//! current, null   bucket id u64 | key
+//! version         bucket id u64 | esc(key) | !time u64 | random u64        newest first
+//! upload          bucket id u64 | esc(key) | time u64 | random u64         oldest first
+//! part            upload stamp 16 | number u16
+//! manifest        content id 16 | page u32
+//! reference       blob id 32 | content id 16
+//! placement       segment u64 | offset u64
+//! ```
+//!
+//! Integers are big-endian. `esc` maps 00 to 00 FF and ends with 00 00, so that a key sorts before its extensions.
+
+use crate::blob::BlobId;
+use crate::stamp::{Stamp, Timestamp};
+
+/// `bucket id | key`
+pub(crate) fn object(bucket: u64, key: &str) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(8 + key.len());
+    bytes.extend_from_slice(&bucket.to_be_bytes());
+    bytes.extend_from_slice(key.as_bytes());
+    bytes
+}
+
+/// The key text of a `current` or `null` row.
+pub(crate) fn object_key(row: &[u8]) -> Option<&str> {
+    std::str::from_utf8(row.get(8..)?).ok()
+}
+
+/// Every row of a bucket, in any family whose keys begin with the bucket id: from here to [`bucket_end`].
+pub(crate) fn bucket_start(bucket: u64) -> Vec<u8> {
+    bucket.to_be_bytes().to_vec()
+}
+
+/// The end of a bucket's rows, exclusive. Bucket ids count up from 1 and never reach the maximum.
+pub(crate) fn bucket_end(bucket: u64) -> Vec<u8> {
+    bucket.saturating_add(1).to_be_bytes().to_vec()
+}
+
+/// `bucket id | esc(key)`: what all versions, or all uploads, of one key begin with.
+pub(crate) fn escaped(bucket: u64, key: &str) -> Vec<u8> {
+    let mut bytes = escaped_prefix(bucket, key);
+    bytes.extend_from_slice(&[0, 0]);
+    bytes
+}
+
+/// `bucket id | esc(prefix)` without the terminator: what all rows of keys with that prefix begin with.
+pub(crate) fn escaped_prefix(bucket: u64, prefix: &str) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(8 + prefix.len() + 2 + 16);
+    bytes.extend_from_slice(&bucket.to_be_bytes());
+    for &byte in prefix.as_bytes() {
+        bytes.push(byte);
+        if byte == 0 {
+            bytes.push(0xFF);
+        }
+    }
+    bytes
+}
+
+/// The first byte string after all that begin with `prefix`; empty if there is none.
+pub(crate) fn after_prefix(mut prefix: Vec<u8>) -> Vec<u8> {
+    while let Some(last) = prefix.pop() {
+        if last < 0xFF {
+            prefix.push(last + 1);
+            break;
+        }
+    }
+    prefix
+}
+
+/// The key of a version row.
+pub(crate) fn version(bucket: u64, key: &str, stamp: Stamp) -> Vec<u8> {
+    let mut bytes = escaped(bucket, key);
+    bytes.extend_from_slice(&(!stamp.time.as_nanos()).to_be_bytes());
+    bytes.extend_from_slice(&stamp.random.to_be_bytes());
+    bytes
+}
+
+/// The key of an upload row.
+pub(crate) fn upload(bucket: u64, key: &str, stamp: Stamp) -> Vec<u8> {
+    let mut bytes = escaped(bucket, key);
+    bytes.extend_from_slice(&stamp.to_bytes());
+    bytes
+}
+
+/// Splits a version row's key into object key and stamp.
+pub(crate) fn split_version(row: &[u8]) -> Option<(String, Stamp)> {
+    let (key, stamp) = split_escaped(row)?;
+    Some((key, Stamp { time: Timestamp::from_nanos(!stamp.time.as_nanos()), random: stamp.random }))
+}
+
+/// Splits an upload row's key into object key and stamp.
+pub(crate) fn split_upload(row: &[u8]) -> Option<(String, Stamp)> {
+    split_escaped(row)
+}
+
+fn split_escaped(row: &[u8]) -> Option<(String, Stamp)> {
+    let mut key = Vec::with_capacity(row.len());
+    let mut rest = row.get(8..)?;
+    loop {
+        match rest {
+            [0, 0, stamp @ ..] => {
+                let stamp = Stamp::from_bytes(stamp.try_into().ok()?);
+                return Some((String::from_utf8(key).ok()?, stamp));
+            }
+            [0, 0xFF, tail @ ..] => {
+                key.push(0);
+                rest = tail;
+            }
+            [0, ..] | [] => return None,
+            [byte, tail @ ..] => {
+                key.push(*byte);
+                rest = tail;
+            }
+        }
+    }
+}
+
+/// The key of a part row.
+pub(crate) fn part(upload: Stamp, number: u16) -> Vec<u8> {
+    let mut bytes = upload.to_bytes().to_vec();
+    bytes.extend_from_slice(&number.to_be_bytes());
+    bytes
+}
+
+/// The part number in a part row's key.
+pub(crate) fn part_number(row: &[u8]) -> Option<u16> {
+    Some(u16::from_be_bytes(row.get(16..)?.try_into().ok()?))
+}
+
+/// The key of a manifest page.
+pub(crate) fn page(content: Stamp, page: u32) -> Vec<u8> {
+    let mut bytes = content.to_bytes().to_vec();
+    bytes.extend_from_slice(&page.to_be_bytes());
+    bytes
+}
+
+/// The key of a reference row.
+pub(crate) fn reference(blob: &BlobId, content: Stamp) -> Vec<u8> {
+    let mut bytes = blob.0.to_vec();
+    bytes.extend_from_slice(&content.to_bytes());
+    bytes
+}
+
+/// The key of a placement row.
+pub(crate) fn placement(segment: u64, offset: u64) -> Vec<u8> {
+    let mut bytes = segment.to_be_bytes().to_vec();
+    bytes.extend_from_slice(&offset.to_be_bytes());
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{after_prefix, escaped_prefix, split_upload, split_version, upload, version};
+    use crate::stamp::{Stamp, Timestamp};
+    use proptest::prelude::{any, prop_assert, prop_assert_eq, proptest};
+
+    fn stamp(time: u64) -> Stamp {
+        Stamp { time: Timestamp::from_nanos(time), random: 7 }
+    }
+
+    #[test]
+    fn golden_bytes() {
+        let row = version(1, "a\0b", stamp(2));
+        assert_eq!(hex::encode(row), "00000000000000016100ff620000fffffffffffffffd0000000000000007");
+        let row = upload(1, "a", stamp(2));
+        assert_eq!(hex::encode(row), "000000000000000161000000000000000000020000000000000007");
+    }
+
+    #[test]
+    fn ends_of_prefixes() {
+        assert_eq!(after_prefix(vec![1, 2]), vec![1, 3]);
+        assert_eq!(after_prefix(vec![1, 0xFF]), vec![2]);
+        assert_eq!(after_prefix(vec![0xFF]), Vec::<u8>::new());
+    }
+
+    proptest! {
+        #[test]
+        fn keys_read_back(key in "\\PC{1,20}|[\\x00-\\x03]{1,6}", time in any::<u64>()) {
+            prop_assert_eq!(split_version(&version(3, &key, stamp(time))), Some((key.clone(), stamp(time))));
+            prop_assert_eq!(split_upload(&upload(3, &key, stamp(time))), Some((key, stamp(time))));
+        }
+
+        #[test]
+        fn rows_sort_by_key_then_newest(
+            a in "[\\x00-\\x02]{1,4}", b in "[\\x00-\\x02]{1,4}", s in any::<u64>(), t in any::<u64>(),
+        ) {
+            let expected = a.as_bytes().cmp(b.as_bytes()).then(t.cmp(&s));
+            prop_assert_eq!(version(1, &a, stamp(s)).cmp(&version(1, &b, stamp(t))), expected);
+        }
+
+        #[test]
+        fn prefixes_cover_their_keys(prefix in "[\\x00-\\x02]{0,3}", tail in "[\\x00-\\x02]{1,3}") {
+            let row = version(1, &format!("{prefix}{tail}"), stamp(1));
+            prop_assert!(row.starts_with(&escaped_prefix(1, &prefix)));
+        }
+    }
+}
