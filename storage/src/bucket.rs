@@ -49,6 +49,13 @@ pub struct Bucket {
     pub tags: Vec<Tag>,
 }
 
+impl Bucket {
+    /// Whether versioning was ever enabled, which decides if version ids are reported.
+    pub fn was_versioned(&self) -> bool {
+        self.versioning != Versioning::Unversioned
+    }
+}
+
 /// How a bucket shall begin.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct NewBucket {

@@ -1,15 +1,79 @@
 //! Copies: existing bytes staged once more, by reference where their digests are known, else after reading them.
+//!
+//! No byte of a blob is written. The source's reader keeps its blobs while they are pinned; the pins travel with the
+//! batch that will name them again, so no collection comes between.
 
-use crate::error::Result;
+use std::ops::Range;
+
+use crate::checksum::{Checksum, ChecksumAlgorithm, ChecksumKind, Digests, Hasher};
+use crate::error::{Error, Result};
 use crate::get::OpenObject;
-use crate::stage::{CopyStage, Staged};
+use crate::index::record::ChunkRef;
+use crate::plan::Piece;
+use crate::stage::{ChunkList, CopyStage, INLINE_BYTES_MAX, Staged, StagedForm};
 use crate::store::Store;
 
 impl Store {
     /// Stages bytes of a stored object, to be put or to become a part. No bytes are written; they are read only
     /// where a digest of exactly these bytes is not known yet (the MD5 of a multipart object, of a range, or a
-    /// checksum that the source lacks).
+    /// checksum that the source lacks). The range must lie within the object.
     pub async fn stage_copy(&self, source: &OpenObject, options: CopyStage) -> Result<Staged> {
-        todo!()
+        self.inner.check_writable()?;
+        let range = options.range.unwrap_or(0..source.info.size);
+        let size = range.end - range.start;
+        let (md5, checksums) = match known_digests(source, &range, options.digests) {
+            Some(known) => known,
+            None => hash(source, range.clone(), options.digests).await?,
+        };
+        let form = if size <= INLINE_BYTES_MAX {
+            StagedForm::Inline(source.read(range).collect().await?)
+        } else {
+            StagedForm::Chunks(self.refer(source, range).await?.finish(&self.inner.blobs).await?)
+        };
+        Ok(Staged::new(self.inner.stamp(), size, md5, checksums, form))
     }
+
+    async fn refer(&self, source: &OpenObject, mut range: Range<u64>) -> Result<ChunkList> {
+        let mut plan = source.plan();
+        let mut chunks = ChunkList::default();
+        while !range.is_empty() {
+            let piece = plan.piece(range.clone()).await?;
+            range.start += piece.bytes();
+            match piece {
+                Piece::Blob { blob, range } => {
+                    let chunk = ChunkRef { blob, offset: range.start, bytes: range.end - range.start };
+                    chunks.add_stored(&self.inner, chunk).await;
+                }
+                // The small last part of a multipart object: within a longer copy its bytes become a blob.
+                Piece::Inline { content, range } => {
+                    let bytes = self.inner.inline(content).await?;
+                    let place = || hex::encode(content.to_bytes());
+                    let bytes = bytes.ok_or_else(|| Error::Corrupt { what: "inline bytes", place: place() })?;
+                    chunks.add_small(&self.inner, bytes.slice(range)).await?;
+                }
+            }
+        }
+        Ok(chunks)
+    }
+}
+
+/// The digests of the whole of an object written at once, if all that are wanted are known.
+fn known_digests(source: &OpenObject, range: &Range<u64>, wanted: Digests) -> Option<([u8; 16], Vec<Checksum>)> {
+    if *range != (0..source.info.size) || source.info.parts_count > 0 {
+        return None;
+    }
+    let known = source.info.checksum.iter().filter(|checksum| checksum.kind == ChecksumKind::FullObject);
+    let checksums: Vec<Checksum> = known.filter(|checksum| wanted.contains(checksum.algorithm)).cloned().collect();
+    let is_known = |algorithm| checksums.iter().any(|checksum| checksum.algorithm == algorithm);
+    let mut missing = ChecksumAlgorithm::ALL.into_iter().filter(|&algorithm| wanted.contains(algorithm));
+    missing.all(is_known).then_some((source.info.etag.digest, checksums))
+}
+
+async fn hash(source: &OpenObject, range: Range<u64>, wanted: Digests) -> Result<([u8; 16], Vec<Checksum>)> {
+    let mut hasher = Hasher::new(wanted);
+    let mut bytes = source.read(range);
+    while let Some(piece) = bytes.next().await? {
+        hasher.update(&piece);
+    }
+    Ok(hasher.finish())
 }

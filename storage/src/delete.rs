@@ -1,10 +1,17 @@
 //! Deletes: a version is removed for good, or a delete marker covers the key, in one index batch.
+//!
+//! As in `put`, conditions and versions are read under the key's lock, which travels with the batch. Dying before the
+//! batch is durable changes nothing; after it, everything. Bytes are left to `worker::collect`.
 
-use crate::error::Result;
+use crate::bucket::{Bucket, Versioning};
+use crate::error::{Entity, Error, Result};
+use crate::index::record::VersionRecord;
+use crate::index::{Batch, Family, key};
 use crate::name::{BucketName, ObjectKey};
 use crate::object::DeleteCondition;
-use crate::stamp::VersionId;
-use crate::store::Store;
+use crate::stamp::{Stamp, VersionId};
+use crate::store::{Inner, Store};
+use crate::versions::Version;
 
 /// What to delete.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +41,118 @@ impl Store {
     ///
     /// `Err(NotFound(Key))` if a condition was set and there is no object, `Err(Precondition)` if it does not hold.
     pub async fn delete(&self, request: DeleteObject) -> Result<Deleted> {
-        todo!()
+        let bucket_guard = self.inner.locks.bucket_shared(request.bucket.as_str()).await;
+        let bucket = self.bucket(&request.bucket).await?;
+        let key_guard = self.inner.locks.key(bucket.id, request.key.as_str()).await;
+        let newest = self.inner.newest(&bucket, &request.key).await?;
+        check_delete(&request.condition, newest.as_ref())?;
+
+        let mut batch = Batch::new();
+        let deleted = match request.version {
+            Some(id) => self.inner.remove_by_id(&bucket, &request.key, id, newest, &mut batch).await?,
+            None if bucket.versioning == Versioning::Unversioned => {
+                self.inner.remove_object(&bucket, &request.key, newest, &mut batch).await?
+            }
+            None => self.inner.add_marker(&bucket, &request.key, newest, &mut batch).await?,
+        };
+        if !batch.changes.is_empty() {
+            batch.hold(bucket_guard);
+            batch.hold(key_guard);
+            self.inner.index.commit(batch).await?;
+        }
+        Ok(deleted)
+    }
+}
+
+/// Whether a delete may happen, given the newest version.
+fn check_delete(condition: &DeleteCondition, newest: Option<&Version>) -> Result<()> {
+    let visible = newest.and_then(|newest| newest.visible.as_ref());
+    match (condition, visible) {
+        (DeleteCondition::None, _) | (DeleteCondition::IfPresent, Some(_)) => Ok(()),
+        // S3 answers 412 where a delete marker is current, and 404 where there is nothing.
+        (DeleteCondition::IfPresent, None) if newest.is_some() => Err(Error::Precondition),
+        (_, None) => Err(Error::NotFound(Entity::Key)),
+        (DeleteCondition::IfMatch(etag), Some(current)) if *etag == Some(current.etag) => Ok(()),
+        (DeleteCondition::IfMatch(_), Some(_)) => Err(Error::Precondition),
+    }
+}
+
+impl Inner {
+    async fn remove_object(
+        &self,
+        bucket: &Bucket,
+        key: &ObjectKey,
+        newest: Option<Version>,
+        batch: &mut Batch,
+    ) -> Result<Deleted> {
+        if let Some(newest) = newest {
+            self.remove_version(bucket, key, &newest.stamp, batch).await?;
+            batch.delete(Family::Current, key::object(bucket.id, key.as_str()));
+        }
+        Ok(Deleted::default())
+    }
+
+    async fn add_marker(
+        &self,
+        bucket: &Bucket,
+        key: &ObjectKey,
+        newest: Option<Version>,
+        batch: &mut Batch,
+    ) -> Result<Deleted> {
+        let null = bucket.versioning == Versioning::Suspended;
+        let stamp = self.stamp_after(newest.as_ref().map(|newest| newest.stamp.time));
+        let row = key::object(bucket.id, key.as_str());
+        if null && let Some(old) = self.null_version(bucket, key, newest.as_ref()).await? {
+            self.remove_version(bucket, key, &old, batch).await?;
+        }
+        // What names the null version when it is not the visible object: the marker itself, or the object it covers.
+        if null {
+            batch.put(Family::Null, row.clone(), &stamp);
+        } else if let Some(newest) = newest.as_ref().filter(|newest| newest.null) {
+            batch.put(Family::Null, row.clone(), &newest.stamp);
+        }
+        batch.delete(Family::Current, row);
+        let record = VersionRecord { null, object: None };
+        batch.put(Family::Version, key::version(bucket.id, key.as_str(), stamp), &record);
+        let version_id = if null { VersionId::Null } else { VersionId::Stamp(stamp) };
+        Ok(Deleted { marker: true, version_id: Some(version_id) })
+    }
+
+    async fn remove_by_id(
+        &self,
+        bucket: &Bucket,
+        key: &ObjectKey,
+        id: VersionId,
+        newest: Option<Version>,
+        batch: &mut Batch,
+    ) -> Result<Deleted> {
+        let nothing = Deleted { marker: false, version_id: Some(id) };
+        let Some(stamp) = self.resolve(bucket, key, id, newest.as_ref()).await? else { return Ok(nothing) };
+        let Some(removed) = self.remove_version(bucket, key, &stamp, batch).await? else { return Ok(nothing) };
+        if newest.is_some_and(|newest| newest.stamp == stamp) {
+            match self.version_before(bucket, key, stamp).await? {
+                Some(next) => self.make_visible(bucket, key, &next, batch),
+                None => batch.delete(Family::Current, key::object(bucket.id, key.as_str())),
+            }
+        }
+        Ok(Deleted { marker: removed.object.is_none(), version_id: Some(id) })
+    }
+
+    /// The stamp of the version with that id, if the key has it.
+    pub(crate) async fn resolve(
+        &self,
+        bucket: &Bucket,
+        key: &ObjectKey,
+        id: VersionId,
+        newest: Option<&Version>,
+    ) -> Result<Option<Stamp>> {
+        let stamp = match id {
+            VersionId::Null => return self.null_version(bucket, key, newest).await,
+            VersionId::Stamp(stamp) => stamp,
+        };
+        // A null version has a stamp too, but that is not an id by which it can be named.
+        let row = key::version(bucket.id, key.as_str(), stamp);
+        let record = self.index.record::<VersionRecord>(Family::Version, row).await?;
+        Ok(record.filter(|record| !record.null).map(|_| stamp))
     }
 }

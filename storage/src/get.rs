@@ -1,57 +1,155 @@
-//! Read path: a version is found in a snapshot of the index, and its bytes come verified, piece by piece.
+//! Read path: a version is found in the index, and its bytes come verified, piece by piece.
+//!
+//! No lock is taken. A reader enters its epoch before it looks at the index, so that the collector keeps every blob
+//! and manifest page that it may find; small bytes that live in the index are read at once, together with their
+//! version's row. A row that vanishes between two reads means that a write came between: the lookup begins again.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::error::Result;
+use crate::blob::{ChunkReader, ReadError};
+use crate::bucket::{Bucket, Versioning};
+use crate::error::{Entity, Error, Result};
+use crate::index::record::{Body, ContentForm, ObjectRecord, VersionRecord};
+use crate::index::{Family, key};
+use crate::locks::Reader;
 use crate::name::{BucketName, ObjectKey};
 use crate::object::{ObjectInfo, ObjectPart, VersionSelector};
-use crate::store::Store;
+use crate::plan::{Piece, Plan};
+use crate::stamp::{Stamp, VersionId};
+use crate::store::{Inner, Store};
+
+/// How often a lookup begins again when writes come between its reads. Each time means that another write of the
+/// same key finished, so this many in a row do not happen by chance.
+const LOOKUPS_MAX: usize = 100;
 
 /// An object version opened for reading. As long as it or a reader made from it lives, its bytes stay, even when the
 /// version is overwritten or deleted meanwhile.
-pub struct OpenObject {}
+pub struct OpenObject {
+    pub(crate) inner: Arc<Inner>,
+    pub(crate) reader: Arc<Reader>,
+    pub(crate) info: ObjectInfo,
+    pub(crate) body: Body,
+    /// The bytes of an object that lives in the index.
+    pub(crate) inline: Option<Bytes>,
+}
 
 impl OpenObject {
     /// What is known about the version.
     pub fn info(&self) -> &ObjectInfo {
-        todo!()
+        &self.info
     }
 
     /// The part at `position` (1 to n, counted in the finished object). For an object written at once, position 1 is
     /// the whole object. `None` if there are fewer.
     pub async fn part(&self, position: u16) -> Result<Option<ObjectPart>> {
-        todo!()
+        if self.info.parts_count == 0 && position == 1 {
+            let checksum = self.info.checksum.clone();
+            return Ok(Some(ObjectPart { number: 1, offset: 0, size: self.info.size, checksum }));
+        }
+        if position == 0 || position > self.info.parts_count {
+            return Ok(None);
+        }
+        self.plan().part_at(position).await.map(Some)
     }
 
     /// The parts with numbers above `after`, at most `max`, and whether there are more. Empty for an object written
     /// at once.
     pub async fn parts(&self, after: u16, max: usize) -> Result<(Vec<ObjectPart>, bool)> {
-        todo!()
+        if self.info.parts_count == 0 {
+            return Ok((Vec::new(), false));
+        }
+        self.plan().parts_after(after, max).await
     }
 
     /// Reads a range of bytes. The range must lie within the object.
     pub fn read(&self, range: Range<u64>) -> ObjectReader {
-        todo!()
+        assert!(range.start <= range.end && range.end <= self.info.size, "the range lies within the object");
+        ObjectReader {
+            inner: Arc::clone(&self.inner),
+            _reader: Arc::clone(&self.reader),
+            plan: self.plan(),
+            inline: self.inline.clone(),
+            left: range,
+            chunk: None,
+        }
+    }
+
+    pub(crate) fn plan(&self) -> Plan {
+        Plan::new(self.inner.index.clone(), self.body.clone())
     }
 }
 
 /// A verified stream of an object's bytes.
-pub struct ObjectReader {}
+pub struct ObjectReader {
+    inner: Arc<Inner>,
+    _reader: Arc<Reader>,
+    plan: Plan,
+    inline: Option<Bytes>,
+    /// What was not handed out yet.
+    left: Range<u64>,
+    chunk: Option<ChunkReader>,
+}
 
 impl ObjectReader {
     /// The next bytes, or `None` at the end. Bytes are handed out only after their hash was checked.
     ///
     /// `Err(Corrupt)` means that stored bytes do not match their hash.
     pub async fn next(&mut self) -> Result<Option<Bytes>> {
-        todo!()
+        if self.left.is_empty() {
+            return Ok(None);
+        }
+        if let Some(inline) = &self.inline {
+            let range = position(self.left.start)..position(self.left.end);
+            self.left.start = self.left.end;
+            return Ok(Some(inline.slice(range)));
+        }
+        loop {
+            let Some(chunk) = &mut self.chunk else {
+                if let Some(bytes) = self.open_chunk().await? {
+                    return Ok(Some(self.advance(bytes)));
+                }
+                continue;
+            };
+            match chunk.next().await {
+                Ok(Some(bytes)) => return Ok(Some(self.advance(bytes))),
+                // The chunk ended, or its segment was rewritten meanwhile: go on from where we are.
+                Ok(None) | Err(ReadError::Moved) => self.chunk = None,
+                Err(ReadError::Engine(error)) => return Err(error),
+            }
+        }
+    }
+
+    fn advance(&mut self, bytes: Bytes) -> Bytes {
+        self.left.start += u64::try_from(bytes.len()).expect("a length in memory fits 64 bits");
+        bytes
+    }
+
+    /// Finds what holds the next byte: opens its chunk, or returns its bytes if they live in the index.
+    async fn open_chunk(&mut self) -> Result<Option<Bytes>> {
+        match self.plan.piece(self.left.clone()).await? {
+            Piece::Inline { content, range } => {
+                let bytes = self.inner.inline(content).await?.ok_or_else(|| missing("inline bytes", content))?;
+                Ok(Some(bytes.slice(range)))
+            }
+            Piece::Blob { blob, range } => {
+                let row = self.inner.index.record(Family::Blob, blob.0.to_vec()).await?;
+                let placement = row.ok_or_else(|| Error::Corrupt { what: "blob row", place: hex::encode(blob.0) })?;
+                self.chunk = Some(self.inner.blobs.reader(blob, placement, range));
+                Ok(None)
+            }
+        }
     }
 
     /// All bytes that are left. For small objects: the caller bounds the memory.
     pub async fn collect(mut self) -> Result<Bytes> {
         let mut all = bytes::BytesMut::new();
         while let Some(bytes) = self.next().await? {
+            if all.is_empty() && self.left.is_empty() {
+                return Ok(bytes);
+            }
             all.extend_from_slice(&bytes);
         }
         Ok(all.freeze())
@@ -63,6 +161,107 @@ impl Store {
     ///
     /// `Err(NotFound(Bucket | Key | Version))` as it says; `Err(DeleteMarker)` if the version found is a marker.
     pub async fn object(&self, bucket: &BucketName, key: &ObjectKey, version: VersionSelector) -> Result<OpenObject> {
-        todo!()
+        let reader = Arc::new(self.inner.readers.enter());
+        let bucket = self.bucket(bucket).await?;
+        for _ in 0..LOOKUPS_MAX {
+            let stamp = match version {
+                VersionSelector::Current => self.inner.visible_stamp(&bucket, key).await?,
+                VersionSelector::Id(VersionId::Stamp(stamp)) => stamp,
+                VersionSelector::Id(VersionId::Null) => {
+                    let newest = self.inner.newest(&bucket, key).await?;
+                    let stamp = self.inner.null_version(&bucket, key, newest.as_ref()).await?;
+                    stamp.ok_or(Error::NotFound(Entity::Version))?
+                }
+            };
+            let row = key::version(bucket.id, key.as_str(), stamp);
+            let record = self.inner.index.record::<VersionRecord>(Family::Version, row).await?;
+            match (record, version) {
+                (Some(record), _) => {
+                    if let Some(open) = self.open_version(&reader, &bucket, stamp, record, version).await? {
+                        return Ok(open);
+                    }
+                }
+                (None, VersionSelector::Id(VersionId::Stamp(_))) => return Err(Error::NotFound(Entity::Version)),
+                (None, _) => {}
+            }
+        }
+        Err(Error::Conflict)
     }
+
+    /// Opens a version whose row was found; `None` if it was removed before its small bytes were read.
+    async fn open_version(
+        &self,
+        reader: &Arc<Reader>,
+        bucket: &Bucket,
+        stamp: Stamp,
+        record: VersionRecord,
+        version: VersionSelector,
+    ) -> Result<Option<OpenObject>> {
+        let by_stamp = matches!(version, VersionSelector::Id(VersionId::Stamp(_)));
+        if record.null && by_stamp {
+            return Err(Error::NotFound(Entity::Version));
+        }
+        let version_id = if record.null { VersionId::Null } else { VersionId::Stamp(stamp) };
+        let Some(object) = record.object else {
+            let by_id = version != VersionSelector::Current;
+            return Err(Error::DeleteMarker { version_id, modified: stamp.time, by_id });
+        };
+        let inline = match &object.body {
+            Body::Single(content) if content.form == ContentForm::Inline => {
+                match self.inner.inline(content.id).await? {
+                    Some(bytes) => Some(bytes),
+                    None => return Ok(None),
+                }
+            }
+            _ => None,
+        };
+        let (info, body) = split(object, stamp, version_id, bucket);
+        let (inner, reader) = (Arc::clone(&self.inner), Arc::clone(reader));
+        Ok(Some(OpenObject { inner, reader, info, body, inline }))
+    }
+}
+
+impl Inner {
+    /// The stamp of the newest version: the visible object, or a delete marker.
+    async fn visible_stamp(&self, bucket: &Bucket, key: &ObjectKey) -> Result<Stamp> {
+        let newest = match self.current(bucket.id, key).await? {
+            Some(current) => Some(current.stamp),
+            None if bucket.versioning == Versioning::Unversioned => None,
+            None => self.newest(bucket, key).await?.map(|newest| newest.stamp),
+        };
+        newest.ok_or(Error::NotFound(Entity::Key))
+    }
+
+    /// The small bytes of a content.
+    pub(crate) async fn inline(&self, content: Stamp) -> Result<Option<Bytes>> {
+        Ok(self.index.get(Family::Inline, content.to_bytes().to_vec()).await?.map(Bytes::from))
+    }
+}
+
+fn split(object: ObjectRecord, stamp: Stamp, version_id: VersionId, bucket: &Bucket) -> (ObjectInfo, Body) {
+    let parts_count = match &object.body {
+        Body::Single(_) => 0,
+        Body::Parts { count, .. } => *count,
+    };
+    let info = ObjectInfo {
+        version_id,
+        size: object.size,
+        etag: object.etag,
+        modified: stamp.time,
+        class: object.class,
+        checksum: object.checksum,
+        metadata: object.metadata,
+        tags: object.tags,
+        parts_count,
+        bucket_versioned: bucket.was_versioned(),
+    };
+    (info, object.body)
+}
+
+fn missing(what: &'static str, content: Stamp) -> Error {
+    Error::Corrupt { what, place: hex::encode(content.to_bytes()) }
+}
+
+fn position(offset: u64) -> usize {
+    usize::try_from(offset).expect("an object in the index is small")
 }

@@ -39,6 +39,7 @@ mod stamp;
 
 // The doors to the outside: time, randomness, files.
 mod clock;
+mod directory;
 mod fs;
 
 // The two stores.
@@ -55,10 +56,13 @@ mod locks;
 mod multipart;
 mod multipart_complete;
 mod multipart_list;
+mod plan;
 mod put;
 mod stage;
 mod store;
+mod store_buckets;
 mod tags;
+mod versions;
 
 // What runs by itself.
 mod worker;

@@ -7,15 +7,18 @@
 //! 3. One synced batch installs the version, its references, and removes what it supersedes.
 //!
 //! Dying before 3 is durable leaves the old version as it was. The bytes of a superseded version stay until
-//! `worker::collect` releases them.
+//! `worker::collect` releases them. The locks travel with the batch, so they outlive a dropped future.
 
+use crate::bucket::{Bucket, Versioning};
 use crate::checksum::Checksum;
-use crate::error::Result;
+use crate::error::{Entity, Error, Result};
+use crate::index::record::{Body, Content, ContentForm, CurrentRecord, Garbage, ObjectRecord, VersionRecord};
+use crate::index::{Batch, Family, key};
 use crate::name::{BucketName, ObjectKey};
 use crate::object::{ETag, Metadata, StorageClass, Tag, WriteCondition};
 use crate::stage::Staged;
-use crate::stamp::{Timestamp, VersionId};
-use crate::store::Store;
+use crate::stamp::{Stamp, Timestamp, VersionId};
+use crate::store::{Inner, Store};
 
 /// An object to be written.
 pub struct PutObject {
@@ -72,6 +75,146 @@ impl Store {
     /// After any `Err` but `Io`, `Index` and `Poisoned`, and after dropping the future before the commit, readers
     /// still see the previous version.
     pub async fn put(&self, request: PutObject) -> Result<Written> {
-        todo!()
+        let PutObject { bucket: name, key, staged, class, metadata, tags, checksum, condition } = request;
+        let bucket_guard = self.inner.locks.bucket_shared(name.as_str()).await;
+        let bucket = self.bucket(&name).await?;
+        let key_guard = self.inner.locks.key(bucket.id, key.as_str()).await;
+        let current = self.inner.current(bucket.id, &key).await?;
+        check_write(&condition, current.as_ref())?;
+
+        let mut batch = Batch::new();
+        let (size, etag) = (staged.size(), ETag::single(staged.md5()));
+        let body = Body::Single(staged.attach(&mut batch));
+        let object = ObjectRecord { size, etag, class, checksum, metadata, tags, body };
+        let written = self.inner.install(&bucket, &key, None, object, &mut batch).await?;
+        batch.hold(bucket_guard);
+        batch.hold(key_guard);
+        self.inner.index.commit(batch).await?;
+        Ok(written)
+    }
+}
+
+/// Whether a write may happen, given the visible object.
+pub(crate) fn check_write(condition: &WriteCondition, current: Option<&CurrentRecord>) -> Result<()> {
+    match (condition, current) {
+        (WriteCondition::None, _) | (WriteCondition::IfAbsent, None) => Ok(()),
+        (WriteCondition::IfAbsent, Some(_)) => Err(Error::Precondition),
+        (WriteCondition::IfMatch(_), None) => Err(Error::NotFound(Entity::Key)),
+        (WriteCondition::IfMatch(etag), Some(current)) if *etag == Some(current.etag) => Ok(()),
+        (WriteCondition::IfMatch(_), Some(_)) => Err(Error::Precondition),
+    }
+}
+
+impl Inner {
+    /// Adds to `batch` what installs `object` as a version of `key`, and what removes the version it supersedes.
+    ///
+    /// The caller holds the bucket shared and the key's lock. Without a `stamp` the version gets one newer than every
+    /// version of the key. With one, a multipart upload's initiation, it takes its place by that time and becomes
+    /// current only if it is the newest; where versions replace each other, the replaced one does not count.
+    pub(crate) async fn install(
+        &self,
+        bucket: &Bucket,
+        key: &ObjectKey,
+        stamp: Option<Stamp>,
+        object: ObjectRecord,
+        batch: &mut Batch,
+    ) -> Result<Written> {
+        let null = bucket.versioning != Versioning::Enabled;
+        let mut newest = self.newest(bucket, key).await?;
+        if null && let Some(old) = self.null_version(bucket, key, newest.as_ref()).await? {
+            self.remove_version(bucket, key, &old, batch).await?;
+            newest = match newest {
+                Some(version) if version.stamp == old => self.version_before(bucket, key, old).await?,
+                other => other,
+            };
+        }
+        let stamp = stamp.unwrap_or_else(|| self.stamp_after(newest.as_ref().map(|newest| newest.stamp.time)));
+        let becomes_current = newest.as_ref().is_none_or(|newest| newest.stamp.time <= stamp.time);
+        let row = key::object(bucket.id, key.as_str());
+        if becomes_current {
+            if let Some(newest) = newest.filter(|newest| newest.null) {
+                // The null version is not the visible object any more, so its pointer is needed from now on.
+                batch.put(Family::Null, row.clone(), &newest.stamp);
+            }
+            batch.put(Family::Current, row, &CurrentRecord::of(stamp, null, &object));
+        } else {
+            let newest = newest.expect("only a newest version can keep another from becoming current");
+            self.make_visible(bucket, key, &newest, batch);
+            if null {
+                batch.put(Family::Null, row, &stamp);
+            }
+        }
+        let written =
+            Written { version_id: (!null).then_some(VersionId::Stamp(stamp)), etag: object.etag, modified: stamp.time };
+        let record = VersionRecord { null, object: Some(object) };
+        batch.put(Family::Version, key::version(bucket.id, key.as_str(), stamp), &record);
+        Ok(written)
+    }
+
+    /// Adds to `batch` what removes one version's row and leaves its bytes to be collected. The caller mends the
+    /// `current` row, or replaces it in the same batch.
+    pub(crate) async fn remove_version(
+        &self,
+        bucket: &Bucket,
+        key: &ObjectKey,
+        stamp: &Stamp,
+        batch: &mut Batch,
+    ) -> Result<Option<VersionRecord>> {
+        let row = key::version(bucket.id, key.as_str(), *stamp);
+        let Some(record) = self.index.record::<VersionRecord>(Family::Version, row.clone()).await? else {
+            return Ok(None);
+        };
+        batch.delete(Family::Version, row);
+        if record.null && bucket.versioning != Versioning::Unversioned {
+            batch.delete(Family::Null, key::object(bucket.id, key.as_str()));
+        }
+        if let Some(object) = &record.object {
+            self.release(Garbage::Body(object.body.clone()), batch);
+        }
+        Ok(Some(record))
+    }
+
+    /// Adds to `batch` what leaves bytes to be collected. Inline bytes need no collector: a reader that misses them
+    /// finds its version gone, and looks again.
+    pub(crate) fn release(&self, garbage: Garbage, batch: &mut Batch) {
+        match garbage {
+            Garbage::Body(Body::Single(Content { form: ContentForm::Empty, .. })) => {}
+            Garbage::Body(Body::Single(Content { id, form: ContentForm::Inline, .. })) => {
+                batch.delete(Family::Inline, id.to_bytes().to_vec());
+            }
+            garbage => batch.put(Family::Garbage, self.stamp().to_bytes().to_vec(), &garbage),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::check_write;
+    use crate::error::{Entity, Error};
+    use crate::index::record::CurrentRecord;
+    use crate::object::{ETag, StorageClass, WriteCondition};
+    use crate::stamp::{Stamp, Timestamp};
+
+    #[test]
+    fn write_conditions() {
+        let etag = ETag::single([1; 16]);
+        let current = CurrentRecord {
+            stamp: Stamp { time: Timestamp::from_nanos(1), random: 1 },
+            null: true,
+            size: 0,
+            etag,
+            class: StorageClass::Standard,
+            checksum: None,
+        };
+        let check = |condition: &WriteCondition, exists: bool| check_write(condition, exists.then_some(&current));
+        assert!(check(&WriteCondition::None, false).is_ok());
+        assert!(check(&WriteCondition::None, true).is_ok());
+        assert!(check(&WriteCondition::IfAbsent, false).is_ok());
+        assert!(matches!(check(&WriteCondition::IfAbsent, true), Err(Error::Precondition)));
+        assert!(check(&WriteCondition::IfMatch(Some(etag)), true).is_ok());
+        let other = WriteCondition::IfMatch(Some(ETag::single([2; 16])));
+        assert!(matches!(check(&other, true), Err(Error::Precondition)));
+        assert!(matches!(check(&WriteCondition::IfMatch(None), true), Err(Error::Precondition)));
+        assert!(matches!(check(&other, false), Err(Error::NotFound(Entity::Key))));
     }
 }

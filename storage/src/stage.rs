@@ -7,37 +7,234 @@
 //! 3. Somebody else commits an index batch that names the bytes (`put`, `multipart`).
 //!
 //! Dying, failing or dropping a stage before 3 leaves unnamed bytes, which `worker::collect` reclaims with their
-//! segment. Nothing on this path deletes.
+//! segment. Nothing on this path deletes. A blob is pinned before it is looked up, and until the batch is durable,
+//! so a blob that is found cannot be collected before the new reference to it counts.
 
-use bytes::Bytes;
+use std::collections::HashMap;
+use std::sync::Arc;
 
-use crate::checksum::{Checksum, ChecksumAlgorithm, Digests};
-use crate::error::Result;
+use bytes::{Bytes, BytesMut};
+
+use crate::blob::{BlobId, Blobs, LargeWriter, Placement, StreamHint, Ticket};
+use crate::checksum::{Checksum, ChecksumAlgorithm, Digests, Hasher};
+use crate::error::{Error, Result};
+use crate::index::record::{CHUNKS_INLINE_MAX, CHUNKS_PER_PAGE, ChunkRef, Content, ContentForm};
+use crate::index::{Batch, Family, key};
+use crate::locks::Pin;
+use crate::stamp::Stamp;
+use crate::store::{Inner, Store};
+
+/// Bodies up to this size live in the index, where they cost one sync instead of two.
+pub(crate) const INLINE_BYTES_MAX: u64 = 4 << 10;
+/// Chunks up to this size are gathered in memory and share a group's write; larger ones are written as they arrive.
+pub(crate) const SMALL_CHUNK_BYTES_MAX: u64 = 1 << 20;
+/// The size of every chunk of a large body but the last.
+pub(crate) const CHUNK_BYTES: u64 = 8 << 20;
 
 /// How a body will arrive.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct StageOptions {
-    /// The exact length in bytes if it is known, which lets large bodies have segments of their own.
-    /// Writing more or less than this is the caller's error to report; the stage does not check it.
+    /// The exact length in bytes if it is known, which lets large bodies go to the disk in large pieces.
+    /// Writing more or less than this is `Err(SizeMismatch)`.
     pub size: Option<u64>,
     /// The checksums to compute besides MD5.
     pub digests: Digests,
 }
 
 /// A body on its way in. Dropping it forgets the bytes.
-pub struct Stage {}
+pub struct Stage {
+    inner: Arc<Inner>,
+    expected: Option<u64>,
+    hasher: Hasher,
+    hint: StreamHint,
+    size: u64,
+    open: OpenChunk,
+    chunks: ChunkList,
+}
+
+/// The chunk that is being filled.
+enum OpenChunk {
+    Small(BytesMut),
+    Large { writer: LargeWriter, left: u64 },
+}
+
+impl Store {
+    /// Begins to take in a body.
+    pub fn stage(&self, options: StageOptions) -> Stage {
+        Stage {
+            inner: Arc::clone(&self.inner),
+            expected: options.size,
+            hasher: Hasher::new(options.digests),
+            hint: StreamHint::new(options.size),
+            size: 0,
+            open: OpenChunk::Small(BytesMut::new()),
+            chunks: ChunkList::default(),
+        }
+    }
+
+    /// Stages bytes that are in memory, with a CRC64NVME.
+    pub async fn stage_bytes(&self, bytes: impl Into<Bytes>) -> Result<Staged> {
+        let bytes = bytes.into();
+        let size = u64::try_from(bytes.len()).expect("a length in memory fits 64 bits");
+        let digests = Digests::NONE.with(ChecksumAlgorithm::Crc64Nvme);
+        let mut stage = self.stage(StageOptions { size: Some(size), digests });
+        stage.write(bytes).await?;
+        stage.finish().await
+    }
+}
 
 impl Stage {
     /// Takes the next bytes of the body, waiting when the disk is behind.
     ///
-    /// `Err` means that the disk refused; the stage is of no more use.
-    pub async fn write(&mut self, bytes: Bytes) -> Result<()> {
-        todo!()
+    /// `Err` means that the disk refused, or that more bytes came than were announced; the stage is of no more use.
+    pub async fn write(&mut self, mut bytes: Bytes) -> Result<()> {
+        let size = self.size + length(&bytes);
+        if let Some(expected) = self.expected.filter(|&expected| size > expected) {
+            return Err(Error::SizeMismatch { expected, actual: size });
+        }
+        self.inner.check_writable()?;
+        self.hasher.update(&bytes);
+        while !bytes.is_empty() {
+            bytes = self.fill(bytes).await?;
+        }
+        self.size = size;
+        Ok(())
+    }
+
+    /// Puts as many bytes into the open chunk as it takes, and returns the rest.
+    async fn fill(&mut self, mut bytes: Bytes) -> Result<Bytes> {
+        if let OpenChunk::Small(gathered) = &self.open
+            && gathered.is_empty()
+        {
+            self.open = self.begin_chunk().await?;
+        }
+        match &mut self.open {
+            OpenChunk::Small(gathered) => {
+                let room = to_usize(SMALL_CHUNK_BYTES_MAX) - gathered.len();
+                gathered.extend_from_slice(&bytes.split_to(room.min(bytes.len())));
+                if gathered.len() == to_usize(SMALL_CHUNK_BYTES_MAX) {
+                    self.end_chunk().await?;
+                }
+            }
+            OpenChunk::Large { writer, left } => {
+                let piece = bytes.split_to(to_usize((*left).min(length(&bytes))));
+                *left -= length(&piece);
+                writer.write(piece).await?;
+                if *left == 0 {
+                    self.end_chunk().await?;
+                }
+            }
+        }
+        Ok(bytes)
+    }
+
+    /// Opens the chunk at the present position: a large one if its size is known to be large.
+    async fn begin_chunk(&mut self) -> Result<OpenChunk> {
+        let chunk = self.expected.map_or(0, |expected| (expected - self.chunks.bytes).min(CHUNK_BYTES));
+        if chunk <= SMALL_CHUNK_BYTES_MAX {
+            return Ok(OpenChunk::Small(BytesMut::with_capacity(to_usize(chunk))));
+        }
+        let writer = self.inner.blobs.begin_large(chunk, &self.hint).await?;
+        Ok(OpenChunk::Large { writer, left: chunk })
+    }
+
+    async fn end_chunk(&mut self) -> Result<()> {
+        match std::mem::replace(&mut self.open, OpenChunk::Small(BytesMut::new())) {
+            OpenChunk::Small(bytes) if bytes.is_empty() => Ok(()),
+            OpenChunk::Small(bytes) => self.chunks.add_small(&self.inner, bytes.freeze()).await,
+            OpenChunk::Large { writer, .. } => {
+                let (blob, placement, ticket) = writer.finish().await?;
+                self.chunks.add_written(&self.inner, blob, placement, ticket).await
+            }
+        }
     }
 
     /// Ends the body. `Ok` means that its bytes are on stable storage; nothing names them yet.
-    pub async fn finish(self) -> Result<Staged> {
-        todo!()
+    pub async fn finish(mut self) -> Result<Staged> {
+        if let Some(expected) = self.expected.filter(|&expected| expected != self.size) {
+            return Err(Error::SizeMismatch { expected, actual: self.size });
+        }
+        let (md5, checksums) = std::mem::replace(&mut self.hasher, Hasher::new(Digests::NONE)).finish();
+        let form = match std::mem::replace(&mut self.open, OpenChunk::Small(BytesMut::new())) {
+            OpenChunk::Small(bytes) if self.size <= INLINE_BYTES_MAX => StagedForm::Inline(bytes.freeze()),
+            open => {
+                self.open = open;
+                self.end_chunk().await?;
+                StagedForm::Chunks(self.chunks.finish(&self.inner.blobs).await?)
+            }
+        };
+        Ok(Staged { id: self.inner.stamp(), size: self.size, md5, checksums, form })
+    }
+}
+
+/// The chunks staged so far.
+#[derive(Default)]
+pub(crate) struct ChunkList {
+    staged: StagedChunks,
+    known: HashMap<BlobId, ()>,
+    tickets: Vec<Ticket>,
+    bytes: u64,
+}
+
+/// Chunks in order, the places of those that are new, and the pins that keep all of them.
+#[derive(Default)]
+pub(crate) struct StagedChunks {
+    chunks: Vec<ChunkRef>,
+    new: Vec<(BlobId, Placement)>,
+    pins: Vec<Pin>,
+}
+
+impl ChunkList {
+    /// Writes a chunk that is in memory, unless the store has it.
+    pub(crate) async fn add_small(&mut self, inner: &Inner, bytes: Bytes) -> Result<()> {
+        let (blob, table) = Blobs::hash(&bytes);
+        let size = u32::try_from(bytes.len()).expect("a small chunk has at most 1 MiB");
+        if !self.is_stored(inner, blob).await? {
+            let placement = inner.blobs.append(blob, bytes, table).await?;
+            self.staged.new.push((blob, placement));
+        }
+        self.push(ChunkRef { blob, offset: 0, bytes: size });
+        Ok(())
+    }
+
+    /// Takes a chunk that was written already. If the store has it, its bytes are left as garbage.
+    async fn add_written(&mut self, inner: &Inner, blob: BlobId, placement: Placement, ticket: Ticket) -> Result<()> {
+        if !self.is_stored(inner, blob).await? {
+            self.staged.new.push((blob, placement));
+            self.tickets.push(ticket);
+        }
+        self.push(ChunkRef { blob, offset: 0, bytes: placement.plain_bytes });
+        Ok(())
+    }
+
+    /// Takes a range of a blob that the caller's open object keeps alive.
+    pub(crate) async fn add_stored(&mut self, inner: &Inner, chunk: ChunkRef) {
+        if self.known.insert(chunk.blob, ()).is_none() {
+            self.staged.pins.push(inner.pins.pin(chunk.blob).await);
+        }
+        self.push(chunk);
+    }
+
+    fn push(&mut self, chunk: ChunkRef) {
+        self.bytes += u64::from(chunk.bytes);
+        self.staged.chunks.push(chunk);
+    }
+
+    /// Pins a blob, then says whether it has a place already: in the index, or earlier in this body.
+    async fn is_stored(&mut self, inner: &Inner, blob: BlobId) -> Result<bool> {
+        if self.known.insert(blob, ()).is_some() {
+            return Ok(true);
+        }
+        self.staged.pins.push(inner.pins.pin(blob).await);
+        Ok(inner.index.get(Family::Blob, blob.0.to_vec()).await?.is_some())
+    }
+
+    /// Waits until every chunk is on stable storage.
+    pub(crate) async fn finish(self, blobs: &Blobs) -> Result<StagedChunks> {
+        if !self.tickets.is_empty() {
+            blobs.sync(self.tickets).await?;
+        }
+        Ok(self.staged)
     }
 }
 
@@ -52,21 +249,82 @@ pub struct CopyStage {
 }
 
 /// Durable bytes that nothing names yet, with their digests. Dropping it forgets them.
-pub struct Staged {}
+pub struct Staged {
+    id: Stamp,
+    size: u64,
+    md5: [u8; 16],
+    checksums: Vec<Checksum>,
+    form: StagedForm,
+}
+
+pub(crate) enum StagedForm {
+    Inline(Bytes),
+    Chunks(StagedChunks),
+}
 
 impl Staged {
+    pub(crate) fn new(id: Stamp, size: u64, md5: [u8; 16], checksums: Vec<Checksum>, form: StagedForm) -> Staged {
+        Staged { id, size, md5, checksums, form }
+    }
+
     /// The size in bytes.
     pub fn size(&self) -> u64 {
-        todo!()
+        self.size
     }
 
     /// The MD5 of the bytes.
     pub fn md5(&self) -> [u8; 16] {
-        todo!()
+        self.md5
     }
 
     /// The full-object checksum of that algorithm, if it was asked for.
     pub fn checksum(&self, algorithm: ChecksumAlgorithm) -> Option<&Checksum> {
-        todo!()
+        self.checksums.iter().find(|checksum| checksum.algorithm == algorithm)
     }
+
+    /// Adds to `batch` what makes the bytes belong to the content returned, and hands it the pins.
+    pub(crate) fn attach(self, batch: &mut Batch) -> Content {
+        let form = match self.form {
+            StagedForm::Inline(bytes) if bytes.is_empty() => ContentForm::Empty,
+            StagedForm::Inline(bytes) => {
+                batch.put_raw(Family::Inline, self.id.to_bytes().to_vec(), bytes.to_vec());
+                ContentForm::Inline
+            }
+            StagedForm::Chunks(staged) => staged.attach(self.id, batch),
+        };
+        Content { id: self.id, bytes: self.size, form }
+    }
+}
+
+impl StagedChunks {
+    fn attach(self, id: Stamp, batch: &mut Batch) -> ContentForm {
+        for (blob, placement) in self.new {
+            batch.add_blob(blob, placement);
+        }
+        for chunk in &self.chunks {
+            batch.put_raw(Family::Reference, key::reference(&chunk.blob, id), Vec::new());
+        }
+        for pin in self.pins {
+            batch.hold(pin);
+        }
+        if self.chunks.len() <= CHUNKS_INLINE_MAX {
+            return ContentForm::Chunks(self.chunks);
+        }
+        let mut starts = Vec::new();
+        let mut offset = 0;
+        for (number, page) in (0..).zip(self.chunks.chunks(CHUNKS_PER_PAGE)) {
+            starts.push(offset);
+            offset += page.iter().map(|chunk| u64::from(chunk.bytes)).sum::<u64>();
+            batch.put(Family::Manifest, key::page(id, number), &page.to_vec());
+        }
+        ContentForm::Pages(starts)
+    }
+}
+
+fn length(bytes: &Bytes) -> u64 {
+    u64::try_from(bytes.len()).expect("a length in memory fits 64 bits")
+}
+
+fn to_usize(bytes: u64) -> usize {
+    usize::try_from(bytes).expect("chunks are far smaller than the address space")
 }

@@ -1,16 +1,18 @@
 //! The store: opened once per data directory, shared by everything that serves from it.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use bytes::Bytes;
-
-use crate::bucket::{Bucket, BucketChange, BucketPage, BucketQuery, NewBucket};
+use crate::blob::{Blobs, BlobsOptions};
 use crate::clock::{Clock, Entropy, SystemClock, SystemEntropy};
-use crate::error::Result;
-use crate::name::BucketName;
-use crate::stage::{Stage, StageOptions, Staged};
+use crate::directory::Directory;
+use crate::error::{Error, Result};
+use crate::index::{Family, Index};
+use crate::locks::{Locks, Pins, Readers};
+use crate::store_buckets::BucketCache;
+use crate::worker;
 
 /// How to open a store. Every field has a sensible default.
 #[derive(Clone)]
@@ -25,6 +27,8 @@ pub struct OpenOptions {
     pub segment_bytes: u64,
     /// RocksDB's block cache, in bytes. Default 128 MiB.
     pub cache_bytes: usize,
+    /// The least size of a part that is not the last, in bytes. Default 5 MiB, as S3 has it.
+    pub part_bytes_min: u64,
     /// How often unreferenced bytes are collected; `None` only when [`Store::collect`] is called. Default 30 s.
     pub collect_every: Option<Duration>,
 }
@@ -38,6 +42,7 @@ impl OpenOptions {
             entropy: Arc::new(SystemEntropy),
             segment_bytes: 1 << 30,
             cache_bytes: 128 << 20,
+            part_bytes_min: 5 << 20,
             collect_every: Some(Duration::from_secs(30)),
         }
     }
@@ -52,72 +57,123 @@ pub enum StoreStatus {
     ReadOnly,
 }
 
-/// An open store. Clones share it; it closes when the last clone is dropped.
+/// An open store. Clones share it; the data directory is released when the last clone, and everything opened through
+/// it, is dropped.
 #[derive(Clone)]
-pub struct Store {}
+pub struct Store {
+    pub(crate) inner: Arc<Inner>,
+}
+
+/// What the paths of the engine share.
+pub(crate) struct Inner {
+    pub(crate) index: Index,
+    pub(crate) blobs: Blobs,
+    pub(crate) locks: Locks,
+    pub(crate) pins: Arc<Pins>,
+    pub(crate) readers: Arc<Readers>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) entropy: Arc<dyn Entropy>,
+    pub(crate) buckets: BucketCache,
+    pub(crate) collector: worker::Collector,
+    pub(crate) part_bytes_min: u64,
+    /// The time of the newest stamp, in nanoseconds.
+    pub(crate) last_stamp: Mutex<u64>,
+    pub(crate) directory: Directory,
+    closed: AtomicBool,
+}
+
+impl Inner {
+    /// Refuses work that could not be made durable.
+    pub(crate) fn check_writable(&self) -> Result<()> {
+        if self.closed.load(Ordering::Acquire) {
+            return Err(Error::Closed);
+        }
+        if self.index.is_poisoned() { Err(Error::Poisoned) } else { Ok(()) }
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+}
 
 impl Store {
     /// Opens the data directory, making it if it is missing.
     ///
     /// `Err(Locked)` if another process has it, `Err(UnknownFormat)` if a newer build wrote it.
     pub async fn open(options: OpenOptions) -> Result<Store> {
-        todo!()
+        let collect_every = options.collect_every;
+        let inner = tokio::task::spawn_blocking(move || open(options)).await.map_err(|_| Error::Closed)??;
+        let inner = Arc::new(inner);
+        if let Some(every) = collect_every {
+            worker::spawn(Arc::downgrade(&inner), every);
+        }
+        Ok(Store { inner })
     }
 
     /// Whether writes are served.
     pub fn status(&self) -> StoreStatus {
-        todo!()
+        if self.inner.check_writable().is_ok() { StoreStatus::Ready } else { StoreStatus::ReadOnly }
     }
 
-    /// Waits for work on the way to the disk and releases the data directory. Further calls give `Err(Closed)`.
+    /// Waits for the commits under way and refuses further writes with `Err(Closed)`.
     pub async fn close(&self) -> Result<()> {
-        todo!()
-    }
-
-    /// Begins to take in a body.
-    pub fn stage(&self, options: StageOptions) -> Stage {
-        todo!()
-    }
-
-    /// Stages bytes that are in memory, with a CRC64NVME.
-    pub async fn stage_bytes(&self, bytes: impl Into<Bytes>) -> Result<Staged> {
-        todo!()
+        self.inner.closed.store(true, Ordering::Release);
+        self.inner.index.close().await;
+        Ok(())
     }
 
     /// Releases the bytes of what was deleted or overwritten, and rewrites segments that are mostly dead. One pass;
-    /// returns the number of bytes freed on disk.
+    /// returns the number of bytes freed on disk. What a reader still holds is left to a later pass.
     pub async fn collect(&self) -> Result<u64> {
-        todo!()
+        worker::collect(&self.inner).await
     }
 
     /// Writes a consistent, openable copy of the store to `directory`, which must not exist yet; segments are hard
     /// links where the file system allows. Serving goes on meanwhile.
     pub async fn checkpoint(&self, directory: &Path) -> Result<()> {
-        todo!()
+        worker::checkpoint(&self.inner, directory).await
     }
+}
 
-    /// Makes a bucket. `Err(BucketExists)` if there is one of that name.
-    pub async fn create_bucket(&self, name: &BucketName, new: NewBucket) -> Result<Arc<Bucket>> {
-        todo!()
-    }
+/// Blocking.
+fn open(options: OpenOptions) -> Result<Inner> {
+    let directory = Directory::open(&options.directory, options.entropy.as_ref())?;
+    let index = Index::open(&directory.index(), options.cache_bytes)?;
+    let blobs = Blobs::open(BlobsOptions {
+        directory: directory.segments(),
+        segment_bytes: options.segment_bytes,
+        store_id: directory.store_id,
+        clock: Arc::clone(&options.clock),
+        next_segment: next_segment(&index)?,
+        disk: None,
+    })?;
+    Ok(Inner {
+        index,
+        blobs,
+        locks: Locks::new(),
+        pins: Arc::default(),
+        readers: Arc::default(),
+        clock: options.clock,
+        entropy: options.entropy,
+        buckets: BucketCache::default(),
+        collector: worker::Collector::default(),
+        part_bytes_min: options.part_bytes_min,
+        last_stamp: Mutex::new(0),
+        directory,
+        closed: AtomicBool::new(false),
+    })
+}
 
-    /// The bucket of that name, or `Err(NotFound(Bucket))`.
-    pub async fn bucket(&self, name: &BucketName) -> Result<Arc<Bucket>> {
-        todo!()
+/// Above every segment that the index speaks of, so that a new segment is never taken for an old one.
+fn next_segment(index: &Index) -> Result<u64> {
+    let rows = index.rows();
+    let mut next = 1;
+    for family in [Family::Segment, Family::Placement] {
+        if let Some((row, _)) = rows.last(family)?
+            && let Some(id) = row.first_chunk::<8>()
+        {
+            next = next.max(u64::from_be_bytes(*id).saturating_add(1));
+        }
     }
-
-    /// Changes a bucket. `Err(BucketState)` if its state forbids the change.
-    pub async fn change_bucket(&self, name: &BucketName, change: BucketChange) -> Result<()> {
-        todo!()
-    }
-
-    /// Removes an empty bucket; its open uploads vanish with it. `Err(BucketNotEmpty)` if any version is left.
-    pub async fn delete_bucket(&self, name: &BucketName) -> Result<()> {
-        todo!()
-    }
-
-    /// Lists buckets by name.
-    pub async fn list_buckets(&self, query: BucketQuery) -> Result<BucketPage> {
-        todo!()
-    }
+    Ok(next)
 }

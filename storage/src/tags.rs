@@ -1,6 +1,8 @@
 //! Object tags: replaced in place, per version.
 
-use crate::error::Result;
+use crate::error::{Entity, Error, Result};
+use crate::index::record::VersionRecord;
+use crate::index::{Batch, Family, key};
 use crate::name::{BucketName, ObjectKey};
 use crate::object::{Tag, VersionSelector};
 use crate::stamp::VersionId;
@@ -22,6 +24,30 @@ impl Store {
         version: VersionSelector,
         tags: Vec<Tag>,
     ) -> Result<Tagged> {
-        todo!()
+        let bucket_guard = self.inner.locks.bucket_shared(bucket.as_str()).await;
+        let bucket = self.bucket(bucket).await?;
+        let key_guard = self.inner.locks.key(bucket.id, key.as_str()).await;
+        let newest = self.inner.newest(&bucket, key).await?;
+        let (stamp, missing) = match version {
+            VersionSelector::Current => (newest.as_ref().map(|newest| newest.stamp), Entity::Key),
+            VersionSelector::Id(id) => (self.inner.resolve(&bucket, key, id, newest.as_ref()).await?, Entity::Version),
+        };
+        let stamp = stamp.ok_or(Error::NotFound(missing))?;
+        let row = key::version(bucket.id, key.as_str(), stamp);
+        let record = self.inner.index.record::<VersionRecord>(Family::Version, row.clone()).await?;
+        let mut record = record.ok_or(Error::NotFound(missing))?;
+        let version_id = if record.null { VersionId::Null } else { VersionId::Stamp(stamp) };
+        let Some(object) = &mut record.object else {
+            let by_id = version != VersionSelector::Current;
+            return Err(Error::DeleteMarker { version_id, modified: stamp.time, by_id });
+        };
+        object.tags = tags;
+
+        let mut batch = Batch::new();
+        batch.put(Family::Version, row, &record);
+        batch.hold(bucket_guard);
+        batch.hold(key_guard);
+        self.inner.index.commit(batch).await?;
+        Ok(Tagged { version_id: bucket.was_versioned().then_some(version_id) })
     }
 }

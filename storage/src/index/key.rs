@@ -13,7 +13,13 @@
 //! Integers are big-endian. `esc` maps 00 to 00 FF and ends with 00 00, so that a key sorts before its extensions.
 
 use crate::blob::BlobId;
+use crate::error::Error;
 use crate::stamp::{Stamp, Timestamp};
+
+/// The error for a key that this module did not write.
+pub(crate) fn corrupt(what: &'static str, row: &[u8]) -> Error {
+    Error::Corrupt { what, place: format!("key {}", hex::encode(row)) }
+}
 
 /// `bucket id | key`
 pub(crate) fn object(bucket: u64, key: &str) -> Vec<u8> {

@@ -77,6 +77,11 @@ impl Index {
         self.get(family, key).await?.map(|value| R::decode(&value)).transpose()
     }
 
+    /// Blocking reads, for callers that may block.
+    pub(crate) fn rows(&self) -> Rows<'_> {
+        Rows { db: &self.db }
+    }
+
     /// Runs `work`, which may scan and wait for the disk, on the blocking pool.
     pub(crate) async fn read<T: Send + 'static>(
         &self,

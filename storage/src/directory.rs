@@ -1,0 +1,99 @@
+//! The data directory: its layout, its format, its lock.
+//!
+//! ```text
+//! <data>/FORMAT      one line: "strata <format> <store id in hex>"
+//! <data>/LOCK        held exclusively while a store is open
+//! <data>/index/      RocksDB
+//! <data>/segments/   blobs
+//! ```
+//!
+//! FORMAT is written before anything else, by rename, so a directory either has none and holds nothing of ours, or has
+//! one that says how to read the rest. Dying while a store is first made leaves one that opens, empty.
+
+use std::path::{Path, PathBuf};
+
+use crate::clock::Entropy;
+use crate::error::{Error, Result};
+use crate::fs;
+
+/// The format that this build writes.
+const FORMAT: u32 = 1;
+
+/// An open data directory. Dropping it releases the lock.
+pub(crate) struct Directory {
+    path: PathBuf,
+    /// Tells this store's segments from those of others.
+    pub(crate) store_id: [u8; 16],
+    _lock: fs::DirectoryLock,
+}
+
+impl Directory {
+    /// Makes the directory if it is missing, locks it, and reads or writes its format. Blocking.
+    pub(crate) fn open(path: &Path, entropy: &dyn Entropy) -> Result<Directory> {
+        fs::create_directories(path)?;
+        let lock = fs::lock_directory(path)?;
+        let file = path.join("FORMAT");
+        let store_id = match fs::read_small_file(&file)? {
+            Some(text) => read_format(&text)?,
+            None => {
+                let mut store_id = [0; 16];
+                store_id[..8].copy_from_slice(&entropy.next_u64().to_be_bytes());
+                store_id[8..].copy_from_slice(&entropy.next_u64().to_be_bytes());
+                if path.join("index").exists() || path.join("segments").exists() {
+                    return Err(Error::Corrupt { what: "FORMAT file (missing)", place: path.display().to_string() });
+                }
+                fs::write_small_file(&file, format_text(store_id).as_bytes())?;
+                store_id
+            }
+        };
+        Ok(Directory { path: path.to_path_buf(), store_id, _lock: lock })
+    }
+
+    pub(crate) fn index(&self) -> PathBuf {
+        self.path.join("index")
+    }
+
+    pub(crate) fn segments(&self) -> PathBuf {
+        self.path.join("segments")
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+/// The text of a FORMAT file.
+pub(crate) fn format_text(store_id: [u8; 16]) -> String {
+    format!("strata {FORMAT} {}\n", hex::encode(store_id))
+}
+
+fn read_format(text: &[u8]) -> Result<[u8; 16]> {
+    let corrupt = || Error::Corrupt { what: "FORMAT file", place: String::from_utf8_lossy(text).trim().to_owned() };
+    let words: Vec<&str> = std::str::from_utf8(text).map_err(|_| corrupt())?.split_whitespace().collect();
+    let ["strata", format, rest @ ..] = words.as_slice() else { return Err(corrupt()) };
+    match format.parse::<u32>() {
+        Ok(FORMAT) => {}
+        Ok(found) => return Err(Error::UnknownFormat { found, known: FORMAT }),
+        Err(_) => return Err(corrupt()),
+    }
+    let [store_id] = rest else { return Err(corrupt()) };
+    let mut bytes = [0; 16];
+    hex::decode_to_slice(store_id, &mut bytes).map_err(|_| corrupt())?;
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{format_text, read_format};
+    use crate::error::Error;
+
+    #[test]
+    fn formats_read_back_and_unknown_ones_are_told() {
+        assert_eq!(format_text([0xAB; 16]), "strata 1 abababababababababababababababab\n");
+        assert_eq!(read_format(format_text([0xAB; 16]).as_bytes()).expect("it was just written"), [0xAB; 16]);
+        assert!(matches!(read_format(b"strata 2 what ever"), Err(Error::UnknownFormat { found: 2, known: 1 })));
+        for text in ["", "minio 1 00", "strata", "strata x 00", "strata 1", "strata 1 zz"] {
+            assert!(matches!(read_format(text.as_bytes()), Err(Error::Corrupt { .. })), "{text}");
+        }
+    }
+}

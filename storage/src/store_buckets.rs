@@ -1,0 +1,192 @@
+//! Buckets: made, found, changed, removed, listed.
+//!
+//! Each change is one batch under the bucket's exclusive lock, which no write of an object in it can hold meanwhile.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::bucket::{Bucket, BucketChange, BucketPage, BucketQuery, NewBucket, Versioning};
+use crate::error::{Entity, Error, Result};
+use crate::index::record::{Garbage, Record};
+use crate::index::{Batch, Family, Step, key};
+use crate::name::BucketName;
+use crate::store::Store;
+
+/// Buckets kept in memory; more are read from the index each time.
+const CACHED_MAX: usize = 16_384;
+/// The row of the last bucket id given out.
+const LAST_ID: &[u8] = b"last bucket id";
+
+/// Buckets by name, as last committed.
+#[derive(Default)]
+pub(crate) struct BucketCache {
+    state: Mutex<CacheState>,
+    /// Held while an id is given out.
+    ids: tokio::sync::Mutex<()>,
+}
+
+#[derive(Default)]
+struct CacheState {
+    buckets: HashMap<BucketName, Arc<Bucket>>,
+    /// Counts changes, so that a row read before a change is not cached after it.
+    changes: u64,
+}
+
+impl BucketCache {
+    fn lock(&self) -> MutexGuard<'_, CacheState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn forget(&self, name: &BucketName) {
+        let mut state = self.lock();
+        state.changes += 1;
+        state.buckets.remove(name);
+    }
+}
+
+impl Store {
+    /// Makes a bucket. `Err(BucketExists)` if there is one of that name.
+    pub async fn create_bucket(&self, name: &BucketName, new: NewBucket) -> Result<Arc<Bucket>> {
+        let guard = self.inner.locks.bucket_exclusive(name.as_str()).await;
+        let row = name.as_str().as_bytes().to_vec();
+        if self.inner.index.get(Family::Bucket, row.clone()).await?.is_some() {
+            return Err(Error::BucketExists);
+        }
+        let _ids = self.inner.buckets.ids.lock().await;
+        let id = self.last_bucket_id().await? + 1;
+        let bucket = Bucket {
+            id,
+            created: self.inner.stamp().time,
+            region: new.region,
+            versioning: if new.object_lock { Versioning::Enabled } else { Versioning::Unversioned },
+            ownership: new.ownership,
+            object_lock: new.object_lock,
+            tags: new.tags,
+        };
+        let mut batch = Batch::new();
+        batch.put(Family::Bucket, row, &bucket);
+        batch.put_raw(Family::Meta, LAST_ID.to_vec(), id.to_be_bytes().to_vec());
+        self.commit_bucket(name, guard, batch).await?;
+        Ok(Arc::new(bucket))
+    }
+
+    async fn last_bucket_id(&self) -> Result<u64> {
+        match self.inner.index.get(Family::Meta, LAST_ID.to_vec()).await? {
+            None => Ok(0),
+            Some(value) => value
+                .try_into()
+                .map(u64::from_be_bytes)
+                .map_err(|_| Error::Corrupt { what: "bucket counter", place: "the default family".to_owned() }),
+        }
+    }
+
+    /// Commits a change of one bucket in a task of its own: the cache must hear of it even if the caller is gone.
+    async fn commit_bucket(
+        &self,
+        name: &BucketName,
+        guard: tokio::sync::OwnedRwLockWriteGuard<()>,
+        batch: Batch,
+    ) -> Result<()> {
+        let (inner, name) = (Arc::clone(&self.inner), name.clone());
+        let commit = tokio::spawn(async move {
+            let outcome = inner.index.commit(batch).await;
+            inner.buckets.forget(&name);
+            drop(guard);
+            outcome
+        });
+        commit.await.map_err(|_| Error::Closed)?
+    }
+
+    /// The bucket of that name, or `Err(NotFound(Bucket))`.
+    pub async fn bucket(&self, name: &BucketName) -> Result<Arc<Bucket>> {
+        let changes = {
+            let state = self.inner.buckets.lock();
+            if let Some(bucket) = state.buckets.get(name) {
+                return Ok(Arc::clone(bucket));
+            }
+            state.changes
+        };
+        let row = name.as_str().as_bytes().to_vec();
+        let bucket = self.inner.index.record::<Bucket>(Family::Bucket, row).await?;
+        let bucket = Arc::new(bucket.ok_or(Error::NotFound(Entity::Bucket))?);
+        let mut state = self.inner.buckets.lock();
+        if state.changes == changes {
+            if state.buckets.len() >= CACHED_MAX {
+                state.buckets.clear();
+            }
+            state.buckets.insert(name.clone(), Arc::clone(&bucket));
+        }
+        Ok(bucket)
+    }
+
+    /// Changes a bucket. `Err(BucketState)` if its state forbids the change.
+    pub async fn change_bucket(&self, name: &BucketName, change: BucketChange) -> Result<()> {
+        let guard = self.inner.locks.bucket_exclusive(name.as_str()).await;
+        let mut bucket = Bucket::clone(&*self.bucket(name).await?);
+        match change {
+            BucketChange::Versioning(Versioning::Unversioned) => {
+                return Err(Error::BucketState("versioning cannot be undone, only suspended"));
+            }
+            BucketChange::Versioning(Versioning::Suspended) if bucket.object_lock => {
+                return Err(Error::BucketState("a bucket with Object Lock stays versioned"));
+            }
+            BucketChange::Versioning(versioning) => bucket.versioning = versioning,
+            BucketChange::Tags(tags) => bucket.tags = tags,
+        }
+        let mut batch = Batch::new();
+        batch.put(Family::Bucket, name.as_str().as_bytes().to_vec(), &bucket);
+        self.commit_bucket(name, guard, batch).await
+    }
+
+    /// Removes an empty bucket; its open uploads vanish with it. `Err(BucketNotEmpty)` if any version is left.
+    pub async fn delete_bucket(&self, name: &BucketName) -> Result<()> {
+        let guard = self.inner.locks.bucket_exclusive(name.as_str()).await;
+        let id = self.bucket(name).await?.id;
+        let (versions, uploads) = self
+            .inner
+            .index
+            .read(move |rows| {
+                let (from, to) = (key::bucket_start(id), key::bucket_end(id));
+                let has = |family| Ok::<_, Error>(rows.first(family, &from, &to)?.is_some());
+                Ok((has(Family::Version)?, has(Family::Upload)?))
+            })
+            .await?;
+        if versions {
+            return Err(Error::BucketNotEmpty);
+        }
+        let mut batch = Batch::new();
+        batch.delete(Family::Bucket, name.as_str().as_bytes().to_vec());
+        if uploads {
+            self.inner.release(Garbage::Bucket(id), &mut batch);
+        }
+        self.commit_bucket(name, guard, batch).await
+    }
+
+    /// Lists buckets by name.
+    pub async fn list_buckets(&self, query: BucketQuery) -> Result<BucketPage> {
+        self.inner.index.read(move |rows| list(rows, &query)).await
+    }
+}
+
+fn list(rows: &crate::index::Rows<'_>, query: &BucketQuery) -> Result<BucketPage> {
+    let mut page = BucketPage::default();
+    let after = query.after.as_deref().unwrap_or("");
+    let from = query.prefix.as_str().max(after).as_bytes();
+    let to = key::after_prefix(query.prefix.as_bytes().to_vec());
+    rows.scan(Family::Bucket, from, &to, |row, value| {
+        let name = std::str::from_utf8(row).ok().and_then(|name| BucketName::parse(name).ok());
+        let name = name.ok_or_else(|| key::corrupt("bucket row", row))?;
+        let bucket = Bucket::decode(value)?;
+        let wanted = query.region.as_ref().is_none_or(|region| *region == bucket.region);
+        if !wanted || query.after.as_deref() == Some(name.as_str()) {
+            return Ok(Step::Next);
+        }
+        if page.buckets.len() == query.max {
+            page.next = page.buckets.last().map(|(name, _)| name.as_str().to_owned());
+            return Ok(Step::Stop);
+        }
+        page.buckets.push((name, bucket));
+        Ok(Step::Next)
+    })?;
+    Ok(page)
+}

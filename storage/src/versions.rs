@@ -1,0 +1,128 @@
+//! The versions of one key: which is newest, which is `null`, and what becomes visible when one goes.
+//!
+//! Invariants, kept by every batch under the key's lock:
+//!
+//! * A `current` row exists if and only if the newest version is an object, and names it.
+//! * If a `null` version exists and is not named by the `current` row, a `null` row names it.
+
+use crate::bucket::{Bucket, Versioning};
+use crate::error::Result;
+use crate::index::record::{CurrentRecord, VersionRecord};
+use crate::index::{Batch, Family, Step, key};
+use crate::name::ObjectKey;
+use crate::stamp::{Stamp, Timestamp, VersionId};
+use crate::store::Inner;
+
+/// A version as far as ordering needs it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Version {
+    pub(crate) stamp: Stamp,
+    pub(crate) null: bool,
+    /// What the `current` row says or would say; `None` for a delete marker.
+    pub(crate) visible: Option<CurrentRecord>,
+}
+
+impl Version {
+    fn new(stamp: Stamp, record: &VersionRecord) -> Version {
+        let visible = record.object.as_ref().map(|object| CurrentRecord::of(stamp, record.null, object));
+        Version { stamp, null: record.null, visible }
+    }
+
+    /// The id that clients see.
+    pub(crate) fn id(&self) -> VersionId {
+        if self.null { VersionId::Null } else { VersionId::Stamp(self.stamp) }
+    }
+}
+
+impl Inner {
+    /// The visible object's row.
+    pub(crate) async fn current(&self, bucket: u64, key: &ObjectKey) -> Result<Option<CurrentRecord>> {
+        self.index.record(Family::Current, key::object(bucket, key.as_str())).await
+    }
+
+    /// The newest version of a key, marker or object.
+    pub(crate) async fn newest(&self, bucket: &Bucket, key: &ObjectKey) -> Result<Option<Version>> {
+        if let Some(current) = self.current(bucket.id, key).await? {
+            return Ok(Some(Version { stamp: current.stamp, null: current.null, visible: Some(current) }));
+        }
+        if bucket.versioning == Versioning::Unversioned {
+            return Ok(None);
+        }
+        self.first_version(bucket.id, key, None).await
+    }
+
+    /// The newest version older than the one with `stamp`.
+    pub(crate) async fn version_before(
+        &self,
+        bucket: &Bucket,
+        key: &ObjectKey,
+        stamp: Stamp,
+    ) -> Result<Option<Version>> {
+        if bucket.versioning == Versioning::Unversioned {
+            return Ok(None);
+        }
+        self.first_version(bucket.id, key, Some(stamp)).await
+    }
+
+    async fn first_version(&self, bucket: u64, key: &ObjectKey, after: Option<Stamp>) -> Result<Option<Version>> {
+        let prefix = key::escaped(bucket, key.as_str());
+        let skipped = after.map(|stamp| key::version(bucket, key.as_str(), stamp));
+        self.index
+            .read(move |rows| {
+                let from = skipped.as_deref().unwrap_or(&prefix);
+                let mut found = None;
+                rows.scan(Family::Version, from, &key::after_prefix(prefix.clone()), |row, value| {
+                    if skipped.as_deref() == Some(row) {
+                        return Ok(Step::Next);
+                    }
+                    let (_, stamp) = key::split_version(row).ok_or_else(|| key::corrupt("version row", row))?;
+                    found = Some(Version::new(stamp, &crate::index::record::Record::decode(value)?));
+                    Ok(Step::Stop)
+                })?;
+                Ok(found)
+            })
+            .await
+    }
+
+    /// The stamp of the `null` version, given the newest one.
+    pub(crate) async fn null_version(
+        &self,
+        bucket: &Bucket,
+        key: &ObjectKey,
+        newest: Option<&Version>,
+    ) -> Result<Option<Stamp>> {
+        match newest {
+            Some(newest) if newest.null => Ok(Some(newest.stamp)),
+            _ if bucket.versioning == Versioning::Unversioned => Ok(None),
+            _ => self.index.record(Family::Null, key::object(bucket.id, key.as_str())).await,
+        }
+    }
+
+    /// Adds to `batch` the rows that say that `version` is the newest.
+    pub(crate) fn make_visible(&self, bucket: &Bucket, key: &ObjectKey, version: &Version, batch: &mut Batch) {
+        let row = key::object(bucket.id, key.as_str());
+        match &version.visible {
+            Some(current) => {
+                if version.null {
+                    batch.delete(Family::Null, row.clone());
+                }
+                batch.put(Family::Current, row, current);
+            }
+            None => batch.delete(Family::Current, row),
+        }
+    }
+
+    /// A new stamp: never before one that this process made earlier, so that a clock set back does not reorder.
+    pub(crate) fn stamp(&self) -> Stamp {
+        self.stamp_after(None)
+    }
+
+    /// A new stamp that is also later than `time`.
+    pub(crate) fn stamp_after(&self, time: Option<Timestamp>) -> Stamp {
+        let least = time.map_or(0, |time| time.as_nanos().saturating_add(1));
+        let now = self.clock.now().as_nanos().max(least);
+        let mut last = self.last_stamp.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        *last = now.max(last.saturating_add(1));
+        Stamp { time: Timestamp::from_nanos(*last), random: self.entropy.next_u64() }
+    }
+}
