@@ -258,10 +258,21 @@ mod tests {
     fn golden_bytes() {
         let record = sample();
         let bytes = record.encode();
-        assert_eq!(
-            hex::encode(&bytes),
-            "01010104010101010101010101010101010101010000000000000000000000010161016200000506040100".replace(' ', ""),
-        );
+        let expected = [
+            "01",                               // format
+            "01",                               // null
+            "01",                               // an object
+            "04",                               // size
+            "01010101010101010101010101010101", // digest
+            "00",                               // parts
+            "00",                               // class
+            "00",                               // no checksum
+            "00000000000000",                   // no system metadata
+            "01016101620000",                   // one user entry, no tags, a single body
+            "0506",                             // content id
+            "0401",                             // bytes, inline
+        ];
+        assert_eq!(hex::encode(&bytes), expected.concat());
         assert_eq!(VersionRecord::decode(&bytes).expect("it was just encoded"), record);
         let object = record.object.expect("the sample is an object");
         let current = CurrentRecord::of(Stamp { time: Timestamp::from_nanos(9), random: 1 }, false, &object);
