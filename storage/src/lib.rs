@@ -39,9 +39,11 @@ mod stamp;
 
 // The doors to the outside: time, randomness, files.
 mod clock;
+#[cfg_attr(not(test), expect(dead_code, reason = "checkpoints are to use the rest"))]
 mod fs;
 
 // The two stores.
+#[cfg_attr(not(test), expect(dead_code, unused_imports, reason = "the write and read paths are to use it"))]
 mod blob;
 mod index;
 
