@@ -19,6 +19,7 @@ impl Store {
     /// checksum that the source lacks). The range must lie within the object.
     pub async fn stage_copy(&self, source: &OpenObject, options: CopyStage) -> Result<Staged> {
         self.inner.check_writable()?;
+        let writer = self.inner.writers.enter();
         let range = options.range.unwrap_or(0..source.info.size);
         let size = range.end - range.start;
         let (md5, checksums) = match known_digests(source, &range, options.digests) {
@@ -30,7 +31,7 @@ impl Store {
         } else {
             StagedForm::Chunks(self.refer(source, range).await?.finish(&self.inner.blobs).await?)
         };
-        Ok(Staged::new(self.inner.stamp(), size, md5, checksums, form))
+        Ok(Staged { id: self.inner.stamp(), size, md5, checksums, form, writer })
     }
 
     async fn refer(&self, source: &OpenObject, mut range: Range<u64>) -> Result<ChunkList> {

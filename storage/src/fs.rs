@@ -1,11 +1,216 @@
-//! stub
-use crate::error::{Error, Result};
+//! The only door to files: whatever the engine does on disk outside of RocksDB goes through [`Disk`], so that tests
+//! can make any single call fail.
+
+use std::ffi::OsString;
+use std::fs::{File, OpenOptions};
+use std::io::{self, IoSliceMut};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
-pub(crate) struct DirectoryLock;
-pub(crate) fn lock_directory(_: &Path) -> Result<DirectoryLock> {
-    Ok(DirectoryLock)
+use std::sync::Arc;
+
+use rustix::fs::{FlockOperation, OFlags};
+use rustix::io::{Errno, ReadWriteFlags};
+
+use crate::error::{Error, Result};
+
+#[cfg(test)]
+mod failing;
+#[cfg(test)]
+pub use failing::{FailingDisk, Failure};
+
+/// Offsets, lengths and addresses of a file made with [`Caching::Around`] are multiples of this.
+pub const DIRECT_ALIGNMENT_BYTES: usize = 4096;
+
+/// Whether what is written to a file passes through the page cache.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Caching {
+    /// Through the page cache.
+    Through,
+    /// Around it where the file system allows: every write must be aligned to [`DIRECT_ALIGNMENT_BYTES`].
+    Around,
 }
-// KEEP-FROM-HERE
+
+/// The calls that name files. All of them block.
+pub trait Disk: Send + Sync + 'static {
+    /// Makes a file that must not exist yet, for writing. Its name survives a crash after [`Disk::sync_directory`].
+    fn create_new(&self, path: &Path, caching: Caching) -> io::Result<Arc<dyn DiskFile>>;
+    /// Opens an existing file for reading through the page cache.
+    fn open(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>>;
+    /// The size of a file in bytes.
+    fn len(&self, path: &Path) -> io::Result<u64>;
+    /// The names in a directory, in no order.
+    fn read_dir(&self, path: &Path) -> io::Result<Vec<OsString>>;
+    /// Makes a directory and its parents; it may exist already.
+    fn create_dir_all(&self, path: &Path) -> io::Result<()>;
+    /// Removes the name of a file. Open descriptors keep working.
+    fn remove(&self, path: &Path) -> io::Result<()>;
+    /// Gives a file another name, replacing what had it.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+    /// Gives a file a second name, which must be free.
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()>;
+    /// Makes changed names in a directory survive a crash.
+    fn sync_directory(&self, path: &Path) -> io::Result<()>;
+}
+
+/// An open file. All calls but [`DiskFile::read_at_cached`] block.
+pub trait DiskFile: Send + Sync + 'static {
+    /// Writes all of `bytes`, or fails with an unknown number of them written.
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
+    /// Fills `bytes` up to the end of the file and returns how many were read.
+    fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<usize>;
+    /// Fills `bytes` if all of them are in memory already. On `false` their content is unspecified.
+    fn read_at_cached(&self, bytes: &mut [u8], offset: u64) -> bool;
+    /// Makes what was written, and the size, survive a crash.
+    fn sync_data(&self) -> io::Result<()>;
+    /// The size in bytes.
+    fn len(&self) -> io::Result<u64>;
+}
+
+/// The operating system's files.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct SystemDisk;
+
+impl Disk for SystemDisk {
+    fn create_new(&self, path: &Path, caching: Caching) -> io::Result<Arc<dyn DiskFile>> {
+        let file = OpenOptions::new().write(true).create_new(true).open(path)?;
+        if caching == Caching::Around {
+            // Set afterwards, because a refused O_DIRECT in open() may leave the file behind.
+            match rustix::fs::fcntl_setfl(&file, rustix::fs::fcntl_getfl(&file)? | OFlags::DIRECT) {
+                Ok(()) | Err(Errno::INVAL | Errno::OPNOTSUPP) => {}
+                Err(errno) => return Err(errno.into()),
+            }
+        }
+        Ok(Arc::new(SystemFile(file)))
+    }
+
+    fn open(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+        Ok(Arc::new(SystemFile(File::open(path)?)))
+    }
+
+    fn len(&self, path: &Path) -> io::Result<u64> {
+        Ok(std::fs::metadata(path)?.len())
+    }
+
+    fn read_dir(&self, path: &Path) -> io::Result<Vec<OsString>> {
+        std::fs::read_dir(path)?.map(|entry| Ok(entry?.file_name())).collect()
+    }
+
+    fn create_dir_all(&self, path: &Path) -> io::Result<()> {
+        std::fs::create_dir_all(path)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        std::fs::remove_file(path)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        std::fs::rename(from, to)
+    }
+
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        std::fs::hard_link(from, to)
+    }
+
+    fn sync_directory(&self, path: &Path) -> io::Result<()> {
+        File::open(path)?.sync_all()
+    }
+}
+
+struct SystemFile(File);
+
+impl DiskFile for SystemFile {
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        // After a short write the rest is tried too: the second call tells why the first one stopped.
+        self.0.write_all_at(bytes, offset)
+    }
+
+    fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
+        let mut filled = 0;
+        while filled < bytes.len() {
+            match self.0.read_at(&mut bytes[filled..], offset + filled as u64) {
+                Ok(0) => break,
+                Ok(count) => filled += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(filled)
+    }
+
+    fn read_at_cached(&self, bytes: &mut [u8], offset: u64) -> bool {
+        let wanted = bytes.len();
+        // Every failure is left to the blocking read, which meets it again and can tell about it.
+        rustix::io::preadv2(&self.0, &mut [IoSliceMut::new(bytes)], offset, ReadWriteFlags::NOWAIT) == Ok(wanted)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.0.sync_data()
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.0.metadata()?.len())
+    }
+}
+
+/// Exclusive use of a data directory, until it is dropped or the process ends.
+#[derive(Debug)]
+pub struct DirectoryLock {
+    /// The lock belongs to this descriptor of the directory; nothing is left behind in it.
+    _directory: File,
+}
+
+/// Takes exclusive use of a data directory. `Err(Locked)` if it is in use, by this process or another.
+pub fn lock_directory(path: &Path) -> Result<DirectoryLock> {
+    const ACTION: &str = "lock data directory";
+    let directory = File::open(path).map_err(|error| Error::io(ACTION, error))?;
+    match rustix::fs::flock(&directory, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(DirectoryLock { _directory: directory }),
+        Err(Errno::WOULDBLOCK) => Err(Error::Locked),
+        Err(errno) => Err(Error::io(ACTION, errno.into())),
+    }
+}
+
+/// Runs a call that blocks where it holds up nothing else. Dropping the future does not stop the call.
+///
+/// `Err(Closed)` only when the runtime is shutting down.
+pub async fn blocking<T: Send + 'static>(call: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+    tokio::task::spawn_blocking(call).await.map_err(|error| match error.try_into_panic() {
+        Ok(panic) => std::panic::resume_unwind(panic),
+        Err(_cancelled) => Error::Closed,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Caching, Disk, SystemDisk, lock_directory};
+    use crate::error::Error;
+
+    #[test]
+    fn a_directory_is_locked_once() {
+        let directory = tempfile::tempdir().unwrap();
+        let lock = lock_directory(directory.path()).unwrap();
+        assert!(matches!(lock_directory(directory.path()), Err(Error::Locked)));
+        drop(lock);
+        lock_directory(directory.path()).unwrap();
+    }
+
+    #[test]
+    fn files_are_made_once_and_read_to_their_end() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("file");
+        let file = SystemDisk.create_new(&path, Caching::Through).unwrap();
+        assert!(SystemDisk.create_new(&path, Caching::Around).is_err());
+        file.write_at(b"0123456789", 5).unwrap();
+        file.sync_data().unwrap();
+        assert_eq!((file.len().unwrap(), SystemDisk.len(&path).unwrap()), (15, 15));
+
+        let mut bytes = [0xff; 12];
+        let file = SystemDisk.open(&path).unwrap();
+        assert_eq!(file.read_at(&mut bytes, 8).unwrap(), 7);
+        assert_eq!(&bytes[..7], b"3456789");
+        assert!(!file.read_at_cached(&mut bytes, 8), "a short read is never taken for a whole one");
+    }
+}
 /// Makes a directory and those above it, and syncs the ones that name them.
 pub(crate) fn create_directories(path: &Path) -> Result<()> {
     let missing: Vec<&Path> =

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::blob::{ChunkReader, ReadError};
+use crate::blob::{BlobId, ChunkReader, Placement, ReadError};
 use crate::bucket::{Bucket, Versioning};
 use crate::error::{Entity, Error, Result};
 use crate::index::record::{Body, ContentForm, ObjectRecord, VersionRecord};
@@ -24,6 +24,10 @@ use crate::store::{Inner, Store};
 /// How often a lookup begins again when writes come between its reads. Each time means that another write of the
 /// same key finished, so this many in a row do not happen by chance.
 const LOOKUPS_MAX: usize = 100;
+
+/// How often chunks may be found moved in one read. The collector moves a chunk at most once a pass, so a read that
+/// meets this many has met a segment that is lost.
+const MOVES_MAX: u32 = 1000;
 
 /// An object version opened for reading. As long as it or a reader made from it lives, its bytes stay, even when the
 /// version is overwritten or deleted meanwhile.
@@ -74,6 +78,7 @@ impl OpenObject {
             inline: self.inline.clone(),
             left: range,
             chunk: None,
+            moved: 0,
         }
     }
 
@@ -91,6 +96,8 @@ pub struct ObjectReader {
     /// What was not handed out yet.
     left: Range<u64>,
     chunk: Option<ChunkReader>,
+    /// How often a chunk was found moved.
+    moved: u32,
 }
 
 impl ObjectReader {
@@ -115,8 +122,15 @@ impl ObjectReader {
             };
             match chunk.next().await {
                 Ok(Some(bytes)) => return Ok(Some(self.advance(bytes))),
-                // The chunk ended, or its segment was rewritten meanwhile: go on from where we are.
-                Ok(None) | Err(ReadError::Moved) => self.chunk = None,
+                Ok(None) => self.chunk = None,
+                // The chunk's segment was rewritten meanwhile: look up its place again, and go on from where we are.
+                Err(ReadError::Moved) => {
+                    self.moved += 1;
+                    if self.moved > MOVES_MAX {
+                        return Err(Error::Corrupt { what: "segment (missing)", place: format!("{:?}", self.left) });
+                    }
+                    self.chunk = None;
+                }
                 Err(ReadError::Engine(error)) => return Err(error),
             }
         }
@@ -135,9 +149,8 @@ impl ObjectReader {
                 Ok(Some(bytes.slice(range)))
             }
             Piece::Blob { blob, range } => {
-                let row = self.inner.index.record(Family::Blob, blob.0.to_vec()).await?;
-                let placement = row.ok_or_else(|| Error::Corrupt { what: "blob row", place: hex::encode(blob.0) })?;
-                self.chunk = Some(self.inner.blobs.reader(blob, placement, range));
+                let placement = self.inner.placement(&blob).await?;
+                self.chunk = Some(self.inner.blobs.reader(&blob, &placement, range));
                 Ok(None)
             }
         }
@@ -230,6 +243,12 @@ impl Inner {
             None => self.newest(bucket, key).await?.map(|newest| newest.stamp),
         };
         newest.ok_or(Error::NotFound(Entity::Key))
+    }
+
+    /// Where a blob is that something readable refers to.
+    pub(crate) async fn placement(&self, blob: &BlobId) -> Result<Placement> {
+        let row = self.index.record(Family::Blob, blob.0.to_vec()).await?;
+        row.ok_or_else(|| Error::Corrupt { what: "blob row (missing)", place: hex::encode(blob.0) })
     }
 
     /// The small bytes of a content.

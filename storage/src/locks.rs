@@ -21,6 +21,7 @@ pub(crate) enum Guard {
     BucketShared(OwnedRwLockReadGuard<()>),
     BucketExclusive(OwnedRwLockWriteGuard<()>),
     Pin(Pin),
+    Writer(Reader),
 }
 
 impl From<OwnedMutexGuard<()>> for Guard {
@@ -41,6 +42,12 @@ impl From<OwnedRwLockWriteGuard<()>> for Guard {
 impl From<Pin> for Guard {
     fn from(pin: Pin) -> Guard {
         Guard::Pin(pin)
+    }
+}
+
+impl From<Reader> for Guard {
+    fn from(writer: Reader) -> Guard {
+        Guard::Writer(writer)
     }
 }
 
@@ -165,6 +172,9 @@ impl Drop for Collecting {
 }
 
 /// Readers by the epoch in which they began, so that bytes released in an epoch outlive its readers.
+///
+/// Writers are counted the same way: a sealed segment may hold bytes that a batch is still to name, until every writer
+/// that began before it was sealed is gone.
 #[derive(Default)]
 pub(crate) struct Readers(Mutex<Epochs>);
 

@@ -20,7 +20,7 @@ use crate::checksum::{Checksum, ChecksumAlgorithm, Digests, Hasher};
 use crate::error::{Error, Result};
 use crate::index::record::{CHUNKS_INLINE_MAX, CHUNKS_PER_PAGE, ChunkRef, Content, ContentForm};
 use crate::index::{Batch, Family, key};
-use crate::locks::Pin;
+use crate::locks::{Pin, Reader};
 use crate::stamp::Stamp;
 use crate::store::{Inner, Store};
 
@@ -50,6 +50,8 @@ pub struct Stage {
     size: u64,
     open: OpenChunk,
     chunks: ChunkList,
+    /// Keeps the segments that are written to until the bytes are named or forgotten.
+    writer: Reader,
 }
 
 /// The chunk that is being filled.
@@ -69,6 +71,7 @@ impl Store {
             size: 0,
             open: OpenChunk::Small(BytesMut::new()),
             chunks: ChunkList::default(),
+            writer: self.inner.writers.enter(),
         }
     }
 
@@ -163,7 +166,8 @@ impl Stage {
                 StagedForm::Chunks(self.chunks.finish(&self.inner.blobs).await?)
             }
         };
-        Ok(Staged { id: self.inner.stamp(), size: self.size, md5, checksums, form })
+        let id = self.inner.stamp();
+        Ok(Staged { id, size: self.size, md5, checksums, form, writer: self.writer })
     }
 }
 
@@ -190,7 +194,7 @@ impl ChunkList {
         let (blob, table) = Blobs::hash(&bytes);
         let size = u32::try_from(bytes.len()).expect("a small chunk has at most 1 MiB");
         if !self.is_stored(inner, blob).await? {
-            let placement = inner.blobs.append(blob, bytes, table).await?;
+            let placement = inner.blobs.append(blob, table, vec![bytes]).await?;
             self.staged.new.push((blob, placement));
         }
         self.push(ChunkRef { blob, offset: 0, bytes: size });
@@ -250,11 +254,12 @@ pub struct CopyStage {
 
 /// Durable bytes that nothing names yet, with their digests. Dropping it forgets them.
 pub struct Staged {
-    id: Stamp,
-    size: u64,
-    md5: [u8; 16],
-    checksums: Vec<Checksum>,
-    form: StagedForm,
+    pub(crate) id: Stamp,
+    pub(crate) size: u64,
+    pub(crate) md5: [u8; 16],
+    pub(crate) checksums: Vec<Checksum>,
+    pub(crate) form: StagedForm,
+    pub(crate) writer: Reader,
 }
 
 pub(crate) enum StagedForm {
@@ -263,10 +268,6 @@ pub(crate) enum StagedForm {
 }
 
 impl Staged {
-    pub(crate) fn new(id: Stamp, size: u64, md5: [u8; 16], checksums: Vec<Checksum>, form: StagedForm) -> Staged {
-        Staged { id, size, md5, checksums, form }
-    }
-
     /// The size in bytes.
     pub fn size(&self) -> u64 {
         self.size
@@ -290,7 +291,10 @@ impl Staged {
                 batch.put_raw(Family::Inline, self.id.to_bytes().to_vec(), bytes.to_vec());
                 ContentForm::Inline
             }
-            StagedForm::Chunks(staged) => staged.attach(self.id, batch),
+            StagedForm::Chunks(staged) => {
+                batch.hold(self.writer);
+                staged.attach(self.id, batch)
+            }
         };
         Content { id: self.id, bytes: self.size, form }
     }

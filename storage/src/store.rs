@@ -9,6 +9,7 @@ use crate::blob::{Blobs, BlobsOptions};
 use crate::clock::{Clock, Entropy, SystemClock, SystemEntropy};
 use crate::directory::Directory;
 use crate::error::{Error, Result};
+use crate::fs::SystemDisk;
 use crate::index::{Family, Index};
 use crate::locks::{Locks, Pins, Readers};
 use crate::store_buckets::BucketCache;
@@ -71,6 +72,7 @@ pub(crate) struct Inner {
     pub(crate) locks: Locks,
     pub(crate) pins: Arc<Pins>,
     pub(crate) readers: Arc<Readers>,
+    pub(crate) writers: Arc<Readers>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) buckets: BucketCache,
@@ -145,7 +147,7 @@ fn open(options: OpenOptions) -> Result<Inner> {
         store_id: directory.store_id,
         clock: Arc::clone(&options.clock),
         next_segment: next_segment(&index)?,
-        disk: None,
+        disk: Arc::new(SystemDisk),
     })?;
     Ok(Inner {
         index,
@@ -153,6 +155,7 @@ fn open(options: OpenOptions) -> Result<Inner> {
         locks: Locks::new(),
         pins: Arc::default(),
         readers: Arc::default(),
+        writers: Arc::default(),
         clock: options.clock,
         entropy: options.entropy,
         buckets: BucketCache::default(),

@@ -1,80 +1,232 @@
-//! stub, replaced at the merge
-use crate::error::{Error, Result};
-use bytes::Bytes;
-use serde::{Deserialize, Serialize};
+//! Immutable bytes under their hash: chunks of up to 8 MiB in append-only segment files.
+//!
+//! A chunk is on stable storage, verified by its name, before anybody is told where it lies; what is found there is
+//! verified again before it is handed out. Nothing here knows which chunks are in use: records that nothing names,
+//! left by failed or forgotten writes and by crashes, are garbage until somebody removes their segment.
+//!
+//! Small chunks are appended in groups that share one write and one sync (`append`); large ones are written while they
+//! arrive (`large`); both lie in segments of one format (`layout`).
+
+use std::fmt;
 use std::ops::Range;
+use std::path::PathBuf;
 use std::sync::Arc;
-/// The name of a chunk: the BLAKE3 hash of its content.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-pub(crate) struct BlobId(pub(crate) [u8; 32]);
-/// Where a chunk is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub(crate) struct Placement {
-    pub(crate) segment: u64,
-    pub(crate) generation: u32,
-    pub(crate) offset: u64,
-    pub(crate) plain_bytes: u32,
-    pub(crate) stored_bytes: u32,
-}
-impl Placement {
-    pub(crate) fn record_bytes(&self) -> u64 {
-        u64::from(self.stored_bytes)
-    }
-}
-#[derive(Clone)]
-pub(crate) struct Blobs;
-pub(crate) struct BlobsOptions {
-    pub directory: std::path::PathBuf,
+use std::thread::JoinHandle;
+
+use bytes::Bytes;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::clock::Clock;
+use crate::error::{Error, Result};
+use crate::fs::{Disk, blocking};
+
+mod hash;
+mod layout;
+
+mod segment;
+mod segments;
+
+mod append;
+mod buffer;
+mod large;
+mod read;
+
+#[cfg(test)]
+mod tests;
+
+pub use hash::{BlobId, PIECE_BYTES, PieceHasher, PieceTable};
+pub use large::{LargeWriter, StreamHint, Ticket};
+pub use layout::{CHUNK_BYTES_MAX, Placement, SMALL_BYTES_MAX};
+pub use read::ChunkReader;
+
+use append::{Append, Job};
+use buffer::Buffers;
+use large::LargeLane;
+use read::Source;
+use segments::SegmentSet;
+
+/// How to open the segments of a store.
+pub struct BlobsOptions {
+    /// The directory of the segments; made if it is missing.
+    pub directory: PathBuf,
+    /// The size at which a segment takes no more records, in bytes.
     pub segment_bytes: u64,
+    /// The store that the segments belong to.
     pub store_id: [u8; 16],
-    pub clock: Arc<dyn crate::Clock>,
+    /// Where time comes from.
+    pub clock: Arc<dyn Clock>,
+    /// New segments get this id or a higher one, and never that of a segment which is there. It must be above every id
+    /// that was ever in use, or a stale placement could name a new record's place.
     pub next_segment: u64,
-    pub disk: Option<()>,
+    /// Where the files are.
+    pub disk: Arc<dyn Disk>,
 }
-pub(crate) struct LargeWriter;
-pub(crate) struct Ticket;
-pub(crate) struct StreamHint;
-pub(crate) struct Table;
-pub(crate) struct ChunkReader;
-pub(crate) enum ReadError {
+
+/// What is known about a segment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SegmentInfo {
+    /// Its id.
+    pub id: u64,
+    /// Its generation.
+    pub generation: u32,
+    /// Its size in bytes, with the extents of chunks that are still arriving.
+    pub bytes: u64,
+    /// Whether nobody writes to it any more.
+    pub sealed: bool,
+}
+
+/// The result of a read.
+pub type ReadResult<T> = std::result::Result<T, ReadError>;
+
+/// Why a read failed.
+#[derive(Debug)]
+pub enum ReadError {
+    /// The segment is gone. Look up the placement again; if it is still the same, the chunk is lost.
     Moved,
+    /// Any other reason.
     Engine(Error),
 }
-impl StreamHint {
-    pub fn new(_: Option<u64>) -> StreamHint {
-        StreamHint
+
+impl From<Error> for ReadError {
+    fn from(error: Error) -> ReadError {
+        ReadError::Engine(error)
     }
 }
-impl LargeWriter {
-    pub async fn write(&mut self, _: Bytes) -> Result<()> {
-        todo!()
-    }
-    pub async fn finish(self) -> Result<(BlobId, Placement, Ticket)> {
-        todo!()
-    }
-}
-impl ChunkReader {
-    pub async fn next(&mut self) -> std::result::Result<Option<Bytes>, ReadError> {
-        todo!()
+
+impl fmt::Display for ReadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ReadError::Moved => f.write_str("the segment is gone"),
+            ReadError::Engine(error) => error.fmt(f),
+        }
     }
 }
+
+impl std::error::Error for ReadError {}
+
+/// The chunks of a store. Clones share them; dropping the last one waits for the group under way.
+#[derive(Clone)]
+pub struct Blobs {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    segments: Arc<SegmentSet>,
+    buffers: Arc<Buffers>,
+    large: LargeLane,
+    /// Absent only within `drop`.
+    queue: Option<mpsc::Sender<Job>>,
+    appender: Option<JoinHandle<()>>,
+}
+
 impl Blobs {
-    pub fn open(_: BlobsOptions) -> Result<Blobs> {
-        todo!()
+    /// Opens the segments. Costs a look at each file's name and size; blocks the thread for it.
+    pub fn open(options: BlobsOptions) -> Result<Blobs> {
+        let segments = Arc::new(SegmentSet::open(options)?);
+        let (queue, jobs) = mpsc::channel(append::QUEUE_MAX);
+        let appender = std::thread::Builder::new().name("segment-append".into()).spawn({
+            let segments = segments.clone();
+            move || append::run(segments, jobs)
+        });
+        let shared = Shared {
+            large: LargeLane::new(segments.clone()),
+            segments,
+            buffers: Arc::new(Buffers::new()),
+            queue: Some(queue),
+            appender: Some(appender.map_err(|error| Error::io("start the appending thread", error))?),
+        };
+        Ok(Blobs { shared: Arc::new(shared) })
     }
-    pub fn hash(_: &[u8]) -> (BlobId, Table) {
-        todo!()
+
+    /// Names content that is in memory. Content that comes in parts is named with a [`PieceHasher`].
+    pub fn hash(content: &[u8]) -> (BlobId, PieceTable) {
+        hash::hash(content)
     }
-    pub async fn append(&self, _: BlobId, _: Bytes, _: Table) -> Result<Placement> {
-        todo!()
+
+    /// Stores a chunk of 1 byte to [`SMALL_BYTES_MAX`] under its name, which with the table must come from its hash.
+    ///
+    /// `Ok` means that it is on stable storage. `Err`, or dropping the future, means that nothing is known of it.
+    pub async fn append(&self, id: BlobId, table: PieceTable, content: Vec<Bytes>) -> Result<Placement> {
+        let bytes: usize = content.iter().map(Bytes::len).sum();
+        assert!((1..=SMALL_BYTES_MAX).contains(&bytes), "a small chunk has 1 byte to 1 MiB");
+        assert_eq!(table.values().len(), hash::table_entries(bytes), "the table is that of the content");
+        let plain_bytes = u32::try_from(bytes).expect("at most 1 MiB");
+        let (reply, answer) = oneshot::channel();
+        self.queue(Job::Append(Append { id, table, content, plain_bytes, reply })).await?;
+        answer.await.map_err(|_| Error::Closed)?
     }
-    pub async fn begin_large(&self, _: u64, _: &StreamHint) -> Result<LargeWriter> {
-        todo!()
+
+    /// Begins a chunk of at most `plain_bytes`, 1 byte to [`CHUNK_BYTES_MAX`]; its room on disk is reserved until it
+    /// ends, so the best is to tell the exact size.
+    pub async fn begin_large(&self, plain_bytes: u64, stream: &StreamHint) -> Result<LargeWriter> {
+        LargeWriter::begin(&self.shared.large, self.shared.buffers.clone(), plain_bytes, stream).await
     }
-    pub async fn sync(&self, _: Vec<Ticket>) -> Result<()> {
-        todo!()
+
+    /// Waits until all that the tickets stand for is on stable storage. After an `Err` none of it can be relied upon.
+    pub async fn sync(&self, tickets: Vec<Ticket>) -> Result<()> {
+        for ticket in tickets {
+            // Tickets of a segment that was just synced return at once.
+            ticket.synced().await?;
+        }
+        Ok(())
     }
-    pub fn reader(&self, _: BlobId, _: Placement, _: Range<u32>) -> ChunkReader {
-        todo!()
+
+    /// Reads a range of a chunk, at most some 1 MiB at a time. Only the 64 KiB pieces that the range touches are read,
+    /// and all that is handed out was verified against the name.
+    pub async fn read(&self, id: &BlobId, placement: &Placement, range: Range<u32>) -> ReadResult<Bytes> {
+        self.source(id, placement).read(range).await
+    }
+
+    /// Reads a large range of a chunk piece by piece.
+    pub fn reader(&self, id: &BlobId, placement: &Placement, range: Range<u32>) -> ChunkReader {
+        ChunkReader::new(self.source(id, placement), range)
+    }
+
+    /// The segments there are, by id.
+    pub fn segments(&self) -> Vec<SegmentInfo> {
+        self.shared.segments.list()
+    }
+
+    /// Where the file of a segment is, so that a checkpoint can link to it; `None` if there is no such segment.
+    pub fn segment_path(&self, id: u64) -> Option<PathBuf> {
+        self.shared.segments.known_path(id)
+    }
+
+    /// Lets no present segment take more chunks. Chunks on their way still end in the segment where they began.
+    pub async fn seal_active(&self) -> Result<()> {
+        self.shared.segments.close_all();
+        self.shared.large.seal().await;
+        let (reply, answer) = oneshot::channel();
+        self.queue(Job::Seal(reply)).await?;
+        answer.await.map_err(|_| Error::Closed)
+    }
+
+    /// Removes a segment and returns the bytes freed; 0 if there is none. Readers that have begun go on undisturbed.
+    ///
+    /// The caller answers for nothing in it being in use: no index row names it, and no placement in it is still on
+    /// its way to becoming one. `Err(Conflict)` if it is not sealed.
+    pub async fn remove_segment(&self, id: u64) -> Result<u64> {
+        let segments = self.shared.segments.clone();
+        blocking(move || segments.remove(id)).await?
+    }
+
+    async fn queue(&self, job: Job) -> Result<()> {
+        let queue = self.shared.queue.as_ref().expect("only drop takes it");
+        queue.send(job).await.map_err(|_| Error::Closed)
+    }
+
+    fn source(&self, id: &BlobId, placement: &Placement) -> Source {
+        let (segments, buffers) = (self.shared.segments.clone(), self.shared.buffers.clone());
+        Source { segments, buffers, id: *id, placement: *placement }
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        drop(self.queue.take());
+        if let Some(appender) = self.appender.take() {
+            // A panic of the thread has failed its callers already.
+            let _ = appender.join();
+        }
     }
 }

@@ -1,0 +1,330 @@
+//! Large chunks: written in place around the page cache while they arrive, and synced by whoever ends the body.
+//!
+//! The extent of a chunk is reserved at the beginning, so several bodies write to one segment side by side. The order
+//! is: data in pieces of 1 MiB, the tail, and (only if the chunk ended early) the head once more; then the sync. Dying
+//! or dropping the writer at any point leaves an extent that nothing names.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinHandle;
+
+use crate::blob::buffer::{AlignedBuffer, Buffers, WRITE_BUFFER_BYTES, WriteBuffer};
+use crate::blob::hash::{BlobId, PieceHasher};
+use crate::blob::layout::{BLOCK_BYTES, CHUNK_BYTES_MAX, HEAD_BYTES, Placement, encode_head, encode_tail, tail_bytes};
+use crate::blob::segment::Segment;
+use crate::blob::segments::SegmentSet;
+use crate::error::{Error, Result};
+use crate::fs::blocking;
+
+/// From this size on, in bytes, a body has segments of its own, so that deleting it is an unlink.
+const OWN_SEGMENT_BYTES_LEAST: u64 = 64 << 20;
+/// Segments that single bodies have open for themselves; further bodies share. Bounds descriptors and seeks.
+const OWN_SEGMENTS_MAX: usize = 64;
+
+/// What is known about the body that chunks belong to. It lives as long as the body arrives.
+pub struct StreamHint {
+    total: Option<u64>,
+    own: tokio::sync::Mutex<Option<OwnSegment>>,
+}
+
+struct OwnSegment {
+    segment: Option<Arc<Segment>>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl StreamHint {
+    /// A body of that size in bytes, if it is known.
+    pub fn new(total: Option<u64>) -> StreamHint {
+        StreamHint { total, own: tokio::sync::Mutex::new(None) }
+    }
+}
+
+/// Where large chunks are placed.
+pub struct LargeLane {
+    segments: Arc<SegmentSet>,
+    shared: tokio::sync::Mutex<Option<Arc<Segment>>>,
+    own_permits: Arc<Semaphore>,
+}
+
+impl LargeLane {
+    /// Opens no segment before it is needed.
+    pub fn new(segments: Arc<SegmentSet>) -> LargeLane {
+        let own_permits = Arc::new(Semaphore::new(OWN_SEGMENTS_MAX));
+        LargeLane { segments, shared: tokio::sync::Mutex::new(None), own_permits }
+    }
+
+    /// Lets go of the shared segment.
+    pub async fn seal(&self) {
+        *self.shared.lock().await = None;
+    }
+
+    /// Reserves the extent of a chunk.
+    async fn reserve(&self, bytes: u64, hint: &StreamHint) -> Result<(Arc<Segment>, u64)> {
+        if hint.total.is_some_and(|total| total >= OWN_SEGMENT_BYTES_LEAST) {
+            let mut own = hint.own.lock().await;
+            if own.is_none()
+                && let Ok(permit) = self.own_permits.clone().try_acquire_owned()
+            {
+                *own = Some(OwnSegment { segment: None, _permit: permit });
+            }
+            if let Some(own) = &mut *own {
+                return self.reserve_in(&mut own.segment, bytes).await;
+            }
+        }
+        self.reserve_in(&mut *self.shared.lock().await, bytes).await
+    }
+
+    async fn reserve_in(&self, slot: &mut Option<Arc<Segment>>, bytes: u64) -> Result<(Arc<Segment>, u64)> {
+        let offset = self.segments.reserve(slot, bytes).await?;
+        Ok((slot.clone().expect("bytes were reserved in it"), offset))
+    }
+}
+
+/// Bytes that were written but may not have reached stable storage: to be handed to `Blobs::sync`.
+#[must_use = "nothing is durable before the ticket was synced"]
+pub struct Ticket {
+    segment: Arc<Segment>,
+    number: u64,
+}
+
+impl Ticket {
+    /// The segment that was written to.
+    pub fn segment(&self) -> u64 {
+        self.segment.id
+    }
+
+    /// Waits until the bytes are on stable storage, sharing the sync with others.
+    pub async fn synced(&self) -> Result<()> {
+        self.segment.sync_shared(self.number).await
+    }
+}
+
+/// A large chunk on its way in. Dropping it abandons the extent, which is garbage of its segment from then on.
+///
+/// After an `Err`, or after a future of [`LargeWriter::write`] was dropped, only dropping the writer is left.
+pub struct LargeWriter {
+    buffers: Arc<Buffers>,
+    segment: Arc<Segment>,
+    /// The extent: where the record starts, and where its room ends.
+    start: u64,
+    reserved_end: u64,
+    declared_bytes: usize,
+    plain_bytes: usize,
+    hasher: PieceHasher,
+    /// The buffer being filled, and how much of it is filled and hashed.
+    buffer: Option<WriteBuffer>,
+    filled: usize,
+    hashed: usize,
+    /// Where the buffer being filled goes.
+    position: u64,
+    in_flight: Option<JoinHandle<Result<WriteBuffer>>>,
+    /// The record's first block, kept in case the head must be written again.
+    first_block: Option<AlignedBuffer>,
+    /// False while a call is under way, and for good after it failed or was dropped.
+    sound: bool,
+}
+
+impl LargeWriter {
+    /// Reserves room for `declared_bytes` of content.
+    pub async fn begin(
+        lane: &LargeLane,
+        buffers: Arc<Buffers>,
+        declared_bytes: u64,
+        hint: &StreamHint,
+    ) -> Result<LargeWriter> {
+        assert!((1..=CHUNK_BYTES_MAX as u64).contains(&declared_bytes), "a chunk has 1 byte to 8 MiB");
+        let declared_bytes = declared_bytes as usize;
+        let room = (HEAD_BYTES + declared_bytes + tail_bytes(declared_bytes)).next_multiple_of(BLOCK_BYTES) as u64;
+        let (segment, start) = lane.reserve(room, hint).await?;
+        Ok(LargeWriter {
+            buffers,
+            segment,
+            start,
+            reserved_end: start + room,
+            declared_bytes,
+            plain_bytes: 0,
+            hasher: PieceHasher::new(),
+            buffer: None,
+            filled: 0,
+            hashed: 0,
+            position: start,
+            in_flight: None,
+            first_block: None,
+            sound: true,
+        })
+    }
+
+    /// How many more bytes of content the chunk takes.
+    pub fn room(&self) -> usize {
+        self.declared_bytes - self.plain_bytes
+    }
+
+    /// Takes the next bytes, at most [`LargeWriter::room`], waiting when the disk is behind.
+    pub async fn write(&mut self, bytes: Bytes) -> Result<()> {
+        assert!(self.sound, "a writer is of no use after a write failed or was dropped");
+        assert!(bytes.len() <= self.room(), "a chunk takes no more than was declared");
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        self.sound = false;
+        if self.plain_bytes == 0 {
+            let head = encode_head(&self.placement(self.declared_bytes));
+            self.copy(&head).await?;
+            self.hashed = HEAD_BYTES;
+        }
+        self.plain_bytes += bytes.len();
+        let mut rest = &bytes[..];
+        while !rest.is_empty() {
+            rest = self.copy_some(rest).await?;
+            self.hash_pieces();
+            if self.filled == WRITE_BUFFER_BYTES {
+                self.hash_rest();
+                self.flush().await?;
+            }
+        }
+        self.sound = true;
+        Ok(())
+    }
+
+    /// Ends the chunk, which must not be empty. The bytes are written but durable only after `Blobs::sync`.
+    pub async fn finish(mut self) -> Result<(BlobId, Placement, Ticket)> {
+        assert!(self.sound, "a writer is of no use after a write failed or was dropped");
+        assert!(self.plain_bytes > 0, "a chunk has at least one byte");
+        self.hash_rest();
+        let (id, table) = std::mem::replace(&mut self.hasher, PieceHasher::new()).finish();
+        let placement = self.placement(self.plain_bytes);
+        let head = encode_head(&placement);
+        let ended_early = self.plain_bytes < self.declared_bytes;
+        let first_block = if ended_early { self.replace_head(&head) } else { None };
+
+        self.copy(&encode_tail(&head, &id, &table)).await?;
+        let padded = self.filled.next_multiple_of(BLOCK_BYTES);
+        if let Some(buffer) = &mut self.buffer
+            && padded > 0
+        {
+            buffer[self.filled..padded].fill(0);
+            self.filled = padded;
+            self.flush().await?;
+        }
+        self.settle().await?;
+        self.segment.give_back(self.position, self.reserved_end);
+        if let Some(block) = first_block {
+            let (segment, start) = (self.segment.clone(), self.start);
+            blocking(move || segment.write(&block, start)).await??;
+        }
+        let number = self.segment.finish_write();
+        Ok((id, placement, Ticket { segment: self.segment, number }))
+    }
+
+    fn placement(&self, plain_bytes: usize) -> Placement {
+        let bytes = u32::try_from(plain_bytes).expect("a chunk has at most 8 MiB");
+        Placement {
+            segment: self.segment.id,
+            generation: self.segment.generation,
+            offset: self.start,
+            plain_bytes: bytes,
+            stored_bytes: bytes,
+        }
+    }
+
+    /// Copies what is neither hashed nor content.
+    async fn copy(&mut self, mut bytes: &[u8]) -> Result<()> {
+        while !bytes.is_empty() {
+            bytes = self.copy_some(bytes).await?;
+            if self.filled == WRITE_BUFFER_BYTES {
+                self.flush().await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Copies what fits into the buffer and returns the rest.
+    async fn copy_some<'a>(&mut self, bytes: &'a [u8]) -> Result<&'a [u8]> {
+        if self.buffer.is_none() {
+            self.buffer = Some(self.next_buffer().await?);
+        }
+        let buffer = self.buffer.as_mut().expect("it was just put there");
+        let (now, rest) = bytes.split_at(bytes.len().min(WRITE_BUFFER_BYTES - self.filled));
+        buffer[self.filled..self.filled + now.len()].copy_from_slice(now);
+        self.filled += now.len();
+        Ok(rest)
+    }
+
+    /// Hashes the whole pieces that have gathered in the buffer, while they are in the processor's cache.
+    fn hash_pieces(&mut self) {
+        let Some(buffer) = &self.buffer else { return };
+        while self.filled - self.hashed >= self.hasher.piece_room() {
+            let end = self.hashed + self.hasher.piece_room();
+            self.hasher.update(&buffer[self.hashed..end]);
+            self.hashed = end;
+        }
+    }
+
+    /// Hashes all content in the buffer.
+    fn hash_rest(&mut self) {
+        if let Some(buffer) = &self.buffer {
+            self.hasher.update(&buffer[self.hashed..self.filled]);
+            self.hashed = self.filled;
+        }
+    }
+
+    /// Sends the filled part of the buffer to the disk, after the write before it has returned.
+    async fn flush(&mut self) -> Result<()> {
+        let recycled = self.settle().await?;
+        let Some(full) = std::mem::replace(&mut self.buffer, recycled) else { return Ok(()) };
+        let (filled, position) = (self.filled, self.position);
+        if position == self.start && self.declared_bytes > self.plain_bytes {
+            let mut block = AlignedBuffer::new(BLOCK_BYTES);
+            block.copy_from_slice(&full[..BLOCK_BYTES]);
+            self.first_block = Some(block);
+        }
+        self.position += filled as u64;
+        (self.filled, self.hashed) = (0, 0);
+        let segment = self.segment.clone();
+        self.in_flight = Some(tokio::task::spawn_blocking(move || {
+            segment.write(&full[..filled], position)?;
+            Ok(full)
+        }));
+        Ok(())
+    }
+
+    /// Waits for the write under way and returns its buffer.
+    async fn settle(&mut self) -> Result<Option<WriteBuffer>> {
+        let Some(in_flight) = &mut self.in_flight else { return Ok(None) };
+        let written = in_flight.await;
+        self.in_flight = None;
+        match written {
+            Ok(written) => written.map(Some),
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                Err(_cancelled) => Err(Error::Closed),
+            },
+        }
+    }
+
+    /// A buffer to fill. Only who holds none may wait for one, or all could wait for each other; who has a write
+    /// under way takes a second if there is one, and the first again if not.
+    async fn next_buffer(&mut self) -> Result<WriteBuffer> {
+        if let Some(buffer) = self.buffers.try_write_buffer() {
+            return Ok(buffer);
+        }
+        match self.settle().await? {
+            Some(buffer) => Ok(buffer),
+            None => self.buffers.write_buffer().await,
+        }
+    }
+
+    /// Corrects the head in the buffer, or returns the first block corrected if it has gone to the disk already.
+    fn replace_head(&mut self, head: &[u8; HEAD_BYTES]) -> Option<AlignedBuffer> {
+        if self.position == self.start {
+            let buffer = self.buffer.as_mut().expect("what was not flushed is in the buffer");
+            buffer[..HEAD_BYTES].copy_from_slice(head);
+            return None;
+        }
+        let mut block = self.first_block.take().expect("the first flush keeps it");
+        block[..HEAD_BYTES].copy_from_slice(head);
+        Some(block)
+    }
+}

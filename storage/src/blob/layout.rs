@@ -1,0 +1,273 @@
+//! The bytes of a segment file: the only place that writes and reads them. Integers are little-endian.
+//!
+//! ```text
+//! segment  header, 4 KiB · records and zeros
+//!
+//! header    0 magic "StrataSg" · 8 format u32 · 12 generation u32 · 16 segment u64 · 24 created, ns since 1970 u64
+//!          32 store id [16] · 48 zeros · 4092 crc32c of all before
+//!
+//! record   head, 64 B · data · tail { table · trailer, 64 B } · zeros up to a multiple of 64 B or 4 KiB
+//!
+//! head      0 magic "StrH" · 4 format u16 · 6 codec u8 · 7 cipher u8 · 8 plain bytes u64 · 16 stored bytes u64
+//!          24 segment u64 · 32 generation u32 · 36 zeros · 40 offset of this head u64 · 48 zeros
+//!          60 crc32c of all before
+//! table    a BLAKE3 chaining value [32] for each 64 KiB of plain content; absent for content of up to 64 KiB
+//! trailer   0 magic "StrT" · 4 blob id [32] · 36 table entries u32 · 40 zeros
+//!          60 crc32c of head, table and all before
+//! ```
+//!
+//! Records start at multiples of 64 B, those above [`SMALL_BYTES_MAX`] at multiples of 4 KiB, and so do groups of
+//! small ones that were written together. What lies between records is zeros or abandoned writes; nothing names it.
+//!
+//! There is no footer. A record tells its own name, place and lengths, so a footer could only repeat what a walk over
+//! the heads finds, would have to be written at the one moment when nobody waits for a write (sealing), and would be
+//! absent after a crash anyway. A segment is sealed simply by nobody appending to it.
+//!
+//! The data is covered by the BLAKE3 values alone; the head names its own place, so that a record which is misplaced,
+//! or left from an earlier life of the file, never verifies.
+
+use crc_fast::{CrcAlgorithm, Digest, crc32_iscsi};
+use serde::{Deserialize, Serialize};
+
+use crate::blob::hash::{BlobId, PieceTable, table_entries};
+use crate::error::Error;
+
+/// The size of a segment's header, and the unit in which segments grow, in bytes.
+pub const BLOCK_BYTES: usize = 4096;
+/// The unit in which small records are placed, in bytes.
+pub const SLOT_BYTES: usize = 64;
+/// The size of a record's head, in bytes.
+pub const HEAD_BYTES: usize = 64;
+/// The size of a record's trailer, in bytes.
+pub const TRAILER_BYTES: usize = 64;
+/// The most content of a chunk, in bytes.
+pub const CHUNK_BYTES_MAX: usize = 8 << 20;
+/// The most content of a chunk that is appended in a group, in bytes.
+pub const SMALL_BYTES_MAX: usize = 1 << 20;
+
+const SEGMENT_FORMAT: u32 = 1;
+const RECORD_FORMAT: u16 = 1;
+const SEGMENT_MAGIC: &[u8; 8] = b"StrataSg";
+const HEAD_MAGIC: &[u8; 4] = b"StrH";
+const TRAILER_MAGIC: &[u8; 4] = b"StrT";
+const VALUE_BYTES: usize = 32;
+
+/// Where a chunk lies: what the index keeps for each blob.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Placement {
+    /// The segment's id.
+    pub segment: u64,
+    /// The segment's generation.
+    pub generation: u32,
+    /// Where in the segment the record starts, in bytes.
+    pub offset: u64,
+    /// The size of the content in bytes.
+    pub plain_bytes: u32,
+    /// The size of the content as it is stored, in bytes.
+    pub stored_bytes: u32,
+}
+
+impl Placement {
+    /// The size of the whole record in bytes, with its head, tail and padding.
+    pub fn record_bytes(&self) -> u64 {
+        let unit = if self.plain_bytes as usize > SMALL_BYTES_MAX { BLOCK_BYTES } else { SLOT_BYTES };
+        let bytes = HEAD_BYTES + self.stored_bytes as usize + tail_bytes(self.plain_bytes as usize);
+        bytes.next_multiple_of(unit) as u64
+    }
+
+    /// Checks what a placement must fulfil before anything is computed from it.
+    pub fn check(&self) -> Result<(), Fault> {
+        let within = (1..=CHUNK_BYTES_MAX).contains(&(self.plain_bytes as usize));
+        let placed = self.offset >= BLOCK_BYTES as u64 && self.offset.is_multiple_of(SLOT_BYTES as u64);
+        match within && placed && self.offset <= i64::MAX as u64 / 2 && self.stored_bytes == self.plain_bytes {
+            true => Ok(()),
+            false => Err(Fault::Corrupt("placement")),
+        }
+    }
+}
+
+/// The size of the tail of a record with that much content, in bytes.
+pub fn tail_bytes(plain_bytes: usize) -> usize {
+    table_entries(plain_bytes) * VALUE_BYTES + TRAILER_BYTES
+}
+
+/// What is wrong with stored bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// They are not what was written; the text names the part.
+    Corrupt(&'static str),
+    /// They have a format, codec or cipher that this build does not know.
+    Unknown {
+        /// The number found.
+        found: u32,
+        /// The newest number known.
+        known: u32,
+    },
+}
+
+impl Fault {
+    /// The engine's error for a fault at that place.
+    pub fn at(self, place: String) -> Error {
+        match self {
+            Fault::Corrupt(what) => Error::Corrupt { what, place },
+            Fault::Unknown { found, known } => Error::UnknownFormat { found, known },
+        }
+    }
+}
+
+/// What a segment file says of itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SegmentHeader {
+    /// The segment's id.
+    pub segment: u64,
+    /// How often the file was taken into use.
+    pub generation: u32,
+    /// When it was made, in nanoseconds since 1970.
+    pub created_ns: u64,
+    /// The store it belongs to.
+    pub store_id: [u8; 16],
+}
+
+impl SegmentHeader {
+    /// Writes the header into the first block of a file, which must be zeros.
+    pub fn encode(&self, block: &mut [u8]) {
+        block[..8].copy_from_slice(SEGMENT_MAGIC);
+        block[8..12].copy_from_slice(&SEGMENT_FORMAT.to_le_bytes());
+        block[12..16].copy_from_slice(&self.generation.to_le_bytes());
+        block[16..24].copy_from_slice(&self.segment.to_le_bytes());
+        block[24..32].copy_from_slice(&self.created_ns.to_le_bytes());
+        block[32..48].copy_from_slice(&self.store_id);
+        let sum = crc32_iscsi(&block[..BLOCK_BYTES - 4]);
+        block[BLOCK_BYTES - 4..BLOCK_BYTES].copy_from_slice(&sum.to_le_bytes());
+    }
+
+    /// Reads the first block of a file.
+    pub fn decode(block: &[u8; BLOCK_BYTES]) -> Result<SegmentHeader, Fault> {
+        const FAULT: Fault = Fault::Corrupt("segment header");
+        if block[..8] != SEGMENT_MAGIC[..] || u32_at(block, BLOCK_BYTES - 4) != crc32_iscsi(&block[..BLOCK_BYTES - 4]) {
+            return Err(FAULT);
+        }
+        known(u32_at(block, 8), SEGMENT_FORMAT)?;
+        if !is_zero(&block[48..BLOCK_BYTES - 4]) {
+            return Err(FAULT);
+        }
+        Ok(SegmentHeader {
+            segment: u64_at(block, 16),
+            generation: u32_at(block, 12),
+            created_ns: u64_at(block, 24),
+            store_id: block[32..48].try_into().expect("the range has 16 bytes"),
+        })
+    }
+}
+
+/// The head of the record at that place.
+pub fn encode_head(placement: &Placement) -> [u8; HEAD_BYTES] {
+    let mut head = [0; HEAD_BYTES];
+    head[..4].copy_from_slice(HEAD_MAGIC);
+    head[4..6].copy_from_slice(&RECORD_FORMAT.to_le_bytes());
+    head[8..16].copy_from_slice(&u64::from(placement.plain_bytes).to_le_bytes());
+    head[16..24].copy_from_slice(&u64::from(placement.stored_bytes).to_le_bytes());
+    head[24..32].copy_from_slice(&placement.segment.to_le_bytes());
+    head[32..36].copy_from_slice(&placement.generation.to_le_bytes());
+    head[40..48].copy_from_slice(&placement.offset.to_le_bytes());
+    let sum = crc32_iscsi(&head[..60]);
+    head[60..].copy_from_slice(&sum.to_le_bytes());
+    head
+}
+
+/// Reads a head: where the record says that it lies.
+pub fn decode_head(head: &[u8; HEAD_BYTES]) -> Result<Placement, Fault> {
+    const FAULT: Fault = Fault::Corrupt("record head");
+    if head[..4] != HEAD_MAGIC[..] || u32_at(head, 60) != crc32_iscsi(&head[..60]) {
+        return Err(FAULT);
+    }
+    known(u32::from(u16::from_le_bytes([head[4], head[5]])), u32::from(RECORD_FORMAT))?;
+    if head[6] != 0 || head[7] != 0 {
+        return Err(Fault::Unknown { found: u32::from(head[6].max(head[7])), known: 0 });
+    }
+    let placement = Placement {
+        segment: u64_at(head, 24),
+        generation: u32_at(head, 32),
+        offset: u64_at(head, 40),
+        plain_bytes: u32::try_from(u64_at(head, 8)).map_err(|_| FAULT)?,
+        stored_bytes: u32::try_from(u64_at(head, 16)).map_err(|_| FAULT)?,
+    };
+    placement.check().map_err(|_| FAULT)?;
+    // Whatever the fields do not say, the reserved bytes among them, must be as this build writes it.
+    if *head == encode_head(&placement) { Ok(placement) } else { Err(FAULT) }
+}
+
+/// The tail of a record with that head.
+pub fn encode_tail(head: &[u8; HEAD_BYTES], id: &BlobId, table: &PieceTable) -> Vec<u8> {
+    let mut tail = Vec::with_capacity(table.values().len() * VALUE_BYTES + TRAILER_BYTES);
+    table.values().iter().for_each(|value| tail.extend_from_slice(value));
+    tail.extend_from_slice(TRAILER_MAGIC);
+    tail.extend_from_slice(&id.0);
+    tail.extend_from_slice(&(table.values().len() as u32).to_le_bytes());
+    tail.extend_from_slice(&[0; 20]);
+    let sum = frame_sum(head, &tail);
+    tail.extend_from_slice(&sum.to_le_bytes());
+    tail
+}
+
+/// Checks a record's head and tail (with its padding) against the place and the name that the index has for it, and
+/// returns the table of its pieces, which is thereby known to belong to the name.
+pub fn check_frame(
+    head: &[u8; HEAD_BYTES],
+    tail: &[u8],
+    id: &BlobId,
+    placement: &Placement,
+) -> Result<PieceTable, Fault> {
+    const FAULT: Fault = Fault::Corrupt("record tail");
+    if decode_head(head)? != *placement {
+        return Err(Fault::Corrupt("record head"));
+    }
+    let (table, named) = decode_tail(head, tail, placement)?;
+    if named != *id || table.root().is_some_and(|root| root != *id) {
+        return Err(FAULT);
+    }
+    Ok(table)
+}
+
+/// Reads the tail (with its padding) of the record that has this head.
+fn decode_tail(head: &[u8; HEAD_BYTES], tail: &[u8], placement: &Placement) -> Result<(PieceTable, BlobId), Fault> {
+    const FAULT: Fault = Fault::Corrupt("record tail");
+    let entries = table_entries(placement.plain_bytes as usize);
+    let (table, rest) = tail.split_at_checked(entries * VALUE_BYTES).ok_or(FAULT)?;
+    let (trailer, padding) = rest.split_at_checked(TRAILER_BYTES).ok_or(FAULT)?;
+    let sound = trailer[..4] == TRAILER_MAGIC[..]
+        && u32_at(trailer, 60) == frame_sum(head, &tail[..table.len() + 60])
+        && u32_at(trailer, 36) as usize == entries
+        && is_zero(&trailer[40..60])
+        && is_zero(padding);
+    if !sound {
+        return Err(FAULT);
+    }
+    let id = BlobId(trailer[4..36].try_into().expect("the range has 32 bytes"));
+    let (values, _) = table.as_chunks::<VALUE_BYTES>();
+    Ok((PieceTable::new(values.to_vec()), id))
+}
+
+/// The checksum in a trailer: over the head, the table and the trailer up to the checksum.
+fn frame_sum(head: &[u8], tail: &[u8]) -> u32 {
+    let mut digest = Digest::new(CrcAlgorithm::Crc32Iscsi);
+    digest.update(head);
+    digest.update(tail);
+    u32::try_from(digest.finalize()).expect("a CRC of 32 bits")
+}
+
+fn known(found: u32, known: u32) -> Result<(), Fault> {
+    if found == known { Ok(()) } else { Err(Fault::Unknown { found, known }) }
+}
+
+fn is_zero(bytes: &[u8]) -> bool {
+    bytes.iter().all(|byte| *byte == 0)
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> u32 {
+    u32::from_le_bytes(bytes[at..at + 4].try_into().expect("the range has 4 bytes"))
+}
+
+fn u64_at(bytes: &[u8], at: usize) -> u64 {
+    u64::from_le_bytes(bytes[at..at + 8].try_into().expect("the range has 8 bytes"))
+}

@@ -1,0 +1,257 @@
+//! Reads: the pieces that a range needs, each checked against the chunk's name before it is handed out.
+//!
+//! A record's head and tail are read with the first pieces: they prove that the record is the one which the index
+//! means, and give the hashes that further pieces are checked against.
+//!
+//! What the page cache holds is read at once; only a miss goes to the blocking threads.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::task::{JoinError, JoinHandle};
+
+use crate::blob::ReadResult;
+use crate::blob::buffer::{Buffers, ReadBuffer};
+use crate::blob::hash::{BlobId, PIECE_BYTES, PieceTable, hash, piece_value};
+use crate::blob::layout::{HEAD_BYTES, Placement, check_frame};
+use crate::blob::segments::{ReadFile, SegmentSet};
+use crate::error::{Error, Result};
+use crate::fs::blocking;
+
+/// A [`ChunkReader`] hands out at most this many bytes at a time.
+const STEP_BYTES: u32 = 1 << 20;
+
+/// What a range needs of a record, and how it lies in memory: `[head] pieces [tail]`.
+struct Plan {
+    /// What to read: the place in the file and in memory.
+    spans: Vec<(u64, Range<usize>)>,
+    /// Whether head and tail are among it.
+    has_frame: bool,
+    /// The position of the first piece in the chunk.
+    first_piece: usize,
+    /// The pieces in memory.
+    pieces: Range<usize>,
+    /// The bytes that were asked for, in memory.
+    wanted: Range<usize>,
+    /// The memory needed.
+    bytes: usize,
+}
+
+impl Plan {
+    /// The placement must have been checked, and the range must lie within its content and not be empty.
+    fn new(placement: &Placement, range: Range<u32>, has_frame: bool) -> Plan {
+        let plain_bytes = placement.plain_bytes as usize;
+        let (from, to) = (range.start as usize, range.end as usize);
+        let first_piece = from / PIECE_BYTES;
+        let content = first_piece * PIECE_BYTES..to.next_multiple_of(PIECE_BYTES).min(plain_bytes);
+
+        let head = if has_frame { HEAD_BYTES } else { 0 };
+        let pieces = head..head + content.len();
+        let content_at = placement.offset + HEAD_BYTES as u64;
+        let mut plan = Plan {
+            spans: Vec::with_capacity(3),
+            has_frame,
+            first_piece,
+            wanted: head + from - content.start..head + to - content.start,
+            bytes: pieces.end,
+            pieces,
+        };
+        if has_frame {
+            plan.read(placement.offset, 0..head);
+        }
+        plan.read(content_at + content.start as u64, plan.pieces.clone());
+        if has_frame {
+            let tail = placement.record_bytes() as usize - HEAD_BYTES - plain_bytes;
+            plan.bytes += tail;
+            plan.read(content_at + plain_bytes as u64, plan.pieces.end..plan.bytes);
+        }
+        plan
+    }
+
+    /// Adds a span, joining it with the one before if they touch in the file as they do in memory.
+    fn read(&mut self, offset: u64, memory: Range<usize>) {
+        match self.spans.last_mut() {
+            Some((start, before)) if *start + before.len() as u64 == offset => before.end = memory.end,
+            _ => self.spans.push((offset, memory)),
+        }
+    }
+}
+
+/// One read of one record.
+struct Fetch {
+    file: Arc<ReadFile>,
+    id: BlobId,
+    placement: Placement,
+    plan: Plan,
+    /// The table, if an earlier read of the record has checked it.
+    table: Option<Arc<PieceTable>>,
+}
+
+/// Verified bytes, with the table for further reads of the record.
+struct Fetched {
+    bytes: Bytes,
+    table: Arc<PieceTable>,
+}
+
+impl Fetch {
+    fn new(file: Arc<ReadFile>, source: &Source, range: Range<u32>, table: Option<Arc<PieceTable>>) -> Fetch {
+        let plan = Plan::new(&source.placement, range, table.is_none());
+        Fetch { file, id: source.id, placement: source.placement, plan, table }
+    }
+
+    /// Reads what is in memory already, or else on a thread that may block.
+    async fn run(self, buffers: &Buffers) -> Result<(Fetched, Served)> {
+        let mut buffer = buffers.read_buffer(self.plan.bytes);
+        let file = &self.file.file;
+        if self.plan.spans.iter().all(|(offset, memory)| file.read_at_cached(&mut buffer[memory.clone()], *offset)) {
+            return Ok((self.check(buffer)?, Served::FromMemory));
+        }
+        Ok((blocking(move || self.run_blocking(buffer)).await??, Served::FromDisk))
+    }
+
+    fn run_blocking(self, mut buffer: ReadBuffer) -> Result<Fetched> {
+        for (offset, memory) in &self.plan.spans {
+            let wanted = memory.len();
+            let filled = self.file.file.read_at(&mut buffer[memory.clone()], *offset);
+            if filled.map_err(|error| Error::io("read segment", error))? < wanted {
+                return Err(self.corrupt("record (cut short)"));
+            }
+        }
+        self.check(buffer)
+    }
+
+    /// Lets only verified bytes through.
+    fn check(self, buffer: ReadBuffer) -> Result<Fetched> {
+        let table = match &self.table {
+            Some(table) => table.clone(),
+            None => Arc::new(self.check_frame(&buffer)?),
+        };
+        let pieces = &buffer[self.plan.pieces.clone()];
+        let sound = match table.values() {
+            [] => hash(pieces).0 == self.id,
+            values => pieces.chunks(PIECE_BYTES).enumerate().all(|(position, piece)| {
+                let position = self.plan.first_piece + position;
+                values.get(position) == Some(&piece_value(position, piece))
+            }),
+        };
+        if !sound {
+            return Err(self.corrupt("record content"));
+        }
+        Ok(Fetched { bytes: buffer.into_bytes(self.plan.wanted), table })
+    }
+
+    fn check_frame(&self, buffer: &[u8]) -> Result<PieceTable> {
+        debug_assert!(self.plan.has_frame, "who has no table reads the frame");
+        let head = buffer[..HEAD_BYTES].try_into().expect("the range has the size of a head");
+        check_frame(head, &buffer[self.plan.pieces.end..], &self.id, &self.placement)
+            .map_err(|fault| fault.at(self.file.place(self.placement.offset)))
+    }
+
+    fn corrupt(&self, what: &'static str) -> Error {
+        Error::Corrupt { what, place: self.file.place(self.placement.offset) }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Served {
+    FromMemory,
+    FromDisk,
+}
+
+/// A chunk to read, and the means to do it.
+pub struct Source {
+    /// The segments to read from.
+    pub segments: Arc<SegmentSet>,
+    /// Memory to read into.
+    pub buffers: Arc<Buffers>,
+    /// The chunk's name.
+    pub id: BlobId,
+    /// Where it lies.
+    pub placement: Placement,
+}
+
+impl Source {
+    /// Reads a range of the content.
+    pub async fn read(&self, range: Range<u32>) -> ReadResult<Bytes> {
+        let file = self.open(&range).await?;
+        if range.is_empty() {
+            return Ok(Bytes::new());
+        }
+        let (fetched, _) = Fetch::new(file, self, range, None).run(&self.buffers).await?;
+        Ok(fetched.bytes)
+    }
+
+    /// The segment's file, after a look at the placement and the range.
+    async fn open(&self, range: &Range<u32>) -> ReadResult<Arc<ReadFile>> {
+        let place = || format!("segment {} at {}", self.placement.segment, self.placement.offset);
+        self.placement.check().map_err(|fault| fault.at(place()))?;
+        if range.start > range.end || range.end > self.placement.plain_bytes {
+            return Err(Error::Corrupt { what: "range of a chunk", place: place() }.into());
+        }
+        self.segments.read_file(&self.placement).await
+    }
+}
+
+/// A verified stream of a range of one chunk. Where the disk has to be read, the next bytes are on their way while the
+/// present ones are used.
+pub struct ChunkReader {
+    source: Source,
+    left: Range<u32>,
+    file: Option<Arc<ReadFile>>,
+    table: Option<Arc<PieceTable>>,
+    ahead: Option<JoinHandle<Result<Fetched>>>,
+}
+
+impl ChunkReader {
+    /// Reads nothing yet.
+    pub fn new(source: Source, range: Range<u32>) -> ChunkReader {
+        ChunkReader { source, left: range, file: None, table: None, ahead: None }
+    }
+
+    /// The next bytes, at most 1 MiB, or `None` at the end. `Err(Moved)` is possible for the first bytes only. A
+    /// dropped future loses nothing: the next call goes on where it was.
+    pub async fn next(&mut self) -> ReadResult<Option<Bytes>> {
+        let file = match &self.file {
+            Some(file) => file.clone(),
+            None => self.file.insert(self.source.open(&self.left).await?).clone(),
+        };
+        if self.left.is_empty() {
+            return Ok(None);
+        }
+        let (fetched, served) = match &mut self.ahead {
+            Some(ahead) => {
+                let fetched = ahead.await;
+                self.ahead = None;
+                (joined(fetched)?, Served::FromDisk)
+            }
+            None => {
+                Fetch::new(file.clone(), &self.source, self.step(), self.table.clone())
+                    .run(&self.source.buffers)
+                    .await?
+            }
+        };
+        self.left.start = self.step().end;
+        if served == Served::FromDisk && !self.left.is_empty() {
+            let fetch = Fetch::new(file, &self.source, self.step(), Some(fetched.table.clone()));
+            let buffer = self.source.buffers.read_buffer(fetch.plan.bytes);
+            self.ahead = Some(tokio::task::spawn_blocking(move || fetch.run_blocking(buffer)));
+        }
+        self.table = Some(fetched.table);
+        Ok(Some(fetched.bytes))
+    }
+
+    /// What the next call hands out: up to a multiple of the step, so that no piece is read twice.
+    fn step(&self) -> Range<u32> {
+        let boundary = (self.left.start / STEP_BYTES + 1) * STEP_BYTES;
+        self.left.start..boundary.min(self.left.end)
+    }
+}
+
+fn joined<T>(result: std::result::Result<Result<T>, JoinError>) -> Result<T> {
+    match result.map_err(JoinError::try_into_panic) {
+        Ok(result) => result,
+        Err(Ok(panic)) => std::panic::resume_unwind(panic),
+        Err(Err(_cancelled)) => Err(Error::Closed),
+    }
+}

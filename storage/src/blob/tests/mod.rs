@@ -1,0 +1,1 @@
+//! Behaviour of the chunk store on real files.

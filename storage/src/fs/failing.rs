@@ -1,0 +1,128 @@
+//! A disk for tests on which one chosen call fails.
+
+use std::ffi::OsString;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rustix::io::Errno;
+
+use super::{Caching, Disk, DiskFile, SystemDisk};
+
+/// How the chosen call fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Failure {
+    /// As a broken device does.
+    Broken,
+    /// As a full one does.
+    Full,
+}
+
+/// The system's disk, except that the n-th call which changes something fails. A failing write leaves the first half
+/// of its bytes behind; reads never fail.
+#[derive(Clone)]
+pub struct FailingDisk {
+    calls: Arc<AtomicU64>,
+    fail_at: u64,
+    failure: Failure,
+}
+
+impl FailingDisk {
+    /// Fails at the call of that number, counted from 1; 0 never fails.
+    pub fn new(fail_at: u64, failure: Failure) -> FailingDisk {
+        FailingDisk { calls: Arc::default(), fail_at, failure }
+    }
+
+    /// Whether the chosen call has happened.
+    pub fn has_failed(&self) -> bool {
+        self.fail_at != 0 && self.calls.load(Ordering::SeqCst) >= self.fail_at
+    }
+
+    fn gate(&self) -> io::Result<()> {
+        if self.calls.fetch_add(1, Ordering::SeqCst) + 1 != self.fail_at {
+            return Ok(());
+        }
+        Err(match self.failure {
+            Failure::Broken => Errno::IO.into(),
+            Failure::Full => Errno::NOSPC.into(),
+        })
+    }
+}
+
+impl Disk for FailingDisk {
+    fn create_new(&self, path: &Path, caching: Caching) -> io::Result<Arc<dyn DiskFile>> {
+        self.gate()?;
+        Ok(Arc::new(FailingFile { disk: self.clone(), file: SystemDisk.create_new(path, caching)? }))
+    }
+
+    fn open(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+        SystemDisk.open(path)
+    }
+
+    fn len(&self, path: &Path) -> io::Result<u64> {
+        SystemDisk.len(path)
+    }
+
+    fn read_dir(&self, path: &Path) -> io::Result<Vec<OsString>> {
+        SystemDisk.read_dir(path)
+    }
+
+    fn create_dir_all(&self, path: &Path) -> io::Result<()> {
+        self.gate()?;
+        SystemDisk.create_dir_all(path)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        self.gate()?;
+        SystemDisk.remove(path)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.gate()?;
+        SystemDisk.rename(from, to)
+    }
+
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.gate()?;
+        SystemDisk.link(from, to)
+    }
+
+    fn sync_directory(&self, path: &Path) -> io::Result<()> {
+        self.gate()?;
+        SystemDisk.sync_directory(path)
+    }
+}
+
+struct FailingFile {
+    disk: FailingDisk,
+    file: Arc<dyn DiskFile>,
+}
+
+impl DiskFile for FailingFile {
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        if let Err(error) = self.disk.gate() {
+            let half = bytes.len() / 2 / super::DIRECT_ALIGNMENT_BYTES * super::DIRECT_ALIGNMENT_BYTES;
+            self.file.write_at(&bytes[..half], offset)?;
+            return Err(error);
+        }
+        self.file.write_at(bytes, offset)
+    }
+
+    fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.file.read_at(bytes, offset)
+    }
+
+    fn read_at_cached(&self, bytes: &mut [u8], offset: u64) -> bool {
+        self.file.read_at_cached(bytes, offset)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.disk.gate()?;
+        self.file.sync_data()
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        self.file.len()
+    }
+}

@@ -1,0 +1,37 @@
+//! The engine from the outside, on one page: what the crate's documentation promises.
+use strata_storage::{BucketName, DeleteObject, NewBucket, ObjectKey, OpenOptions, PutObject, Store, VersionSelector};
+
+#[tokio::test]
+async fn what_is_put_is_read_after_reopening() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let bucket = BucketName::parse("photos").expect("a valid name");
+    let sizes = [0, 1, 4096, 4097, 65_536, 1 << 20, (1 << 20) + 1, (8 << 20) + 5, 20 << 20];
+    let content =
+        |size: usize| (0..size).map(|i| u8::try_from((i * 7 + i / 251) % 256).expect("a byte")).collect::<Vec<u8>>();
+    {
+        let store = Store::open(OpenOptions::new(directory.path())).await.expect("it opens");
+        store.create_bucket(&bucket, NewBucket::default()).await.expect("it is made");
+        for size in sizes {
+            let key = ObjectKey::parse(&format!("k{size}")).expect("a key");
+            let staged = store.stage_bytes(content(size)).await.expect("staged");
+            store.put(PutObject::new(bucket.clone(), key, staged)).await.expect("put");
+        }
+        store.close().await.expect("closed");
+    }
+    let store = Store::open(OpenOptions::new(directory.path())).await.expect("it opens again");
+    for size in sizes {
+        let key = ObjectKey::parse(&format!("k{size}")).expect("a key");
+        let object = store.object(&bucket, &key, VersionSelector::Current).await.expect("found");
+        let end = object.info().size;
+        assert_eq!(end, u64::try_from(size).expect("small"));
+        assert!(object.read(0..end).collect().await.expect("read") == content(size), "{size}");
+        if size > 100 {
+            let bytes = object.read(50..end - 7).collect().await.expect("read");
+            assert!(bytes == content(size)[50..size - 7], "{size}");
+        }
+        let request =
+            DeleteObject { bucket: bucket.clone(), key: key.clone(), version: None, condition: Default::default() };
+        store.delete(request).await.expect("deleted");
+        assert!(store.object(&bucket, &key, VersionSelector::Current).await.is_err());
+    }
+}
