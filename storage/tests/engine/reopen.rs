@@ -1,4 +1,4 @@
-//! The engine from the outside, on one page: what the crate's documentation promises.
+//! What was put is there after closing and opening again, at every size that is stored differently.
 use strata_storage::{BucketName, DeleteObject, NewBucket, ObjectKey, OpenOptions, PutObject, Store, VersionSelector};
 
 #[tokio::test]

@@ -1,0 +1,6 @@
+//! The engine from the outside: its promises against a reference model, under races, and across reopening.
+
+mod model;
+mod races;
+mod reopen;
+mod support;
