@@ -101,6 +101,15 @@ pub struct Checksum {
     pub value: Vec<u8>,
 }
 
+impl Checksum {
+    /// The checksum of bytes in memory.
+    pub fn of(algorithm: ChecksumAlgorithm, bytes: &[u8]) -> Checksum {
+        let mut hasher = Hasher::new(Digests::NONE.with(algorithm));
+        hasher.update(bytes);
+        hasher.finish().1.pop().expect("one algorithm was asked for")
+    }
+}
+
 /// A set of algorithms to compute in one pass; MD5 for the ETag is always computed besides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Digests(u16);

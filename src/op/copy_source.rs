@@ -1,0 +1,205 @@
+//! The source of a copy: what `x-amz-copy-source` names, opened, its conditions weighed.
+
+use http::{HeaderMap, StatusCode};
+use percent_encoding::percent_decode_str;
+use strata_storage::{BucketName, Error, NameError, ObjectKey, OpenObject, Timestamp, VersionId};
+
+use crate::conditions::{self, Outcome};
+use crate::error::S3Error;
+use crate::op::target::{Target, no_such_key, parse_version, with_marker};
+use crate::request::Context;
+
+const HEADER: &str = "x-amz-copy-source";
+
+/// The version that a copy reads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CopySource {
+    /// The bucket.
+    pub bucket: BucketName,
+    /// The key.
+    pub key: ObjectKey,
+    /// The version, if one was named.
+    pub version: Option<VersionId>,
+}
+
+/// The operation that copies; the two word one error differently.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flavour {
+    /// CopyObject
+    CopyObject,
+    /// UploadPartCopy
+    UploadPartCopy,
+}
+
+/// Reads `bucket/key` or `/bucket/key`, URL-encoded, with `?versionId=` or without.
+pub fn parse_source(value: &str, flavour: Flavour) -> Result<CopySource, S3Error> {
+    let malformed = || {
+        let message = "Copy Source must mention the source bucket and key: sourcebucket/sourcekey";
+        S3Error::invalid_argument(message, HEADER, value)
+    };
+    // A question mark of the key itself is encoded.
+    let (path, query) = value.split_once('?').map_or((value, None), |(path, query)| (path, Some(query)));
+    let version = match query {
+        None => None,
+        Some(query) => Some(query.strip_prefix("versionId").ok_or_else(malformed)?),
+    };
+    let path = decode(path).ok_or_else(malformed)?;
+    let path = path.strip_prefix('/').unwrap_or(&path);
+    let (bucket, key) = path.split_once('/').ok_or_else(malformed)?;
+    if bucket.is_empty() {
+        return Err(malformed());
+    }
+    let bucket = BucketName::parse(bucket).map_err(|_| {
+        S3Error::new(StatusCode::BAD_REQUEST, "InvalidBucketName", "The specified bucket is not valid.")
+            .with("BucketName", bucket)
+    })?;
+    let key = ObjectKey::parse(key).map_err(|error| match error {
+        NameError::KeyTooLong(size) => S3Error::new(StatusCode::BAD_REQUEST, "KeyTooLongError", "Your key is too long")
+            .with("Size", size.to_string())
+            .with("MaxSizeAllowed", "1024"),
+        NameError::EmptyKey | NameError::InvalidBucket => malformed(),
+    })?;
+    let version = version.map(|rest| source_version(rest, value, flavour)).transpose()?;
+    Ok(CopySource { bucket, key, version })
+}
+
+/// Reads what follows `versionId` in the header.
+fn source_version(rest: &str, value: &str, flavour: Flavour) -> Result<VersionId, S3Error> {
+    let text = rest.strip_prefix('=').unwrap_or(rest);
+    if text.is_empty() {
+        return parse_version("");
+    }
+    let version = rest.strip_prefix('=').and_then(decode).and_then(|text| VersionId::parse(&text));
+    version.ok_or_else(|| match flavour {
+        Flavour::CopyObject => S3Error::invalid_request("Invalid Request"),
+        Flavour::UploadPartCopy => S3Error::invalid_argument("Invalid version id specified", HEADER, value),
+    })
+}
+
+/// Opens the source and weighs the conditions that the request sets for it.
+pub async fn open_source(
+    ctx: &Context,
+    headers: &HeaderMap,
+    flavour: Flavour,
+    now: Timestamp,
+) -> Result<(CopySource, OpenObject), S3Error> {
+    let value = headers.get(HEADER).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+    let source = parse_source(value.as_deref().unwrap_or_default(), flavour)?;
+    check_owner(headers, &ctx.owner.account)?;
+    if headers.keys().any(|name| name.as_str().starts_with("x-amz-copy-source-server-side-encryption-")) {
+        return Err(S3Error::invalid_request("The encryption parameters are not applicable to this object."));
+    }
+    let CopySource { bucket, key, version } = source.clone();
+    let target = Target { bucket, key, version };
+    let opened = ctx.store.object(&target.bucket, &target.key, target.selector()).await;
+    let object = opened.map_err(|error| source_error(error, &target))?;
+    match conditions::evaluate_copy_source(headers, object.info(), now) {
+        Outcome::Failed(name) => Err(conditions::failed(name)),
+        Outcome::Proceed | Outcome::NotModified => Ok((source, object)),
+    }
+}
+
+fn source_error(error: Error, target: &Target) -> S3Error {
+    match error {
+        Error::DeleteMarker { version_id, by_id: false, .. } => with_marker(no_such_key(&target.key), version_id),
+        Error::DeleteMarker { by_id: true, .. } => S3Error::invalid_request(
+            "The source of a copy request may not specifically refer to a delete marker by version id.",
+        ),
+        error => target.read_error(error, "GET"),
+    }
+}
+
+/// `x-amz-source-expected-bucket-owner` must name the account that owns every bucket.
+fn check_owner(headers: &HeaderMap, account: &str) -> Result<(), S3Error> {
+    let Some(expected) = headers.get("x-amz-source-expected-bucket-owner") else { return Ok(()) };
+    let expected = expected.as_bytes();
+    if expected.len() != 12 || !expected.iter().all(u8::is_ascii_digit) {
+        let message = "The value of the expected bucket owner parameter must be an AWS account ID";
+        return Err(S3Error::new(StatusCode::BAD_REQUEST, "InvalidBucketOwnerAWSAccountID", message));
+    }
+    if expected == account.as_bytes() { Ok(()) } else { Err(S3Error::access_denied("Access Denied")) }
+}
+
+/// Decodes a URL-encoded text; `None` for a broken escape or what is not UTF-8. A plus sign stays one.
+fn decode(text: &str) -> Option<String> {
+    let escapes_whole = text.split('%').skip(1).all(|rest| {
+        let digits = rest.as_bytes().get(..2);
+        digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
+    });
+    percent_decode_str(text).decode_utf8().ok().filter(|_| escapes_whole).map(|text| text.into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderMap, HeaderValue};
+    use strata_storage::{Stamp, Timestamp, VersionId};
+
+    use super::{Flavour, check_owner, parse_source};
+
+    #[test]
+    fn sources_are_read() {
+        fn check(value: &str, expected: (&str, &str, Option<VersionId>)) {
+            let found = parse_source(value, Flavour::CopyObject).expect("a valid source");
+            assert_eq!((found.bucket.as_str(), found.key.as_str(), found.version), expected, "{value}");
+        }
+        let id = VersionId::Stamp(Stamp { time: Timestamp::from_secs(1), random: 1 });
+        check("bucket/key", ("bucket", "key", None));
+        check("/bucket/key", ("bucket", "key", None));
+        check("bucket//key", ("bucket", "/key", None));
+        check("bucket/a/b/", ("bucket", "a/b/", None));
+        check("bucket%2Fkey", ("bucket", "key", None));
+        check("%2Fbucket%2Fa%2Fb", ("bucket", "a/b", None));
+        check("bucket/a+b%20c%3Fd%25", ("bucket", "a+b c?d%", None));
+        check("bucket/%C3%BC?versionId=null", ("bucket", "ü", Some(VersionId::Null)));
+        check(&format!("bucket/key?versionId={id}"), ("bucket", "key", Some(id)));
+        check("bucket/key%3FversionId=null", ("bucket", "key?versionId=null", None));
+    }
+
+    #[test]
+    fn other_sources_are_refused() {
+        fn check(value: &str, flavour: Flavour, code: &str, message: &str) {
+            let error = parse_source(value, flavour).expect_err("a source to refuse");
+            assert_eq!((error.code, error.message.as_ref()), (code, message), "{value}");
+        }
+        let malformed = "Copy Source must mention the source bucket and key: sourcebucket/sourcekey";
+        for value in [
+            "",
+            "/",
+            "//",
+            "bucket",
+            "/bucket",
+            "bucket/",
+            "//key",
+            "bucket/k%zz",
+            "bucket/k%f",
+            "bucket/%ff",
+            "bucket/k?x=y",
+        ] {
+            check(value, Flavour::CopyObject, "InvalidArgument", malformed);
+        }
+        check("Bucket/key", Flavour::CopyObject, "InvalidBucketName", "The specified bucket is not valid.");
+        let long = format!("bucket/{}", "k".repeat(1025));
+        check(&long, Flavour::CopyObject, "KeyTooLongError", "Your key is too long");
+        for value in ["bucket/key?versionId=", "bucket/key?versionId"] {
+            check(value, Flavour::CopyObject, "InvalidArgument", "Version id cannot be the empty string");
+            check(value, Flavour::UploadPartCopy, "InvalidArgument", "Version id cannot be the empty string");
+        }
+        for value in ["bucket/key?versionId=abc", "bucket/key?versionIds=null", "bucket/key?versionId=null&a=b"] {
+            check(value, Flavour::CopyObject, "InvalidRequest", "Invalid Request");
+            check(value, Flavour::UploadPartCopy, "InvalidArgument", "Invalid version id specified");
+        }
+    }
+
+    #[test]
+    fn owners_are_compared() {
+        fn check(expected: &'static str, code: Option<&str>) {
+            let mut headers = HeaderMap::new();
+            headers.insert("x-amz-source-expected-bucket-owner", HeaderValue::from_static(expected));
+            assert_eq!(check_owner(&headers, "123456789012").err().map(|error| error.code), code, "{expected}");
+        }
+        check("123456789012", None);
+        check("210987654321", Some("AccessDenied"));
+        check("1234", Some("InvalidBucketOwnerAWSAccountID"));
+        assert!(check_owner(&HeaderMap::new(), "123456789012").is_ok());
+    }
+}

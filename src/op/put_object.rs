@@ -1,0 +1,58 @@
+//! PutObject: a request body becomes the newest version of a key.
+
+use http::{HeaderMap, StatusCode, header};
+use strata_storage::{ChecksumAlgorithm, Digests, PutObject, Tag, Written};
+
+use crate::error::S3Error;
+use crate::op::target::{check_bucket, name_bucket, refuse_version, set_version};
+use crate::request::{Context, Request};
+use crate::response::Response;
+use crate::{checksum_headers, conditions, metadata_headers, tagging};
+
+/// The largest object that one PUT can write: 5 GiB.
+const PUT_BYTES_MAX: u64 = 5 << 30;
+
+/// Runs the operation.
+pub async fn run(ctx: &Context, mut request: Request) -> Result<Response, S3Error> {
+    let bucket = request.bucket()?.clone();
+    let key = request.key()?.clone();
+    refuse_version(&request)?;
+    check_bucket(ctx, &bucket).await?;
+    let class = metadata_headers::storage_class(&request.headers)?;
+    checksum_headers::content_md5(&request.headers)?;
+    metadata_headers::refuse_unsupported(&request.headers)?;
+    let condition = conditions::write_condition(&request.headers)?;
+    let metadata = metadata_headers::metadata(&request.headers)?;
+    let tags = header_tags(&request.headers)?;
+    // Every object has a checksum: the client's, or the one that S3 computes.
+    let more = match checksum_headers::expected(&request.headers)? {
+        Some(_) => Digests::NONE,
+        None => Digests::NONE.with(ChecksumAlgorithm::Crc64Nvme),
+    };
+    let (staged, sent) = checksum_headers::stage_body(ctx, &mut request, PUT_BYTES_MAX, more).await?;
+    let checksum = sent.or_else(|| staged.checksum(ChecksumAlgorithm::Crc64Nvme).cloned());
+
+    let mut response = Response::empty(StatusCode::OK);
+    if let Some(checksum) = &checksum {
+        checksum_headers::set_headers(&mut response, checksum, 0);
+    }
+    let refused = condition.clone();
+    let put =
+        PutObject { bucket: bucket.clone(), key: key.clone(), staged, class, metadata, tags, checksum, condition };
+    let Written { version_id, etag, .. } = ctx
+        .store
+        .put(put)
+        .await
+        .map_err(|error| name_bucket(conditions::write_error(error, &refused, &key), &bucket))?;
+    response.set(header::ETAG, format!("\"{etag}\""));
+    set_version(&mut response, version_id);
+    Ok(response)
+}
+
+/// The tags in `x-amz-tagging`.
+pub fn header_tags(headers: &HeaderMap) -> Result<Vec<Tag>, S3Error> {
+    match headers.get("x-amz-tagging") {
+        None => Ok(Vec::new()),
+        Some(value) => tagging::from_header(&String::from_utf8_lossy(value.as_bytes())),
+    }
+}
