@@ -51,7 +51,7 @@ fn plain_form(bytes: &[u8]) -> Option<String> {
                 open_plain(&mut plain, &start)?;
                 plain.push('>');
             }
-            Event::Empty(start) => {
+            Event::Empty(start) if depth < DEPTH_MAX => {
                 roots += usize::from(depth == 0);
                 open_plain(&mut plain, &start)?;
                 plain.push_str("/>");
@@ -74,7 +74,7 @@ fn plain_form(bytes: &[u8]) -> Option<String> {
             },
             Event::Comment(_) | Event::PI(_) => {}
             Event::Eof => return (roots == 1 && depth == 0).then_some(plain),
-            Event::Text(_) | Event::CData(_) | Event::GeneralRef(_) | Event::DocType(_) => return None,
+            Event::Empty(_) | Event::Text(_) | Event::CData(_) | Event::GeneralRef(_) | Event::DocType(_) => return None,
         }
         if depth > DEPTH_MAX || roots > 1 {
             return None;
@@ -179,6 +179,12 @@ impl Writer {
         self.text.extend(["<", name, ">"]);
         escape(&mut self.text, text.as_ref());
         self.text.extend(["</", name, ">"]);
+        self
+    }
+
+    /// Text inside the element opened last.
+    pub fn text(&mut self, text: impl AsRef<str>) -> &mut Writer {
+        escape(&mut self.text, text.as_ref());
         self
     }
 
@@ -306,8 +312,10 @@ mod tests {
         fn check(depth: usize, accepted: bool) {
             #[derive(Deserialize)]
             struct Any {}
-            let text = format!("{}{}", "<a>".repeat(depth), "</a>".repeat(depth));
-            assert_eq!(parse::<Any>(text.as_bytes()).is_ok(), accepted, "{depth}");
+            for inside in ["<a></a>", "<a/>"] {
+                let text = format!("{}{inside}{}", "<a>".repeat(depth - 1), "</a>".repeat(depth - 1));
+                assert_eq!(parse::<Any>(text.as_bytes()).is_ok(), accepted, "{depth}");
+            }
         }
         check(16, true);
         check(17, false);
@@ -334,6 +342,9 @@ mod tests {
         let expected = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Root xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">\
                         <Name>a&amp;b</Name><Owner><ID>1</ID></Owner><Last></Last></Root>";
         assert_eq!(writer.finish(), expected);
+        let mut writer = Writer::plain("Place");
+        writer.text("<");
+        assert_eq!(writer.finish(), "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Place>&lt;</Place>");
         assert_eq!(Writer::plain("Error").finish(), "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error></Error>");
     }
 }

@@ -1,0 +1,233 @@
+//! CreateBucket: a name is taken, in the one region that this server has.
+
+use http::{HeaderMap, HeaderName, StatusCode};
+use serde::Deserialize;
+use strata_storage::{Error, NewBucket, ObjectOwnership};
+
+use crate::checksum_headers::Need;
+use crate::error::S3Error;
+use crate::metadata_headers::not_implemented;
+use crate::op::bucket;
+use crate::request::{Context, Request};
+use crate::response::Response;
+use crate::{tagging, xml};
+
+/// The region whose buckets may be created again, and whose name is no location constraint.
+const FIRST_REGION: &str = "us-east-1";
+
+/// The most tags that a bucket can have.
+const TAGS_MAX: usize = 50;
+
+/// Answers `PUT /bucket`.
+pub async fn run(ctx: &Context, mut request: Request) -> Result<Response, S3Error> {
+    let name = request.bucket()?.clone();
+    let ownership = ownership(&request.headers)?;
+    check_headers(&request.headers, ownership)?;
+    let bytes = bucket::read_document(&mut request, ctx.config.limits.xml_bytes, Need::Optional).await?;
+    let configuration = Configuration::read(&bytes)?;
+    check_location(&configuration.location, &ctx.config.region)?;
+    let new = NewBucket {
+        region: ctx.config.region.clone(),
+        ownership,
+        object_lock: false,
+        tags: configuration.tags,
+    };
+    match ctx.store.create_bucket(&name, new).await {
+        Ok(_) => {}
+        // The oldest region answers a repeated creation as if it were the first.
+        Err(Error::BucketExists) if ctx.config.region == FIRST_REGION => {}
+        Err(error) => return Err(bucket::error(error, &name)),
+    }
+    let mut response = Response::empty(StatusCode::OK);
+    response.set(http::header::LOCATION, format!("/{name}"));
+    response.set(HeaderName::from_static("x-amz-bucket-arn"), format!("arn:aws:s3:::{name}"));
+    Ok(response)
+}
+
+/// What the request's document asks for.
+#[derive(Debug, PartialEq, Eq, Default)]
+struct Configuration {
+    /// The location constraint; empty if there is none.
+    location: String,
+    tags: Vec<strata_storage::Tag>,
+}
+
+impl Configuration {
+    /// Reads the document; no document asks for nothing.
+    fn read(bytes: &[u8]) -> Result<Configuration, S3Error> {
+        if bytes.is_empty() {
+            return Ok(Configuration::default());
+        }
+        let document: Document = xml::parse(bytes)?;
+        if document.location.is_some() || document.bucket.is_some() {
+            return Err(S3Error::not_implemented("Directory buckets are not implemented"));
+        }
+        let tags = document.tags.unwrap_or_default().tags;
+        let tags: Vec<_> =
+            tags.into_iter().map(|tag| strata_storage::Tag { key: tag.key, value: tag.value }).collect();
+        // The rules for tags are those of a document of their own.
+        let tags = tagging::parse_document(tagging::document(&tags).as_bytes(), TAGS_MAX)?;
+        Ok(Configuration { location: document.location_constraint.unwrap_or_default(), tags })
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+struct Document {
+    location_constraint: Option<String>,
+    location: Option<serde::de::IgnoredAny>,
+    bucket: Option<serde::de::IgnoredAny>,
+    tags: Option<Tags>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct Tags {
+    #[serde(rename = "Tag", default)]
+    tags: Vec<Tag>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+struct Tag {
+    key: String,
+    value: String,
+}
+
+/// A request without a constraint is welcome in every region, so that one client's settings suit every server.
+fn check_location(constraint: &str, region: &str) -> Result<(), S3Error> {
+    match constraint {
+        "" => Ok(()),
+        FIRST_REGION => Err(S3Error::new(
+            StatusCode::BAD_REQUEST,
+            "InvalidLocationConstraint",
+            "The specified location-constraint is not valid",
+        )
+        .with("LocationConstraint", constraint)),
+        // The oldest constraint is a name of its own for eu-west-1.
+        "EU" if region == "eu-west-1" => Ok(()),
+        _ if constraint == region => Ok(()),
+        _ => Err(S3Error::new(
+            StatusCode::BAD_REQUEST,
+            "IllegalLocationConstraintException",
+            format!(
+                "The {constraint} location constraint is incompatible for the region specific endpoint this request \
+                 was sent to."
+            ),
+        )),
+    }
+}
+
+fn ownership(headers: &HeaderMap) -> Result<ObjectOwnership, S3Error> {
+    const NAME: &str = "x-amz-object-ownership";
+    let Some(value) = headers.get(NAME) else { return Ok(ObjectOwnership::default()) };
+    match value.as_bytes() {
+        b"BucketOwnerEnforced" => Ok(ObjectOwnership::BucketOwnerEnforced),
+        b"BucketOwnerPreferred" => Ok(ObjectOwnership::BucketOwnerPreferred),
+        b"ObjectWriter" => Ok(ObjectOwnership::ObjectWriter),
+        other => {
+            let value = String::from_utf8_lossy(other);
+            Err(S3Error::invalid_argument(format!("Invalid x-amz-object-ownership header: {value}"), NAME, value))
+        }
+    }
+}
+
+/// Refuses what this server can't honour, rather than making a bucket that lacks it.
+fn check_headers(headers: &HeaderMap, ownership: ObjectOwnership) -> Result<(), S3Error> {
+    const LOCK: &str = "x-amz-bucket-object-lock-enabled";
+    const ACL: &str = "x-amz-acl";
+    match headers.get(LOCK).map(|value| value.as_bytes().to_ascii_lowercase()).as_deref() {
+        None | Some(b"false") => {}
+        Some(b"true") => return Err(not_implemented(LOCK)),
+        Some(other) => {
+            let message = "The value of x-amz-bucket-object-lock-enabled must be true or false";
+            return Err(S3Error::invalid_argument(message, LOCK, String::from_utf8_lossy(other)));
+        }
+    }
+    if headers.get("x-amz-bucket-namespace").is_some_and(|value| value != "global") {
+        return Err(not_implemented("x-amz-bucket-namespace"));
+    }
+    let acl = headers.get(ACL).map(http::HeaderValue::as_bytes);
+    match acl {
+        None | Some(b"private" | b"public-read" | b"public-read-write" | b"authenticated-read") => {}
+        // S3 has no message for this.
+        Some(other) => return Err(S3Error::invalid_argument("", ACL, String::from_utf8_lossy(other))),
+    }
+    let grant = headers.keys().find(|name| name.as_str().starts_with("x-amz-grant-"));
+    let wider = grant.map(HeaderName::as_str).or_else(|| acl.filter(|&acl| acl != b"private").map(|_| ACL));
+    match (wider, ownership) {
+        (None, _) => Ok(()),
+        (Some(_), ObjectOwnership::BucketOwnerEnforced) => Err(S3Error::new(
+            StatusCode::BAD_REQUEST,
+            "InvalidBucketAclWithObjectOwnership",
+            "Bucket cannot have ACLs set with ObjectOwnership's BucketOwnerEnforced setting",
+        )),
+        (Some(name), _) => Err(not_implemented(name)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderMap, HeaderName, HeaderValue};
+
+    use super::{Configuration, check_headers, check_location, ownership};
+
+    #[test]
+    fn locations() {
+        fn check(constraint: &str, region: &str, expected: Option<&str>) {
+            let code = check_location(constraint, region).err().map(|error| error.code);
+            assert_eq!(code, expected, "{constraint} in {region}");
+        }
+        check("", "us-east-1", None);
+        check("", "eu-central-1", None);
+        check("eu-central-1", "eu-central-1", None);
+        check("EU", "eu-west-1", None);
+        check("EU", "eu-central-1", Some("IllegalLocationConstraintException"));
+        check("us-east-1", "us-east-1", Some("InvalidLocationConstraint"));
+        check("us-east-1", "eu-central-1", Some("InvalidLocationConstraint"));
+        check("us-west-2", "us-east-1", Some("IllegalLocationConstraintException"));
+    }
+
+    #[test]
+    fn documents() {
+        fn check(text: &str, expected: Result<(&str, usize), &str>) {
+            let read = Configuration::read(text.as_bytes());
+            let read = read.as_ref().map(|found| (found.location.as_str(), found.tags.len())).map_err(|error| error.code);
+            assert_eq!(read, expected, "{text}");
+        }
+        let document = |inside: &str| format!("<CreateBucketConfiguration>{inside}</CreateBucketConfiguration>");
+        check("", Ok(("", 0)));
+        check(&document(""), Ok(("", 0)));
+        check(&document("<LocationConstraint/>"), Ok(("", 0)));
+        check(&document("<LocationConstraint>eu-west-1</LocationConstraint>"), Ok(("eu-west-1", 0)));
+        check(&document("<Tags><Tag><Key>a</Key><Value>b</Value></Tag></Tags>"), Ok(("", 1)));
+        check(&document("<Tags/>"), Ok(("", 0)));
+        check(&document("<Tags><Tag><Key>aws:a</Key><Value>b</Value></Tag></Tags>"), Err("InvalidTag"));
+        check(&document("<Location><Type>LocalZone</Type></Location>"), Err("NotImplemented"));
+        check(&document("<Other/>"), Err("MalformedXML"));
+        check("nonsense", Err("MalformedXML"));
+    }
+
+    #[test]
+    fn headers() {
+        fn check(pairs: &[(&'static str, &'static str)], expected: Option<&str>) {
+            let pairs = pairs.iter();
+            let headers: HeaderMap = pairs
+                .map(|&(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
+                .collect();
+            let result = ownership(&headers).and_then(|ownership| check_headers(&headers, ownership));
+            assert_eq!(result.err().map(|error| error.code), expected, "{headers:?}");
+        }
+        check(&[], None);
+        check(&[("x-amz-bucket-object-lock-enabled", "false"), ("x-amz-acl", "private")], None);
+        check(&[("x-amz-bucket-object-lock-enabled", "true")], Some("NotImplemented"));
+        check(&[("x-amz-bucket-object-lock-enabled", "maybe")], Some("InvalidArgument"));
+        check(&[("x-amz-acl", "public-read")], Some("InvalidBucketAclWithObjectOwnership"));
+        check(&[("x-amz-acl", "public-read"), ("x-amz-object-ownership", "ObjectWriter")], Some("NotImplemented"));
+        check(&[("x-amz-acl", "open")], Some("InvalidArgument"));
+        check(&[("x-amz-grant-read", "id=1")], Some("InvalidBucketAclWithObjectOwnership"));
+        check(&[("x-amz-object-ownership", "BucketOwnerPreferred")], None);
+        check(&[("x-amz-object-ownership", "me")], Some("InvalidArgument"));
+        check(&[("x-amz-bucket-namespace", "account-regional")], Some("NotImplemented"));
+    }
+}
