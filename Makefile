@@ -1,0 +1,88 @@
+# Two commands matter: `make run` starts the server, `make test` checks everything.
+# Both first install what is missing; neither asks anything.
+
+.NOTPARALLEL:
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+
+# What takes long to build lives outside the clone, so that a fresh one starts from it.
+CACHE := $(if $(XDG_CACHE_HOME),$(XDG_CACHE_HOME),$(HOME)/.cache)/strata
+export CARGO_TARGET_DIR ?= $(CACHE)/target
+export PATH := $(PATH):$(HOME)/.cargo/bin
+
+# RocksDB is built once for every profile; with these two set, its crate only links the archive.
+ifndef ROCKSDB_LIB_DIR
+ROCKSDB_LIB_DIR := $(shell .ci/rocksdb path)
+endif
+export ROCKSDB_LIB_DIR
+export ROCKSDB_STATIC := 1
+
+# One profile for everything: hashing in the debug profile is some twenty times slower.
+CARGO_FLAGS := --release --locked
+STRATA := $(CARGO_TARGET_DIR)/release/strata
+RUN_ARGS ?=
+TEST_ARGS ?=
+CLIENT_ARGS ?=
+
+.PHONY: help run test bench clean build fmt licences clippy doc unit clients
+
+help:
+	@echo 'make run      build the server and start it; data in ./strata-data (RUN_ARGS=)'
+	@echo 'make test     check everything, as continuous integration does'
+	@echo 'make bench    run the benchmarks'
+	@echo 'make clean    remove what was built; stored data is kept'
+	@echo
+	@echo 'Parts of make test: fmt licences clippy doc unit (TEST_ARGS=) clients (CLIENT_ARGS=)'
+	@echo 'Built files are in $(CARGO_TARGET_DIR)'
+
+run: build
+	@exec "$(STRATA)" serve $(RUN_ARGS)
+
+# The cheap checks come first; the real clients come last.
+test: fmt licences clippy doc unit clients
+
+build:
+	@.ci/packages build
+	@.ci/rocksdb build
+	@.ci/step 'Release build (some minutes the first time)' cargo build $(CARGO_FLAGS)
+
+fmt:
+	@.ci/packages build lint
+	@.ci/step 'Format' cargo fmt --all --check
+
+licences:
+	@.ci/packages build
+	@.ci/step 'Licences and sources of dependencies' .ci/licences
+
+clippy:
+	@.ci/packages build lint
+	@.ci/rocksdb build
+	@.ci/step 'Clippy, all targets (some minutes the first time)' \
+		cargo clippy $(CARGO_FLAGS) --workspace --all-targets -- -D warnings
+
+doc:
+	@.ci/packages build
+	@.ci/rocksdb build
+	@RUSTDOCFLAGS='-D warnings' .ci/step 'Documentation' cargo doc $(CARGO_FLAGS) --workspace --no-deps
+
+unit:
+	@.ci/packages build
+	@.ci/rocksdb build
+	@.ci/step 'Tests (some minutes the first time)' cargo test $(CARGO_FLAGS) --workspace $(TEST_ARGS)
+
+# pytest's own last line says how long it took.
+clients: build
+	@.ci/packages clients
+	@venv=$$(.ci/venv) \
+		&& .ci/step 'Real clients against the release binary (about five minutes)' \
+		&& STRATA_BIN="$(STRATA)" "$$venv/bin/python" -m pytest tests/clients $(CLIENT_ARGS)
+
+bench:
+	@.ci/packages build
+	@.ci/rocksdb build
+	@.ci/step 'Benchmarks' cargo bench --locked --bench '*' $(BENCH_ARGS)
+
+# RocksDB's archive stays: it only changes with its version, and takes long.
+clean:
+	cargo clean
+	rm -rf "$(CACHE)"/venv-*
