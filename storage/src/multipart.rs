@@ -1,11 +1,16 @@
 //! Multipart uploads: begun, filled with parts, aborted. Each change is one index batch under the upload's lock.
+//!
+//! A part's bytes are staged and synced before its row is committed. Dying in between leaves unnamed bytes; dying
+//! after loses nothing. The bytes of replaced parts and aborted uploads are left to `worker::collect`.
 
 use crate::checksum::{Checksum, ChecksumAlgorithm, ChecksumKind};
-use crate::error::Result;
+use crate::error::{Entity, Error, Result};
+use crate::index::record::{Garbage, PartRecord, UploadRecord};
+use crate::index::{Batch, Family, key};
 use crate::name::{BucketName, ObjectKey};
 use crate::object::{ETag, Metadata, StorageClass, Tag};
 use crate::stage::Staged;
-use crate::stamp::{Timestamp, UploadId};
+use crate::stamp::{Stamp, Timestamp, UploadId};
 use crate::store::Store;
 
 /// How an upload, and the object that it will become, shall be.
@@ -50,18 +55,37 @@ pub struct PartInfo {
 impl Store {
     /// Begins an upload. `Err(NotFound(Bucket))` if the bucket is gone.
     pub async fn create_upload(&self, bucket: &BucketName, key: &ObjectKey, new: NewUpload) -> Result<UploadId> {
-        todo!()
+        let inner = &self.inner;
+        let mut batch = Batch::new();
+        batch.hold(inner.locks.bucket_shared(bucket.as_str()).await);
+        let bucket = self.bucket(bucket).await?;
+        batch.hold(inner.locks.key(bucket.id, key.as_str()).await);
+        // Later than every version there is, even if the clock was set back: the upload takes its place by this time.
+        let newest = inner.newest(&bucket, key).await?;
+        let stamp = inner.stamp_after(newest.as_ref().map(|newest| newest.stamp.time));
+        let record = UploadRecord {
+            class: new.class,
+            metadata: new.metadata,
+            tags: new.tags,
+            checksum: new.checksum,
+            key_existed: newest.is_some_and(|newest| newest.visible.is_some()),
+        };
+        batch.put(Family::Upload, key::upload(bucket.id, key.as_str(), stamp), &record);
+        inner.index.commit(batch).await?;
+        Ok(UploadId(stamp))
     }
 
     /// What is known of an open upload. `Err(NotFound(Upload))` if it is not open, or belongs to another key.
     pub async fn upload(&self, bucket: &BucketName, key: &ObjectKey, id: UploadId) -> Result<UploadInfo> {
-        todo!()
+        let bucket = self.bucket(bucket).await?;
+        Ok(UploadInfo::of(id.0, self.upload_record(bucket.id, key, id).await?))
     }
 
     /// Makes staged bytes a part, replacing an earlier part of that number.
     ///
     /// `staged` must carry the checksum of the upload's algorithm, or CRC64NVME if it has none; `checksum` is the one
-    /// to report for the part. `Err(NotFound(Upload))` if the upload ended meanwhile.
+    /// to report for the part. `Err(NotFound(Upload))` if the upload ended meanwhile, `Err(ChecksumMismatch)` if
+    /// `staged` lacks the checksum.
     pub async fn put_part(
         &self,
         bucket: &BucketName,
@@ -71,11 +95,63 @@ impl Store {
         staged: Staged,
         checksum: Option<Checksum>,
     ) -> Result<PartInfo> {
-        todo!()
+        let inner = &self.inner;
+        let mut batch = Batch::new();
+        batch.hold(inner.locks.bucket_shared(bucket.as_str()).await);
+        let bucket = self.bucket(bucket).await?;
+        batch.hold(inner.locks.upload(id.0).await);
+        let upload = self.upload_record(bucket.id, key, id).await?;
+        let row = key::part(id.0, number);
+        if let Some(replaced) = inner.index.record::<PartRecord>(Family::Part, row.clone()).await? {
+            inner.release(Garbage::Content(replaced.content), &mut batch);
+        }
+        let algorithm = upload.checksum.map_or(ChecksumAlgorithm::Crc64Nvme, |(algorithm, _)| algorithm);
+        let part = PartRecord {
+            md5: staged.md5(),
+            modified: inner.clock.now(),
+            checksum,
+            object_checksum: staged.checksum(algorithm).ok_or(Error::ChecksumMismatch)?.clone(),
+            content: staged.attach(&mut batch),
+        };
+        batch.put(Family::Part, row, &part);
+        inner.index.commit(batch).await?;
+        Ok(PartInfo::of(number, part))
     }
 
     /// Ends an upload and forgets its parts. `Err(NotFound(Upload))` if it is not open.
     pub async fn abort_upload(&self, bucket: &BucketName, key: &ObjectKey, id: UploadId) -> Result<()> {
-        todo!()
+        let inner = &self.inner;
+        let mut batch = Batch::new();
+        batch.hold(inner.locks.bucket_shared(bucket.as_str()).await);
+        let bucket = self.bucket(bucket).await?;
+        batch.hold(inner.locks.upload(id.0).await);
+        self.upload_record(bucket.id, key, id).await?;
+        batch.delete(Family::Upload, key::upload(bucket.id, key.as_str(), id.0));
+        inner.release(Garbage::Upload(id.0), &mut batch);
+        inner.index.commit(batch).await
+    }
+
+    async fn upload_record(&self, bucket: u64, key: &ObjectKey, id: UploadId) -> Result<UploadRecord> {
+        let row = key::upload(bucket, key.as_str(), id.0);
+        self.inner.index.record(Family::Upload, row).await?.ok_or(Error::NotFound(Entity::Upload))
+    }
+}
+
+impl UploadInfo {
+    pub(crate) fn of(stamp: Stamp, record: UploadRecord) -> UploadInfo {
+        let UploadRecord { class, metadata, tags, checksum, key_existed: _ } = record;
+        UploadInfo { id: UploadId(stamp), initiated: stamp.time, new: NewUpload { class, metadata, tags, checksum } }
+    }
+}
+
+impl PartInfo {
+    pub(crate) fn of(number: u16, record: PartRecord) -> PartInfo {
+        PartInfo {
+            number,
+            size: record.content.bytes,
+            etag: ETag::single(record.md5),
+            modified: record.modified,
+            checksum: record.checksum,
+        }
     }
 }
