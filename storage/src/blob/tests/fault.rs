@@ -34,7 +34,7 @@ impl Outcome {
     }
 
     async fn large(&mut self, blobs: &Blobs, seed: u64, spare: usize, hint: &StreamHint) {
-        let content = content(seed, (2 << 20) + 5);
+        let content = content(seed, (1 << 20) + 5);
         self.note(put_large(blobs, &content, spare, hint).await, content);
     }
 }

@@ -40,15 +40,8 @@ fn open_on(directory: &Path, disk: impl Disk) -> Result<Blobs> {
 
 /// Bytes without a pattern, which the seed repeats.
 fn content(seed: u64, bytes: usize) -> Bytes {
-    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let mut next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state.to_le_bytes()
-    };
-    let mut content: Vec<u8> = (0..bytes.div_ceil(8)).flat_map(|_| next()).collect();
-    content.truncate(bytes);
+    let mut content = vec![0; bytes];
+    blake3::Hasher::new().update(&seed.to_le_bytes()).finalize_xof().fill(&mut content);
     content.into()
 }
 
