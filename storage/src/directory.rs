@@ -32,17 +32,16 @@ impl Directory {
     pub(crate) fn open(path: &Path, entropy: &dyn Entropy) -> Result<Directory> {
         fs::create_directories(path)?;
         let lock = fs::lock_directory(path)?;
-        let file = path.join("FORMAT");
-        let store_id = match fs::read_small_file(&file)? {
+        let store_id = match fs::read_small_file(&path.join("FORMAT"))? {
             Some(text) => read_format(&text)?,
             None => {
                 let mut store_id = [0; 16];
                 store_id[..8].copy_from_slice(&entropy.next_u64().to_be_bytes());
                 store_id[8..].copy_from_slice(&entropy.next_u64().to_be_bytes());
-                if path.join("index").exists() || path.join("segments").exists() {
+                if index_in(path).exists() || segments_in(path).exists() {
                     return Err(Error::Corrupt { what: "FORMAT file (missing)", place: path.display().to_string() });
                 }
-                fs::write_small_file(&file, format_text(store_id).as_bytes())?;
+                write_format(path, store_id)?;
                 store_id
             }
         };
@@ -50,11 +49,11 @@ impl Directory {
     }
 
     pub(crate) fn index(&self) -> PathBuf {
-        self.path.join("index")
+        index_in(&self.path)
     }
 
     pub(crate) fn segments(&self) -> PathBuf {
-        self.path.join("segments")
+        segments_in(&self.path)
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -62,8 +61,22 @@ impl Directory {
     }
 }
 
-/// The text of a FORMAT file.
-pub(crate) fn format_text(store_id: [u8; 16]) -> String {
+/// Writes the FORMAT file of a data directory. Blocking.
+pub(crate) fn write_format(path: &Path, store_id: [u8; 16]) -> Result<()> {
+    fs::write_small_file(&path.join("FORMAT"), format_text(store_id).as_bytes())
+}
+
+/// Where the index of a data directory is.
+pub(crate) fn index_in(path: &Path) -> PathBuf {
+    path.join("index")
+}
+
+/// Where the segments of a data directory are.
+pub(crate) fn segments_in(path: &Path) -> PathBuf {
+    path.join("segments")
+}
+
+fn format_text(store_id: [u8; 16]) -> String {
     format!("strata {FORMAT} {}\n", hex::encode(store_id))
 }
 

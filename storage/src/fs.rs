@@ -254,3 +254,27 @@ pub(crate) fn write_small_file(path: &Path, bytes: &[u8]) -> Result<()> {
     write().map_err(|error| Error::io("write a small file", error))?;
     sync_parent(path)
 }
+
+/// Gives a directory another name, durably. Blocking.
+pub(crate) fn rename_directory(from: &Path, to: &Path) -> Result<()> {
+    std::fs::rename(from, to).map_err(|error| Error::io("rename a directory", error))?;
+    sync_parent(to)
+}
+
+/// Makes the names in a directory survive a crash. Blocking.
+pub(crate) fn sync_directory(path: &Path) -> Result<()> {
+    SystemDisk.sync_directory(path).map_err(|error| Error::io("sync a directory", error))
+}
+
+/// Gives a file a second name, or copies it to where it cannot have one. Blocking.
+pub(crate) fn link_or_copy(from: &Path, to: &Path) -> Result<()> {
+    let copied = || {
+        std::fs::copy(from, to)?;
+        File::open(to)?.sync_all()
+    };
+    let linked = SystemDisk.link(from, to).or_else(|error| match error.kind() {
+        io::ErrorKind::CrossesDevices | io::ErrorKind::Unsupported | io::ErrorKind::PermissionDenied => copied(),
+        _ => Err(error),
+    });
+    linked.map_err(|error| Error::io("link a segment", error))
+}

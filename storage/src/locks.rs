@@ -21,6 +21,7 @@ pub(crate) enum Guard {
     BucketShared(OwnedRwLockReadGuard<()>),
     BucketExclusive(OwnedRwLockWriteGuard<()>),
     Pin(Pin),
+    Collecting(Collecting),
     Writer(Reader),
 }
 
@@ -45,6 +46,11 @@ impl From<Pin> for Guard {
     }
 }
 
+impl From<Collecting> for Guard {
+    fn from(claim: Collecting) -> Guard {
+        Guard::Collecting(claim)
+    }
+}
 impl From<Reader> for Guard {
     fn from(writer: Reader) -> Guard {
         Guard::Writer(writer)

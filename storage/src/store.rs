@@ -78,6 +78,7 @@ pub(crate) struct Inner {
     pub(crate) buckets: BucketCache,
     pub(crate) collector: worker::Collector,
     pub(crate) part_bytes_min: u64,
+    pub(crate) segment_bytes: u64,
     /// The time of the newest stamp, in nanoseconds.
     pub(crate) last_stamp: Mutex<u64>,
     pub(crate) directory: Directory,
@@ -161,6 +162,7 @@ fn open(options: OpenOptions) -> Result<Inner> {
         buckets: BucketCache::default(),
         collector: worker::Collector::default(),
         part_bytes_min: options.part_bytes_min,
+        segment_bytes: options.segment_bytes,
         last_stamp: Mutex::new(0),
         directory,
         closed: AtomicBool::new(false),

@@ -1,0 +1,78 @@
+//! Checkpoint: a consistent, openable copy of the store beside it, while it goes on serving.
+//!
+//! 1. Segments are kept from being removed, for as long as this takes.
+//! 2. The index is checkpointed. Bytes are synced before they are named, so all that this index names is on disk.
+//! 3. Every segment there is by now gets a second name. Segments only ever grow, and a store that opens never writes
+//!    to the segments that it finds, so neither side disturbs the other.
+//! 4. The copy, until here under another name, is synced and renamed.
+//!
+//! Dying before 4 leaves a directory `<name>.partial-<random>`, which nothing refers to and anybody may delete.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::directory::{index_in, segments_in, write_format};
+use crate::error::{Error, Result};
+use crate::fs;
+use crate::store::Inner;
+
+const ACTION: &str = "write a checkpoint";
+
+/// Writes the copy to `directory`, which must not exist.
+pub(crate) async fn checkpoint(inner: &Arc<Inner>, directory: &Path) -> Result<()> {
+    inner.check_writable()?;
+    let partial = partial_path(directory, inner.entropy.next_u64())?;
+    let _segments_stay = inner.collector.segments.lock().await;
+    let outcome = write_copy(inner, &partial, directory).await;
+    if outcome.is_err() {
+        // Best effort: what stays is named as what it is.
+        let _ = fs::blocking(move || std::fs::remove_dir_all(&partial)).await;
+    }
+    outcome
+}
+
+fn partial_path(directory: &Path, random: u64) -> Result<PathBuf> {
+    let refused = |kind| Error::io(ACTION, io::Error::from(kind));
+    let mut name = directory.file_name().ok_or_else(|| refused(io::ErrorKind::InvalidInput))?.to_owned();
+    if directory.symlink_metadata().is_ok() {
+        return Err(refused(io::ErrorKind::AlreadyExists));
+    }
+    name.push(format!(".partial-{random:016x}"));
+    Ok(directory.with_file_name(name))
+}
+
+async fn write_copy(inner: &Arc<Inner>, partial: &Path, directory: &Path) -> Result<()> {
+    let copy = {
+        let (inner, partial) = (Arc::clone(inner), partial.to_path_buf());
+        fs::blocking(move || copy_index(&inner, &partial))
+    };
+    copy.await??;
+    // Files of a copy had better not grow any more; what is named lies in them already.
+    inner.blobs.seal_active().await?;
+    let (inner, partial, directory) = (Arc::clone(inner), partial.to_path_buf(), directory.to_path_buf());
+    fs::blocking(move || {
+        link_segments(&inner, &partial)?;
+        fs::rename_directory(&partial, &directory)
+    })
+    .await?
+}
+
+fn copy_index(inner: &Inner, partial: &Path) -> Result<()> {
+    fs::create_directories(partial)?;
+    write_format(partial, inner.directory.store_id)?;
+    inner.index.checkpoint(&index_in(partial))
+}
+
+fn link_segments(inner: &Inner, partial: &Path) -> Result<()> {
+    let segments = segments_in(partial);
+    fs::create_directories(&segments)?;
+    for info in inner.blobs.segments() {
+        let missing = || Error::Corrupt { what: "segment (missing)", place: format!("segment {}", info.id) };
+        let path = inner.blobs.segment_path(info.id).ok_or_else(missing)?;
+        let name = path.file_name().ok_or_else(missing)?;
+        fs::link_or_copy(&path, &segments.join(name))?;
+    }
+    fs::sync_directory(&segments)?;
+    fs::sync_directory(partial)
+}

@@ -1,0 +1,210 @@
+//! The collector: gives back the space of what was deleted, replaced or abandoned.
+//!
+//! A pass does, in this order:
+//!
+//! 1. Read the garbage rows, then end the readers' epoch. Whoever entered before may still be reading what the rows
+//!    describe, so the rows wait, without holding anything up, until those readers are gone.
+//! 2. Release each row (`release`): delete its references, its inline bytes and manifest pages, drop the blobs that no
+//!    other content uses, and delete the garbage row with or after the last of them.
+//! 3. Forget the answers of uploads that finished more than a day ago.
+//! 4. Remove segments without live blobs, and rewrite those that are mostly dead (`segments`).
+//!
+//! The process may die between any two commits. What was not reached has its garbage row still, and doing any of it
+//! twice is harmless: deleting what is gone does nothing, and a blob is dropped only if nothing refers to it at that
+//! moment, not because it was unused before.
+//!
+//! Why nothing in use is dropped:
+//!
+//! * A write that finds a blob (a dedup hit) pins it before it looks, until its reference is durable. The collector
+//!   claims a blob only while nobody pins it, looks for references after the claim, and holds the claim until the drop
+//!   is durable. So either the write's reference is seen, or the write's look comes after the drop.
+//! * A write that adds a blob pins it as well. The committer takes batches in order: an addition after the drop gets
+//!   the new place, one before it came with a reference.
+//! * A reader that found a version before it was removed keeps its epoch from passing, and with it the blobs.
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use tokio::sync::Mutex;
+use tokio::time::{Instant, MissedTickBehavior};
+
+use crate::error::{Error, Result};
+use crate::index::record::{CompletedRecord, Garbage, Record as _};
+use crate::index::{Batch, Family, Step};
+use crate::list::following;
+use crate::multipart_complete::ANSWER_KEPT;
+use crate::store::Inner;
+use crate::worker::release::Releaser;
+use crate::worker::segments;
+
+/// Garbage rows that wait for one epoch: their keys are kept in memory, 16 bytes each.
+const ROUND_ROWS: usize = 65_536;
+/// Rounds of one pass, so that a pass ends even if garbage arrives as fast as it is released.
+const ROUNDS_MAX: usize = 16;
+/// How long a pass waits for an epoch's readers. Most are brief; the rows of the others wait for a later pass.
+const READERS_AWAITED: Duration = Duration::from_millis(100);
+const READERS_LOOKED_FOR_EVERY: Duration = Duration::from_millis(5);
+/// Answers of finished uploads that one pass looks at.
+const ANSWERS_PER_PASS: usize = 1000;
+/// Rows that one commit deletes, to keep others from waiting for it.
+pub(super) const ROWS_PER_BATCH: usize = 200;
+
+/// What the collector keeps between passes.
+#[derive(Default)]
+pub(crate) struct Collector {
+    pass: Mutex<State>,
+    /// Held while segments vanish, and by whoever needs all of them to stay.
+    pub(super) segments: Mutex<()>,
+}
+
+#[derive(Default)]
+struct State {
+    waiting: Option<Round>,
+    answers_from: Vec<u8>,
+    segments: segments::State,
+}
+
+/// Garbage rows that may be released when the readers of an epoch are gone.
+struct Round {
+    rows: Vec<Vec<u8>>,
+    epoch: u64,
+}
+
+/// Runs a pass every so often, until the store is closed or gone.
+pub(crate) fn spawn(inner: Weak<Inner>, every: Duration) {
+    tokio::spawn(async move {
+        let mut ticks = tokio::time::interval_at(Instant::now() + every, every);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            let Some(inner) = inner.upgrade() else { return };
+            match collect(&inner).await {
+                Ok(_) => {}
+                Err(Error::Closed | Error::Poisoned) => return,
+                Err(error) => tracing::error!(%error, "a collection failed; the next one goes on"),
+            }
+        }
+    });
+}
+
+/// Runs one pass and returns the bytes freed on disk.
+pub(crate) async fn collect(inner: &Arc<Inner>) -> Result<u64> {
+    let mut state = inner.collector.pass.lock().await;
+    inner.check_writable()?;
+    let released = release_garbage(inner, &mut state).await?;
+    forget_answers(inner, &mut state).await?;
+    let freed_bytes = segments::collect(inner, &mut state.segments).await?;
+    if released > 0 || freed_bytes > 0 {
+        tracing::info!(released, freed_bytes, "collected");
+    }
+    Ok(freed_bytes)
+}
+
+/// Returns the number of garbage rows released.
+async fn release_garbage(inner: &Arc<Inner>, state: &mut State) -> Result<u64> {
+    let mut released = 0;
+    let mut from = Vec::new();
+    for _ in 0..ROUNDS_MAX {
+        // Rows that waited since an earlier pass come first; newer ones may sort before them.
+        let (round, awaited) = match state.waiting.take() {
+            Some(round) => (round, true),
+            None => (next_round(inner, from.clone()).await?, false),
+        };
+        let Some(last) = round.rows.last().cloned() else { break };
+        if !readers_left(inner, round.epoch).await {
+            tracing::debug!(rows = round.rows.len(), "garbage waits for readers");
+            state.waiting = Some(round);
+            break;
+        }
+        released += release(inner, round.rows).await?;
+        if !awaited {
+            from = following(last);
+        }
+    }
+    Ok(released)
+}
+
+async fn next_round(inner: &Arc<Inner>, from: Vec<u8>) -> Result<Round> {
+    let rows = inner
+        .index
+        .read(move |rows| {
+            let mut found = Vec::new();
+            rows.scan(Family::Garbage, &from, &[], |row, _| {
+                found.push(row.to_vec());
+                Ok(if found.len() < ROUND_ROWS { Step::Next } else { Step::Stop })
+            })?;
+            Ok(found)
+        })
+        .await?;
+    // After the look: the rows are committed, so whoever enters from now on finds their versions gone.
+    let epoch = inner.readers.advance();
+    Ok(Round { rows, epoch })
+}
+
+async fn readers_left(inner: &Inner, epoch: u64) -> bool {
+    let deadline = Instant::now() + READERS_AWAITED;
+    loop {
+        if inner.readers.passed(epoch) {
+            return true;
+        }
+        if Instant::now() >= deadline {
+            return false;
+        }
+        tokio::time::sleep(READERS_LOOKED_FOR_EVERY).await;
+    }
+}
+
+async fn release(inner: &Arc<Inner>, rows: Vec<Vec<u8>>) -> Result<u64> {
+    let mut releaser = Releaser::new(inner);
+    let total = rows.len() as u64;
+    let mut unreadable = 0;
+    for row in rows {
+        let outcome = match inner.index.record::<Garbage>(Family::Garbage, row.clone()).await {
+            Ok(Some(garbage)) => releaser.garbage(row, &garbage).await,
+            Ok(None) => Ok(()),
+            Err(error) => Err(error),
+        };
+        match outcome {
+            Ok(()) => {}
+            // What it describes cannot be found, so it stays, and all else goes on.
+            Err(error @ Error::Corrupt { .. }) => {
+                unreadable += 1;
+                tracing::error!(%error, "garbage cannot be read and is kept");
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    let kept = releaser.finish().await?;
+    Ok(total.saturating_sub(kept).saturating_sub(unreadable))
+}
+
+/// Looks at a bounded number of answers, going on where the pass before ended.
+async fn forget_answers(inner: &Arc<Inner>, state: &mut State) -> Result<()> {
+    let from = std::mem::take(&mut state.answers_from);
+    let now = inner.clock.now();
+    let (expired, next) = inner
+        .index
+        .read(move |rows| {
+            let (mut expired, mut next, mut looked_at) = (Vec::new(), Vec::new(), 0);
+            rows.scan(Family::Completed, &from, &[], |row, value| {
+                if now.since(CompletedRecord::decode(value)?.finished) >= ANSWER_KEPT {
+                    expired.push(row.to_vec());
+                }
+                looked_at += 1;
+                if looked_at < ANSWERS_PER_PASS {
+                    return Ok(Step::Next);
+                }
+                next = following(row.to_vec());
+                Ok(Step::Stop)
+            })?;
+            Ok((expired, next))
+        })
+        .await?;
+    for rows in expired.chunks(ROWS_PER_BATCH) {
+        let mut batch = Batch::new();
+        rows.iter().for_each(|row| batch.delete(Family::Completed, row.clone()));
+        inner.index.commit(batch).await?;
+    }
+    state.answers_from = next;
+    Ok(())
+}

@@ -1,0 +1,316 @@
+//! Segments: removed when nothing in them is live, rewritten when most is dead or too many are tiny.
+//!
+//! Only sealed segments are touched, and only when every writer that began before they were found sealed is gone: a
+//! write may have placed records in a segment that its batch is still to name. The order for one segment:
+//!
+//! 1. Read and verify each blob that a placement row names, and write it to another segment, synced.
+//! 2. Commit: repoint the blobs, each only if it is still at the old place.
+//! 3. When no placement row is left: delete the segment's counter, then the file.
+//!
+//! Dying after 1 leaves duplicates that nothing names; after 2, or in the midst of 3, a segment without live blobs,
+//! which the next pass removes. Readers that look up a blob before 2 and open its segment after 3 find it gone, and
+//! look again. A blob that cannot be read is told about, and its segment stays.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use tokio::task::JoinSet;
+
+use crate::blob::{BlobId, Blobs, Placement, ReadError, ReadResult, SMALL_BYTES_MAX, SegmentInfo, StreamHint};
+use crate::error::{Error, Result};
+use crate::index::record::Record as _;
+use crate::index::{Batch, Family, Rows, Step, key};
+use crate::list::following;
+use crate::store::Inner;
+
+/// A segment with a larger share of dead bytes is rewritten: at this share, two thirds written give back one.
+const DEAD_PERCENT_MAX: u64 = 35;
+/// Every restart seals what was being written, so small segments add up. So many are left alone.
+const TINY_SEGMENTS_MAX: usize = 8;
+/// Segments below this size are tiny, if they also have less than a quarter of a full one.
+const TINY_BYTES: u64 = 16 << 20;
+/// The most that one pass rewrites, in bytes, so that it leaves the disk to others.
+const REWRITTEN_BYTES_MAX: u64 = 256 << 20;
+/// Blobs that one commit repoints.
+const GROUP_BLOBS: usize = 64;
+/// The most that is being copied at once, in bytes: bounds memory, and lets small records share syncs.
+const COPYING_BYTES_MAX: u64 = 16 << 20;
+
+/// What is kept between passes.
+#[derive(Default)]
+pub(super) struct State {
+    waiting: Option<Round>,
+    /// Segments with a blob that cannot be read, so that it is told about once.
+    unreadable: BTreeSet<u64>,
+}
+
+/// Sealed segments that may be touched when the writers of an epoch are gone.
+struct Round {
+    segments: BTreeSet<u64>,
+    epoch: u64,
+}
+
+/// Returns the bytes freed on disk, less those written.
+pub(super) async fn collect(inner: &Arc<Inner>, state: &mut State) -> Result<u64> {
+    let settled = settled_segments(inner, state);
+    let infos: Vec<SegmentInfo> =
+        inner.blobs.segments().into_iter().filter(|info| settled.contains(&info.id)).collect();
+    let (mut freed_bytes, mut rewritten_bytes) = (0_u64, 0_u64);
+    for (id, live_bytes) in candidates(inner, &infos).await? {
+        if state.unreadable.contains(&id) {
+            continue;
+        }
+        // Segments without live bytes come first and cost nothing, whatever was written before.
+        if live_bytes > 0 && rewritten_bytes >= REWRITTEN_BYTES_MAX {
+            break;
+        }
+        let rewrite = rewrite(inner, id, REWRITTEN_BYTES_MAX.saturating_sub(rewritten_bytes)).await?;
+        rewritten_bytes += rewrite.bytes;
+        match rewrite.outcome {
+            Outcome::Emptied => freed_bytes += remove(inner, id).await?,
+            Outcome::Begun => {}
+            Outcome::Unreadable => _ = state.unreadable.insert(id),
+        }
+    }
+    Ok(freed_bytes.saturating_sub(rewritten_bytes))
+}
+
+/// The segments that nobody writes to any more, not even in a batch on its way.
+fn settled_segments(inner: &Inner, state: &mut State) -> BTreeSet<u64> {
+    // A round is not replaced by a newer one before it has passed: there may always be some writer.
+    let passed = match state.waiting.take() {
+        Some(round) if !inner.writers.passed(round.epoch) => {
+            state.waiting = Some(round);
+            return BTreeSet::new();
+        }
+        passed => passed.map(|round| round.segments).unwrap_or_default(),
+    };
+    let sealed = inner.blobs.segments().into_iter().filter(|info| info.sealed).map(|info| info.id).collect();
+    // After the look: whoever begins from now on cannot write to a segment that is sealed.
+    let round = Round { segments: sealed, epoch: inner.writers.advance() };
+    if inner.writers.passed(round.epoch) {
+        return round.segments;
+    }
+    state.waiting = Some(round);
+    passed
+}
+
+/// The segments to remove or rewrite, with their live bytes, in the order of what they cost.
+async fn candidates(inner: &Inner, infos: &[SegmentInfo]) -> Result<Vec<(u64, u64)>> {
+    let ids: Vec<u64> = infos.iter().map(|info| info.id).collect();
+    let live: Vec<u64> = inner.index.read(move |rows| ids.iter().map(|&id| live_bytes(rows, id)).collect()).await?;
+    let tiny_bytes = TINY_BYTES.min(inner.segment_bytes / 4);
+    let many_tiny = infos.iter().filter(|info| info.bytes < tiny_bytes).count() > TINY_SEGMENTS_MAX;
+    let mut chosen: Vec<(u64, u64)> = infos
+        .iter()
+        .zip(live)
+        .filter(|&(info, live)| is_mostly_dead(info.bytes, live) || (many_tiny && info.bytes < tiny_bytes))
+        .map(|(info, live)| (info.id, live))
+        .collect();
+    chosen.sort_by_key(|&(_, live)| live);
+    Ok(chosen)
+}
+
+fn is_mostly_dead(bytes: u64, live_bytes: u64) -> bool {
+    live_bytes == 0 || bytes.saturating_sub(live_bytes).saturating_mul(100) > bytes.saturating_mul(DEAD_PERCENT_MAX)
+}
+
+/// What the committer counted. It decides what is worth a look; whether a segment is empty its placement rows say.
+fn live_bytes(rows: &Rows<'_>, segment: u64) -> Result<u64> {
+    let row = segment.to_be_bytes();
+    let Some(value) = rows.get(Family::Segment, &row)? else { return Ok(0) };
+    let value = value.as_slice().try_into().map_err(|_| key::corrupt("live bytes of segment", &row))?;
+    Ok(u64::try_from(i64::from_le_bytes(value)).unwrap_or(0))
+}
+
+struct Rewrite {
+    bytes: u64,
+    outcome: Outcome,
+}
+
+enum Outcome {
+    /// No blob is in the segment any more.
+    Emptied,
+    /// The bytes allowed were used up.
+    Begun,
+    /// A blob cannot be read.
+    Unreadable,
+}
+
+/// Moves blobs out of a segment until at least `bytes_max` were written.
+async fn rewrite(inner: &Arc<Inner>, segment: u64, bytes_max: u64) -> Result<Rewrite> {
+    let mut from = key::placement(segment, 0);
+    let mut bytes = 0;
+    loop {
+        let start = from.clone();
+        let named = inner.index.read(move |rows| named_blobs(rows, segment, &start)).await?;
+        let Some(last) = named.last else { break };
+        from = following(last);
+        let moved = copy_all(inner, named.blobs).await?;
+        bytes += moved.bytes;
+        inner.index.commit(moved.batch).await?;
+        if moved.unreadable {
+            return Ok(Rewrite { bytes, outcome: Outcome::Unreadable });
+        }
+        if bytes >= bytes_max {
+            return Ok(Rewrite { bytes, outcome: Outcome::Begun });
+        }
+    }
+    tracing::debug!(segment, bytes, "rewrote a segment");
+    Ok(Rewrite { bytes, outcome: Outcome::Emptied })
+}
+
+struct Named {
+    blobs: Vec<(BlobId, Placement)>,
+    /// The last row looked at; `None` at the end.
+    last: Option<Vec<u8>>,
+}
+
+/// Some of the blobs that the index places in a segment.
+fn named_blobs(rows: &Rows<'_>, segment: u64, from: &[u8]) -> Result<Named> {
+    let mut named = Named { blobs: Vec::new(), last: None };
+    let mut looked_at = 0;
+    rows.scan(Family::Placement, from, &end_of(segment), |row, value| {
+        let blob = BlobId::decode(value)?;
+        let place = rows.record::<Placement>(Family::Blob, &blob.0)?;
+        // A blob that was dropped or moved since the scan began is nobody's concern here.
+        if let Some(place) = place.filter(|place| key::placement(place.segment, place.offset) == row) {
+            named.blobs.push((blob, place));
+        }
+        named.last = Some(row.to_vec());
+        looked_at += 1;
+        Ok(if looked_at < GROUP_BLOBS { Step::Next } else { Step::Stop })
+    })?;
+    Ok(named)
+}
+
+fn end_of(segment: u64) -> Vec<u8> {
+    key::after_prefix(segment.to_be_bytes().to_vec())
+}
+
+/// Blobs that were written anew, and the batch that repoints them.
+#[derive(Default)]
+struct Moved {
+    batch: Batch,
+    bytes: u64,
+    unreadable: bool,
+}
+
+impl Moved {
+    fn take(&mut self, copied: Copied) -> Result<()> {
+        let Copied { blob, from, outcome } = copied;
+        match outcome {
+            Ok(to) => {
+                self.bytes += to.record_bytes();
+                self.batch.move_blob(blob, from, to);
+                Ok(())
+            }
+            Err(ReadError::Engine(error)) if !matches!(error, Error::Corrupt { .. } | Error::UnknownFormat { .. }) => {
+                Err(error)
+            }
+            Err(error) => {
+                let (blob, segment, offset) = (hex::encode(blob.0), from.segment, from.offset);
+                tracing::error!(%error, blob, segment, offset, "a blob cannot be read; its segment is kept");
+                self.unreadable = true;
+                Ok(())
+            }
+        }
+    }
+}
+
+struct Copied {
+    blob: BlobId,
+    from: Placement,
+    outcome: ReadResult<Placement>,
+}
+
+/// Writes blobs anew, several at once, and waits until all are on stable storage.
+async fn copy_all(inner: &Arc<Inner>, blobs: Vec<(BlobId, Placement)>) -> Result<Moved> {
+    let mut moved = Moved::default();
+    let mut copying = JoinSet::new();
+    let mut copying_bytes = 0;
+    for (blob, from) in blobs {
+        let bytes = u64::from(from.plain_bytes);
+        while copying_bytes + bytes > COPYING_BYTES_MAX
+            && let Some(copied) = copying.join_next().await
+        {
+            let copied: Copied = joined(copied)?;
+            copying_bytes -= u64::from(copied.from.plain_bytes);
+            moved.take(copied)?;
+        }
+        copying_bytes += bytes;
+        let blobs = inner.blobs.clone();
+        copying.spawn(async move { Copied { blob, from, outcome: copy(&blobs, blob, from).await } });
+    }
+    while let Some(copied) = copying.join_next().await {
+        moved.take(joined(copied)?)?;
+    }
+    Ok(moved)
+}
+
+fn joined(copied: std::result::Result<Copied, tokio::task::JoinError>) -> Result<Copied> {
+    copied.map_err(|error| match error.try_into_panic() {
+        Ok(panic) => std::panic::resume_unwind(panic),
+        Err(_cancelled) => Error::Closed,
+    })
+}
+
+/// Writes one blob anew. `Ok` means that the copy is verified and on stable storage.
+async fn copy(blobs: &Blobs, blob: BlobId, from: Placement) -> ReadResult<Placement> {
+    let other_name =
+        || Error::Corrupt { what: "blob name", place: format!("segment {} at {}", from.segment, from.offset) };
+    if u64::from(from.plain_bytes) <= SMALL_BYTES_MAX as u64 {
+        let content = blobs.read(&blob, &from, 0..from.plain_bytes).await?;
+        let (name, table) = Blobs::hash(&content);
+        if name != blob {
+            return Err(other_name().into());
+        }
+        return Ok(blobs.append(blob, table, vec![content]).await?);
+    }
+    let mut content = blobs.reader(&blob, &from, 0..from.plain_bytes);
+    let mut writer = blobs.begin_large(u64::from(from.plain_bytes), &StreamHint::new(None)).await?;
+    while let Some(bytes) = content.next().await? {
+        writer.write(bytes).await?;
+    }
+    let (name, to, ticket) = writer.finish().await?;
+    if name != blob {
+        return Err(other_name().into());
+    }
+    blobs.sync(vec![ticket]).await?;
+    Ok(to)
+}
+
+/// Removes a segment, if the index places nothing in it, and returns the bytes freed.
+async fn remove(inner: &Inner, segment: u64) -> Result<u64> {
+    let _no_checkpoint = inner.collector.segments.lock().await;
+    let from = key::placement(segment, 0);
+    let named = inner.index.read(move |rows| rows.first(Family::Placement, &from, &end_of(segment))).await?;
+    if named.is_some() {
+        return Ok(0);
+    }
+    let mut batch = Batch::new();
+    batch.delete(Family::Segment, segment.to_be_bytes().to_vec());
+    inner.index.commit(batch).await?;
+    let freed_bytes = inner.blobs.remove_segment(segment).await?;
+    tracing::debug!(segment, freed_bytes, "removed a segment");
+    Ok(freed_bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_mostly_dead;
+
+    #[test]
+    fn dead_shares() {
+        fn check(bytes: u64, live_bytes: u64, expected: bool) {
+            assert_eq!(is_mostly_dead(bytes, live_bytes), expected, "{live_bytes} of {bytes}");
+        }
+        check(4096, 0, true);
+        check(0, 0, true);
+        check(100, 65, false);
+        check(100, 64, true);
+        check(100, 100, false);
+        check(100, 110, false);
+        check(u64::MAX, u64::MAX, false);
+    }
+}
