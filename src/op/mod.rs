@@ -1,13 +1,15 @@
 //! The operations, one file each.
 
 // What several operations share.
+mod bucket;
+mod completed_parts;
 mod continuation_token;
+mod copy_range;
 mod list_document;
 mod list_parameters;
 mod upload;
 
 // Buckets.
-pub mod bucket;
 pub mod bucket_tagging;
 pub mod bucket_versioning;
 pub mod create_bucket;
@@ -24,8 +26,6 @@ pub mod list_objects_v2;
 // Multipart uploads.
 pub mod abort_multipart_upload;
 pub mod complete_multipart_upload;
-pub mod completed_parts;
-pub mod copy_range;
 pub mod create_multipart_upload;
 pub mod list_multipart_uploads;
 pub mod list_parts;
