@@ -146,7 +146,8 @@ mod tests {
             &UploadsPage::default(),
             "<Bucket>abc</Bucket><KeyMarker></KeyMarker><UploadIdMarker></UploadIdMarker>\
              <NextKeyMarker></NextKeyMarker><NextUploadIdMarker></NextUploadIdMarker>\
-             <Prefix>a+b</Prefix><Delimiter>/</Delimiter><EncodingType>url</EncodingType><MaxUploads>1000</MaxUploads><IsTruncated>false</IsTruncated>\
+             <Prefix>a+b</Prefix><Delimiter>/</Delimiter>\
+             <EncodingType>url</EncodingType><MaxUploads>1000</MaxUploads><IsTruncated>false</IsTruncated>\
              </ListMultipartUploadsResult>",
         );
         let entry = UploadEntry {
