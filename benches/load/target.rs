@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
+use tokio::runtime::{Builder, Runtime};
 
 use crate::failure::Failure;
 use crate::fake::{self, Checking};
@@ -19,7 +20,15 @@ pub struct Target {
 
 enum Running {
     Elsewhere,
-    Fake { _local: Local },
+    Fake {
+        _local: Local,
+    },
+    /// Fields drop in this order: the server before its runtime, and its directory last.
+    Strata {
+        _server: strata::Server,
+        _runtime: Runtime,
+        _data: TempDir,
+    },
 }
 
 impl Target {
@@ -31,7 +40,7 @@ impl Target {
                 let (local, endpoint) = fake::start(&options.region, Checking::Nothing)?;
                 Ok(Target { endpoint, _running: Running::Fake { _local: local } })
             }
-            None => start_strata(data),
+            None => start_strata(options, data),
         }
     }
 }
@@ -56,10 +65,23 @@ impl About {
     }
 }
 
-fn start_strata(data: &DataDir) -> Result<Target, Failure> {
-    let place = data.path().display();
-    let what = format!("this build cannot start Strata in process (in {place}): give --url or --fake");
-    Err(Failure::Usage(what))
+/// Strata in a directory of its own, which goes with it, and on a runtime of its own, as in its binary.
+fn start_strata(options: &Options, data: &DataDir) -> Result<Target, Failure> {
+    let runtime = Builder::new_multi_thread().enable_all().build().map_err(Failure::io("start a server's runtime"))?;
+    let directory = tempfile::Builder::new()
+        .prefix("store-")
+        .tempdir_in(data.path())
+        .map_err(Failure::io("create the store's directory"))?;
+    let server = runtime
+        .block_on(strata::Server::start_local(directory.path()))
+        .map_err(|error| Failure::Usage(format!("Strata does not start: {error}")))?;
+    let endpoint = Endpoint {
+        authority: server.address().to_string(),
+        access_key: server.credentials().access_key.clone(),
+        secret_key: server.credentials().secret_key.expose().to_owned(),
+        region: options.region.clone(),
+    };
+    Ok(Target { endpoint, _running: Running::Strata { _server: server, _runtime: runtime, _data: directory } })
 }
 
 fn at_url(url: &str, options: &Options) -> Result<Endpoint, Failure> {

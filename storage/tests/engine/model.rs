@@ -523,7 +523,12 @@ fn cases() -> u32 {
 
 #[test]
 fn random_histories_match_the_model() {
-    let config = ProptestConfig { cases: cases(), max_shrink_iters: 600, failure_persistence: None, ..ProptestConfig::default() };
+    let config = ProptestConfig {
+        cases: cases(),
+        max_shrink_iters: 600,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    };
     let outcome = TestRunner::new(config).run(&vec(ops(), 1..60), |history| {
         check(&history);
         Ok(())
