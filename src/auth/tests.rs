@@ -343,3 +343,46 @@ fn sha256(bytes: &[u8]) -> [u8; 32] {
     use sha2::Digest as _;
     sha2::Sha256::digest(bytes).into()
 }
+
+/// Recorded from a client of AWS's own, with a key that meets every rule of encoding.
+#[test]
+fn recorded_requests() {
+    const PATH: &str = "/photos/a%20b%2Bc%3Dd%26e/%C3%BC/~%2A%27%28%29%21%3A%40%2C%3B%24%2525/../x//y%23%3F";
+    const LOCAL: (&str, &str) = ("host", "127.0.0.1:9000");
+    let presigned = format!(
+        "{PATH}?response-content-disposition=attachment%3B%20filename%3D%22a%2Bb%20c.txt%22\
+         &X-Amz-Algorithm=AWS4-HMAC-SHA256\
+         &X-Amz-Credential=AKIAIOSFODNN7EXAMPLE%2F20130524%2Fus-east-1%2Fs3%2Faws4_request\
+         &X-Amz-Date=20130524T000000Z&X-Amz-Expires=3600&X-Amz-SignedHeaders=host\
+         &X-Amz-Signature=873d2463a21a2cad8c26bd9c0955bfe00445844c4e69d9f7da60cd3fcbb17d2e"
+    );
+    authenticate_at(SIGNED_AT, &parts("GET", &presigned, &[LOCAL])).expect("a presigned GET");
+
+    let value = authorization(
+        "content-type;host;x-amz-content-sha256;x-amz-date;x-amz-meta-a;x-amz-meta-b",
+        "2e0298089589e0d44fc22e37a66537a95e9a1b2e03aa865400bcec3d17706324",
+    );
+    let put = [
+        LOCAL,
+        ("x-amz-meta-a", "one   two"),
+        ("x-amz-meta-b", "x"),
+        ("content-type", "text/plain; charset=utf-8"),
+        ("expect", "100-continue"),
+        DATE,
+        ("x-amz-content-sha256", "8f434346648f6b96df89dda901c5176b10a6d83961dd3c1ac88b59b2dc327aa4"),
+        ("authorization", &value),
+    ];
+    authenticate_at(SIGNED_AT, &parts("PUT", PATH, &put)).expect("a PUT");
+    // The same key with only the escapes that a URL cannot do without.
+    let sparse = "/photos/a%20b+c=d&e/%c3%bc/~*'()!:@,;$%2525/../x//y%23%3F";
+    authenticate_at(SIGNED_AT, &parts("PUT", sparse, &put)).expect("a PUT with fewer escapes");
+
+    let list =
+        "/photos?list-type=2&prefix=a%20b%2Bc%2F%C3%BC&delimiter=%2F&start-after=%2A~&encoding-type=url".to_owned();
+    let signature = "0b85e855e5e8394481e2c15f90e3eb2a3ae2fc82772b47d9add06535873c1ace";
+    let value = authorization("host;x-amz-content-sha256;x-amz-date", signature);
+    for uri in [list.replace("a%20b", "a+b"), list] {
+        let headers = [LOCAL, HASH, DATE, ("authorization", &value)];
+        authenticate_at(SIGNED_AT, &parts("GET", &uri, &headers)).expect("a listing");
+    }
+}

@@ -84,7 +84,8 @@ pub(super) fn refuse_announcement(headers: &HeaderMap) -> Result<(), S3Error> {
 pub(super) fn parse_line(line: &[u8]) -> Result<(String, &str), S3Error> {
     let text = std::str::from_utf8(line).map_err(|_| fault::malformed_trailer())?;
     let (name, value) = text.split_once(':').ok_or_else(fault::malformed_trailer)?;
-    Ok((name.trim().to_ascii_lowercase(), value.trim()))
+    let blank = [' ', '\t'];
+    Ok((name.trim_matches(blank).to_ascii_lowercase(), value.trim_matches(blank)))
 }
 
 fn is_checksum(name: &str) -> bool {
