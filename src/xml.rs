@@ -74,7 +74,9 @@ fn plain_form(bytes: &[u8]) -> Option<String> {
             },
             Event::Comment(_) | Event::PI(_) => {}
             Event::Eof => return (roots == 1 && depth == 0).then_some(plain),
-            Event::Empty(_) | Event::Text(_) | Event::CData(_) | Event::GeneralRef(_) | Event::DocType(_) => return None,
+            Event::Empty(_) | Event::Text(_) | Event::CData(_) | Event::GeneralRef(_) | Event::DocType(_) => {
+                return None;
+            }
         }
         if depth > DEPTH_MAX || roots > 1 {
             return None;
@@ -339,7 +341,8 @@ mod tests {
     fn writes() {
         let mut writer = Writer::new("Root");
         writer.element("Name", "a&b").open("Owner").element("ID", String::from("1")).close().open("Last");
-        let expected = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Root xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">\
+        let expected = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
+                        <Root xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">\
                         <Name>a&amp;b</Name><Owner><ID>1</ID></Owner><Last></Last></Root>";
         assert_eq!(writer.finish(), expected);
         let mut writer = Writer::plain("Place");

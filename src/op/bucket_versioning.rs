@@ -95,8 +95,12 @@ mod tests {
             check(&configuration(inside), Err("IllegalVersioningConfigurationException"));
         }
         for inside in [
-            "<Status>enabled</Status>", "<Status> Enabled</Status>", "<Status>On</Status>", "<Other/>",
-            "<Status>Enabled</Status><Status>Enabled</Status>", "<Status>Enabled</Status><MfaDelete>on</MfaDelete>",
+            "<Status>enabled</Status>",
+            "<Status> Enabled</Status>",
+            "<Status>On</Status>",
+            "<Other/>",
+            "<Status>Enabled</Status><Status>Enabled</Status>",
+            "<Status>Enabled</Status><MfaDelete>on</MfaDelete>",
         ] {
             check(&configuration(inside), Err("MalformedXML"));
         }

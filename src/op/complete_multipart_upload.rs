@@ -9,10 +9,10 @@ use crate::checksum_headers::{self, Need};
 use crate::conditions;
 use crate::error::S3Error;
 use crate::op::completed_parts::{self, Created};
+use crate::op::create_multipart_upload;
 use crate::op::keep_alive::{Finished, keep_alive};
 use crate::op::target::VERSION_ID;
 use crate::op::upload::{self, Target};
-use crate::op::create_multipart_upload;
 use crate::request::{Context, Request};
 use crate::response::Response;
 use crate::xml::Writer;
@@ -48,12 +48,7 @@ pub async fn run(ctx: &Context, mut request: Request) -> Result<Response, S3Erro
 }
 
 /// The part that can take long.
-async fn finish(
-    store: Store,
-    complete: CompleteUpload,
-    target: Target,
-    location: String,
-) -> Result<Finished, S3Error> {
+async fn finish(store: Store, complete: CompleteUpload, target: Target, location: String) -> Result<Finished, S3Error> {
     let (condition, checksum) = (complete.condition.clone(), complete.checksum.clone());
     let completed = store
         .complete_upload(complete)
@@ -127,9 +122,9 @@ fn check_kind(headers: &HeaderMap, created: Created) -> Result<(), S3Error> {
 
 /// The object's checksum as the client expects it: base64, and for a composite the number of parts.
 fn object_checksum(headers: &HeaderMap, created: Created, parts_count: usize) -> Result<Option<Checksum>, S3Error> {
-    let mut sent = ChecksumAlgorithm::ALL.into_iter().filter_map(|algorithm| {
-        headers.get(checksum_headers::header_name(algorithm)).map(|value| (algorithm, value))
-    });
+    let mut sent = ChecksumAlgorithm::ALL
+        .into_iter()
+        .filter_map(|algorithm| headers.get(checksum_headers::header_name(algorithm)).map(|value| (algorithm, value)));
     let Some((algorithm, value)) = sent.next() else { return Ok(None) };
     if sent.next().is_some() {
         return Err(S3Error::invalid_request(
@@ -177,8 +172,8 @@ fn document(completed: &CompletedUpload, target: &Target, location: &str) -> Str
 mod tests {
     use http::{HeaderMap, HeaderName, HeaderValue};
     use strata_storage::{
-        BucketName, Checksum, ChecksumAlgorithm, ChecksumKind, CompletedUpload, ETag, Error, ObjectKey, Stamp, Timestamp,
-        UploadId, WriteCondition,
+        BucketName, Checksum, ChecksumAlgorithm, ChecksumKind, CompletedUpload, ETag, Error, ObjectKey, Stamp,
+        Timestamp, UploadId, WriteCondition,
     };
 
     use super::{Created, Target, check_kind, document, object_checksum, object_size, refusal};
@@ -242,8 +237,8 @@ mod tests {
         check("FULL_OBJECT", Created::Unknown, None);
         let words = |kind| {
             format!(
-                "The upload was created using the {kind} checksum mode. The complete request must use the same checksum \
-                 mode."
+                "The upload was created using the {kind} checksum mode. The complete request must use the same \
+                 checksum mode."
             )
         };
         check("FULL_OBJECT", COMPOSITE, Some(&words("COMPOSITE")));
@@ -274,12 +269,7 @@ mod tests {
         check(Error::InvalidPart { number: 2, etag: "e".to_string() }, None, (400, "InvalidPart"));
         check(Error::Precondition, None, (412, "PreconditionFailed"));
         check(Error::Conflict, None, (409, "ConditionalRequestConflict"));
-        let gone = refusal(
-            Error::NotFound(strata_storage::Entity::Upload),
-            &target(),
-            &WriteCondition::None,
-            None,
-        );
+        let gone = refusal(Error::NotFound(strata_storage::Entity::Upload), &target(), &WriteCondition::None, None);
         assert_eq!((gone.code, gone.fields.as_slice()), ("NoSuchUpload", &[("UploadId", "u".to_string())][..]));
     }
 

@@ -71,8 +71,19 @@ mod tests {
         let form = "The x-amz-copy-source-range value must be of the form bytes=first-last where first and last are \
                     the zero-based offsets of the first and last bytes to copy";
         for value in [
-            "", "0-8", "bytes=", "bytes=-", "bytes=1-", "bytes=-2", "bytes=1-0", "bytes=0-1,3-4", "bytes=+1-2",
-            "bytes=0--1", "bytes=0-18446744073709551616", "Bytes=0-1", "bytes= 0-1",
+            "",
+            "0-8",
+            "bytes=",
+            "bytes=-",
+            "bytes=1-",
+            "bytes=-2",
+            "bytes=1-0",
+            "bytes=0-1,3-4",
+            "bytes=+1-2",
+            "bytes=0--1",
+            "bytes=0-18446744073709551616",
+            "Bytes=0-1",
+            "bytes= 0-1",
         ] {
             check(value, Err(("InvalidArgument", form)));
         }

@@ -26,12 +26,7 @@ pub async fn run(ctx: &Context, mut request: Request) -> Result<Response, S3Erro
     let bytes = bucket::read_document(&mut request, ctx.config.limits.xml_bytes, Need::Optional).await?;
     let configuration = Configuration::read(&bytes)?;
     check_location(&configuration.location, &ctx.config.region)?;
-    let new = NewBucket {
-        region: ctx.config.region.clone(),
-        ownership,
-        object_lock: false,
-        tags: configuration.tags,
-    };
+    let new = NewBucket { region: ctx.config.region.clone(), ownership, object_lock: false, tags: configuration.tags };
     match ctx.store.create_bucket(&name, new).await {
         Ok(_) => {}
         // The oldest region answers a repeated creation as if it were the first.
@@ -63,8 +58,7 @@ impl Configuration {
             return Err(S3Error::not_implemented("Directory buckets are not implemented"));
         }
         let tags = document.tags.unwrap_or_default().tags;
-        let tags: Vec<_> =
-            tags.into_iter().map(|tag| strata_storage::Tag { key: tag.key, value: tag.value }).collect();
+        let tags: Vec<_> = tags.into_iter().map(|tag| strata_storage::Tag { key: tag.key, value: tag.value }).collect();
         // The rules for tags are those of a document of their own.
         let tags = tagging::parse_document(tagging::document(&tags).as_bytes(), TAGS_MAX)?;
         Ok(Configuration { location: document.location_constraint.unwrap_or_default(), tags })
@@ -192,7 +186,8 @@ mod tests {
     fn documents() {
         fn check(text: &str, expected: Result<(&str, usize), &str>) {
             let read = Configuration::read(text.as_bytes());
-            let read = read.as_ref().map(|found| (found.location.as_str(), found.tags.len())).map_err(|error| error.code);
+            let read =
+                read.as_ref().map(|found| (found.location.as_str(), found.tags.len())).map_err(|error| error.code);
             assert_eq!(read, expected, "{text}");
         }
         let document = |inside: &str| format!("<CreateBucketConfiguration>{inside}</CreateBucketConfiguration>");
@@ -212,9 +207,8 @@ mod tests {
     fn headers() {
         fn check(pairs: &[(&'static str, &'static str)], expected: Option<&str>) {
             let pairs = pairs.iter();
-            let headers: HeaderMap = pairs
-                .map(|&(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
-                .collect();
+            let headers: HeaderMap =
+                pairs.map(|&(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value))).collect();
             let result = ownership(&headers).and_then(|ownership| check_headers(&headers, ownership));
             assert_eq!(result.err().map(|error| error.code), expected, "{headers:?}");
         }

@@ -5,13 +5,13 @@ use strata_storage::{ChecksumAlgorithm, ChecksumKind, NewUpload, UploadId};
 
 use crate::checksum_headers;
 use crate::error::S3Error;
+use crate::metadata_headers;
 use crate::op::put_object::header_tags;
 use crate::op::target::refuse_version;
 use crate::op::{bucket, upload};
 use crate::request::{Context, Request};
 use crate::response::Response;
 use crate::xml::Writer;
-use crate::metadata_headers;
 
 const TYPE: HeaderName = HeaderName::from_static("x-amz-checksum-type");
 

@@ -26,12 +26,10 @@ fn bucket_query(query: &Query) -> Result<BucketQuery, S3Error> {
     const MAX: &str = "max-buckets";
     let max = match list_parameters::number(query, MAX)? {
         None => PAGE_MAX,
-        Some(asked) => {
-            usize::try_from(asked).ok().filter(|asked| (1..=PAGE_MAX).contains(asked)).ok_or_else(|| {
-                let message = "Argument max-buckets must be an integer between 1 and 10000";
-                S3Error::invalid_argument(message, MAX, asked.to_string())
-            })?
-        }
+        Some(asked) => usize::try_from(asked).ok().filter(|asked| (1..=PAGE_MAX).contains(asked)).ok_or_else(|| {
+            let message = "Argument max-buckets must be an integer between 1 and 10000";
+            S3Error::invalid_argument(message, MAX, asked.to_string())
+        })?,
     };
     let region = query.get("bucket-region");
     if region == Some("") {

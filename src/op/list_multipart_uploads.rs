@@ -105,9 +105,7 @@ fn upload(writer: &mut Writer, entry: &UploadEntry, encoding: Encoding, owner: &
 
 #[cfg(test)]
 mod tests {
-    use strata_storage::{
-        NewUpload, ObjectKey, Stamp, Timestamp, UploadEntry, UploadId, UploadInfo, UploadsPage,
-    };
+    use strata_storage::{NewUpload, ObjectKey, Stamp, Timestamp, UploadEntry, UploadId, UploadInfo, UploadsPage};
 
     use super::{Parameters, document};
     use crate::request::{Owner, Query};
@@ -146,8 +144,9 @@ mod tests {
         }
         check(
             &UploadsPage::default(),
-            "<Bucket>abc</Bucket><KeyMarker></KeyMarker><UploadIdMarker></UploadIdMarker><NextKeyMarker></NextKeyMarker>\
-             <NextUploadIdMarker></NextUploadIdMarker><Prefix>a+b</Prefix><Delimiter>/</Delimiter>\
+            "<Bucket>abc</Bucket><KeyMarker></KeyMarker><UploadIdMarker></UploadIdMarker>\
+             <NextKeyMarker></NextKeyMarker><NextUploadIdMarker></NextUploadIdMarker>\
+             <Prefix>a+b</Prefix><Delimiter>/</Delimiter>\
              <EncodingType>url</EncodingType><MaxUploads>1000</MaxUploads><IsTruncated>false</IsTruncated>\
              </ListMultipartUploadsResult>",
         );

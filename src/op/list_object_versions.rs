@@ -119,7 +119,9 @@ fn version(writer: &mut Writer, entry: &VersionEntry, encoding: Encoding, owner:
 
 #[cfg(test)]
 mod tests {
-    use strata_storage::{ETag, ObjectKey, Stamp, StorageClass, Timestamp, VersionEntry, VersionId, VersionObject, VersionsPage};
+    use strata_storage::{
+        ETag, ObjectKey, Stamp, StorageClass, Timestamp, VersionEntry, VersionId, VersionObject, VersionsPage,
+    };
 
     use super::{Parameters, document};
     use crate::request::{Owner, Query};

@@ -112,15 +112,24 @@ mod tests {
         }
         check(
             &[],
-            &["<Name>b</Name><Prefix></Prefix><Marker></Marker><MaxKeys>1000</MaxKeys><IsTruncated>true</IsTruncated>",
-              "<Contents><Key>a b&amp;</Key>", "<ETag>&quot;abababab", "<Owner><ID>me</ID></Owner>",
-              "<CommonPrefixes><Prefix>c/</Prefix></CommonPrefixes></ListBucketResult>"],
+            &[
+                "<Name>b</Name><Prefix></Prefix><Marker></Marker><MaxKeys>1000</MaxKeys>\
+                 <IsTruncated>true</IsTruncated>",
+                "<Contents><Key>a b&amp;</Key>",
+                "<ETag>&quot;abababab",
+                "<Owner><ID>me</ID></Owner>",
+                "<CommonPrefixes><Prefix>c/</Prefix></CommonPrefixes></ListBucketResult>",
+            ],
             &["NextMarker", "Delimiter", "EncodingType", "ChecksumAlgorithm"],
         );
         check(
             &[("delimiter", "/"), ("encoding-type", "url"), ("prefix", "a b"), ("max-keys", "5000")],
-            &["<Prefix>a+b</Prefix>", "<NextMarker>c/</NextMarker><MaxKeys>1000</MaxKeys>",
-              "<Delimiter>/</Delimiter><EncodingType>url</EncodingType>", "<Key>a+b%26</Key>"],
+            &[
+                "<Prefix>a+b</Prefix>",
+                "<NextMarker>c/</NextMarker><MaxKeys>1000</MaxKeys>",
+                "<Delimiter>/</Delimiter><EncodingType>url</EncodingType>",
+                "<Key>a+b%26</Key>",
+            ],
             &[],
         );
     }

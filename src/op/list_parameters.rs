@@ -21,10 +21,7 @@ pub struct PageSize {
 
 /// Reads `max-keys` and its kin: absent or empty means 1,000, more than 1,000 is cut.
 pub fn page_size(query: &Query, name: &'static str) -> Result<PageSize, S3Error> {
-    let asked = match number(query, name)? {
-        Some(asked) => asked,
-        None => 1000,
-    };
+    let asked = number(query, name)?.unwrap_or(1000);
     Ok(PageSize { asked, max: usize::try_from(asked).unwrap_or(PAGE_MAX).min(PAGE_MAX) })
 }
 
@@ -120,7 +117,11 @@ mod tests {
     #[test]
     fn page_sizes() {
         fn check(value: &str, asked: u32, max: usize) {
-            assert_eq!(page_size(&query("max-keys", value), "max-keys").expect(value), PageSize { asked, max }, "{value}");
+            assert_eq!(
+                page_size(&query("max-keys", value), "max-keys").expect(value),
+                PageSize { asked, max },
+                "{value}"
+            );
         }
         check("", 1000, 1000);
         check("0", 0, 0);

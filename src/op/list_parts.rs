@@ -121,11 +121,8 @@ mod tests {
             id_text: id.to_string(),
         };
         let checksum = Some((ChecksumAlgorithm::Crc32, ChecksumKind::Composite));
-        let upload = UploadInfo {
-            id,
-            initiated: Timestamp::from_secs(1),
-            new: NewUpload { checksum, ..NewUpload::default() },
-        };
+        let upload =
+            UploadInfo { id, initiated: Timestamp::from_secs(1), new: NewUpload { checksum, ..NewUpload::default() } };
         let part = PartInfo {
             number: 7,
             size: 5,
@@ -138,7 +135,8 @@ mod tests {
             }),
         };
         let owner = Owner { account: "1".to_string(), id: "me".to_string(), display_name: "x".to_string() };
-        let parameters = Parameters::from_query(&query(&[("max-parts", "2"), ("encoding-type", "url")])).expect("valid");
+        let parameters =
+            Parameters::from_query(&query(&[("max-parts", "2"), ("encoding-type", "url")])).expect("valid");
         let page = PartsPage { upload, parts: vec![part], truncated: true };
         let text = document(&target, &parameters, &page, &owner);
         let expected = format!(

@@ -53,10 +53,8 @@ impl Copy {
         let options = CopyStage { range, digests: upload::digests(&open) };
         let staged = store.stage_copy(&source, options).await.map_err(named)?;
         let checksum = open.new.checksum.and_then(|(algorithm, _)| staged.checksum(algorithm).cloned());
-        let part = store
-            .put_part(&target.bucket, &target.key, target.id, number, staged, checksum)
-            .await
-            .map_err(named)?;
+        let part =
+            store.put_part(&target.bucket, &target.key, target.id, number, staged, checksum).await.map_err(named)?;
         Ok(Finished::new(document(&part)))
     }
 }

@@ -63,12 +63,12 @@ def environment(server, tmp_path):
 def run(environment):
     """Runs a program and returns its stdout; fails with everything it wrote if its exit status is not `status`."""
 
-    def run(*command: str | Path, status: int = 0, input: bytes | None = None, extra: dict[str, str] | None = None) -> str:
+    def run(*command: str | Path, status: int = 0, input: bytes = b"", extra: dict[str, str] | None = None) -> str:
         words = [str(word) for word in command]
         done = subprocess.run(
             [program(words[0]), *words[1:]],
             env={**environment, **(extra or {})},
-            input=b"" if input is None else input,
+            input=input,
             capture_output=True,
             timeout=PROGRAM_SECONDS_MAX,
             check=False,

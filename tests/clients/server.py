@@ -1,4 +1,4 @@
-"""Starts, stops and kills the real binary. Every test process goes through here, so that its settings are named only once."""
+"""Starts, stops and kills the real binary, in the one place that knows its settings and what it prints."""
 
 import os
 import re
@@ -18,8 +18,9 @@ SECRET_KEY = "client-test/secret+key0123456789abcdefgh"
 CREDENTIALS = {"STRATA_ROOT_ACCESS_KEY": ACCESS_KEY, "STRATA_ROOT_SECRET_KEY": SECRET_KEY}
 START_SECONDS_MAX = 60
 STOP_SECONDS_MAX = 60
-HEALTH_TARGETS = ("/-/live", "/-/ready")
-LISTENING = re.compile(r"listening on (http://\S+)")
+HEALTH_TARGETS = ("/-/health/live", "/-/health/ready")
+# The last line of a start: the server listens once it is printed.
+LISTENING = re.compile(r"^export AWS_ENDPOINT_URL=(http://\S+)$", re.MULTILINE)
 
 
 def binary() -> str:

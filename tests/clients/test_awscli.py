@@ -1,4 +1,4 @@
-"""aws-cli, version 1 as published on PyPI: the high-level `s3` commands and the `s3api` calls a shell script would use."""
+"""aws-cli, version 1 as published on PyPI: the `s3` commands, and the `s3api` calls that a shell script would use."""
 
 import json
 import os

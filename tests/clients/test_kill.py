@@ -72,16 +72,15 @@ class Writer:
         self.acknowledged = 0
         self.failure: str | None = None
 
-    def run(self, api: Api, failed: threading.Event) -> None:
-        """Writes until the server is gone; an error answer, or an exception of our own, is a failure."""
+    def run(self, api: Api, killed: threading.Event, failed: threading.Event) -> None:
+        """Writes until the server is killed; an error answer, or a connection lost before that, is a failure."""
         try:
             while not failed.is_set():
                 self._write(api, self.choices.choice(self.keys))
-        except OSError:
-            pass
         except Exception as error:
-            self.failure = repr(error)
-            failed.set()
+            if not (isinstance(error, OSError) and killed.is_set()):
+                self.failure = repr(error)
+                failed.set()
 
     def _content(self, sizes: list[int], weights: list[int]) -> Content:
         # Few numbers, so that the same bytes come up again while older copies of them are being removed.
@@ -168,11 +167,12 @@ def listed_keys(api: Api) -> list[str]:
 
 def write_until_killed(server: Server, writers: list[Writer], seconds: float) -> None:
     """Lets all writers write for a while, then kills the server under them."""
-    failed = threading.Event()
-    threads = [threading.Thread(target=writer.run, args=(server.api(), failed)) for writer in writers]
+    killed, failed = threading.Event(), threading.Event()
+    threads = [threading.Thread(target=writer.run, args=(server.api(), killed, failed)) for writer in writers]
     for thread in threads:
         thread.start()
     failed.wait(seconds)
+    killed.set()
     server.kill()
     for thread in threads:
         thread.join()

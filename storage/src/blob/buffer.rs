@@ -13,7 +13,7 @@ use crate::fs::DIRECT_ALIGNMENT_BYTES;
 /// The size of a write buffer, in bytes: large enough that direct writes run at the disk's full rate.
 pub const WRITE_BUFFER_BYTES: usize = 1 << 20;
 /// All large writes together hold at most this many buffers, two of them each: 80 writers at full overlap.
-const WRITE_BUFFERS_MAX: usize = 160;
+pub const WRITE_BUFFERS_MAX: usize = 160;
 /// The size of a read buffer, in bytes: 1 MiB of content that starts within a piece, with head, tail and padding.
 const READ_BUFFER_BYTES: usize = (1 << 20) + 2 * PIECE_BYTES;
 /// Below this many bytes a read has memory of its own, of the exact size.
@@ -59,11 +59,11 @@ pub struct Buffers {
 }
 
 impl Buffers {
-    /// No buffer is made before it is needed.
-    pub fn new() -> Buffers {
+    /// At most `write_buffers_max` at a time for writes. None is made before it is needed.
+    pub fn new(write_buffers_max: usize) -> Buffers {
         Buffers {
-            write_permits: Arc::new(Semaphore::new(WRITE_BUFFERS_MAX)),
-            write_idle: Arc::new(Idle { most: WRITE_BUFFERS_MAX, buffers: Mutex::default() }),
+            write_permits: Arc::new(Semaphore::new(write_buffers_max)),
+            write_idle: Arc::new(Idle { most: write_buffers_max, buffers: Mutex::default() }),
             read_idle: Arc::new(Idle { most: READ_BUFFERS_IDLE_MAX, buffers: Mutex::default() }),
         }
     }
@@ -194,14 +194,14 @@ impl Drop for Pooled {
 
 #[cfg(test)]
 mod tests {
-    use super::{AlignedBuffer, Buffers, WRITE_BUFFERS_MAX};
+    use super::{AlignedBuffer, Buffers};
     use crate::fs::DIRECT_ALIGNMENT_BYTES;
 
     #[test]
     fn buffers_are_aligned_and_bounded() {
         assert!(AlignedBuffer::new(4096).as_ptr().addr().is_multiple_of(DIRECT_ALIGNMENT_BYTES));
-        let buffers = Buffers::new();
-        let mut held: Vec<_> = (0..WRITE_BUFFERS_MAX).map(|_| buffers.try_write_buffer().unwrap()).collect();
+        let buffers = Buffers::new(5);
+        let mut held: Vec<_> = (0..5).map(|_| buffers.try_write_buffer().unwrap()).collect();
         assert!(held.iter().all(|buffer| buffer.as_ptr().addr().is_multiple_of(DIRECT_ALIGNMENT_BYTES)));
         assert!(buffers.try_write_buffer().is_none());
         held.pop();
@@ -210,7 +210,7 @@ mod tests {
 
     #[test]
     fn read_memory_has_the_size_asked_for() {
-        let buffers = Buffers::new();
+        let buffers = Buffers::new(0);
         for bytes in [1, 1 << 16, 1 << 17, 1 << 20, (1 << 20) + (1 << 17), 1 << 21] {
             let mut buffer = buffers.read_buffer(bytes);
             assert_eq!(buffer.len(), bytes);

@@ -13,7 +13,7 @@
 //!          60 crc32c of all before
 //! table    a BLAKE3 chaining value [32] for each 64 KiB of plain content; absent for content of up to 64 KiB
 //! trailer   0 magic "StrT" · 4 blob id [32] · 36 table entries u32 · 40 zeros
-//!          60 crc32c of head, table and all before
+//!          60 crc32c of the head without its own checksum, the table and all before
 //! ```
 //!
 //! Records start at multiples of 64 B, those above [`SMALL_BYTES_MAX`] at multiples of 4 KiB, and so do groups of
@@ -249,9 +249,10 @@ fn decode_tail(head: &[u8; HEAD_BYTES], tail: &[u8], placement: &Placement) -> R
 }
 
 /// The checksum in a trailer: over the head, the table and the trailer up to the checksum.
-fn frame_sum(head: &[u8], tail: &[u8]) -> u32 {
+fn frame_sum(head: &[u8; HEAD_BYTES], tail: &[u8]) -> u32 {
     let mut digest = Digest::new(CrcAlgorithm::Crc32Iscsi);
-    digest.update(head);
+    // Without the head's own checksum: a CRC over bytes and their CRC is the same whatever the bytes are.
+    digest.update(&head[..60]);
     digest.update(tail);
     u32::try_from(digest.finalize()).expect("a CRC of 32 bits")
 }

@@ -40,7 +40,7 @@ pub use layout::{CHUNK_BYTES_MAX, Placement, SMALL_BYTES_MAX};
 pub use read::ChunkReader;
 
 use append::{Append, Job};
-use buffer::Buffers;
+use buffer::{Buffers, WRITE_BUFFERS_MAX};
 use large::LargeLane;
 use read::Source;
 use segments::SegmentSet;
@@ -131,7 +131,7 @@ impl Blobs {
         let shared = Shared {
             large: LargeLane::new(segments.clone()),
             segments,
-            buffers: Arc::new(Buffers::new()),
+            buffers: Arc::new(Buffers::new(WRITE_BUFFERS_MAX)),
             queue: Some(queue),
             appender: Some(appender.map_err(|error| Error::io("start the appending thread", error))?),
         };
@@ -146,7 +146,7 @@ impl Blobs {
     /// Stores a chunk of 1 byte to [`SMALL_BYTES_MAX`] under its name, which with the table must come from its hash.
     ///
     /// `Ok` means that it is on stable storage. `Err`, or dropping the future, means that nothing is known of it.
-    pub async fn append(&self, id: BlobId, table: PieceTable, content: Vec<Bytes>) -> Result<Placement> {
+    pub async fn append(&self, id: BlobId, content: Vec<Bytes>, table: PieceTable) -> Result<Placement> {
         let bytes: usize = content.iter().map(Bytes::len).sum();
         assert!((1..=SMALL_BYTES_MAX).contains(&bytes), "a small chunk has 1 byte to 1 MiB");
         assert_eq!(table.values().len(), hash::table_entries(bytes), "the table is that of the content");

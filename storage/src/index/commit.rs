@@ -15,6 +15,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
 
 use rocksdb::{DB, WriteBatch, WriteOptions};
 use tokio::sync::{mpsc, oneshot};
@@ -38,12 +39,13 @@ struct Request {
     done: oneshot::Sender<Result<()>>,
 }
 
-/// The way to the committer's thread. The thread ends when the last handle is gone.
-#[derive(Clone)]
+/// The way to the committer's thread. Dropping it waits for the thread to end, so that the database is closed then.
 pub(crate) struct Committer {
-    queue: mpsc::Sender<Request>,
+    /// Absent only within `drop`.
+    queue: Option<mpsc::Sender<Request>>,
+    thread: Option<JoinHandle<()>>,
     poisoned: Arc<AtomicBool>,
-    closed: Arc<AtomicBool>,
+    closed: AtomicBool,
 }
 
 impl Committer {
@@ -51,11 +53,11 @@ impl Committer {
         let (queue, requests) = mpsc::channel(QUEUE_MAX);
         let poisoned = Arc::new(AtomicBool::new(false));
         let thread = Thread { db, requests, poisoned: Arc::clone(&poisoned) };
-        std::thread::Builder::new()
+        let thread = std::thread::Builder::new()
             .name("strata-commit".to_owned())
             .spawn(move || thread.run())
             .map_err(|source| Error::Io { action: "start the commit thread", source })?;
-        Ok(Committer { queue, poisoned, closed: Arc::default() })
+        Ok(Committer { queue: Some(queue), thread: Some(thread), poisoned, closed: AtomicBool::new(false) })
     }
 
     pub(crate) async fn commit(&self, batch: Batch) -> Result<()> {
@@ -63,7 +65,7 @@ impl Committer {
             return Err(Error::Closed);
         }
         let (done, outcome) = oneshot::channel();
-        self.queue.send(Request { batch, done }).await.map_err(|_| Error::Closed)?;
+        self.queue().send(Request { batch, done }).await.map_err(|_| Error::Closed)?;
         outcome.await.map_err(|_| Error::Closed)?
     }
 
@@ -76,8 +78,22 @@ impl Committer {
         self.closed.store(true, Ordering::Release);
         let (done, outcome) = oneshot::channel();
         // The queue is in order: when this empty batch is done, so are all before it.
-        if self.queue.send(Request { batch: Batch::new(), done }).await.is_ok() {
+        if self.queue().send(Request { batch: Batch::new(), done }).await.is_ok() {
             let _ = outcome.await;
+        }
+    }
+
+    fn queue(&self) -> &mpsc::Sender<Request> {
+        self.queue.as_ref().expect("only drop takes it")
+    }
+}
+
+impl Drop for Committer {
+    fn drop(&mut self) {
+        drop(self.queue.take());
+        if let Some(thread) = self.thread.take() {
+            // A panic of the thread has failed its callers already.
+            let _ = thread.join();
         }
     }
 }

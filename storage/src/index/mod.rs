@@ -31,7 +31,7 @@ const LOG_BYTES_MAX: u64 = 256 << 20;
 #[derive(Clone)]
 pub(crate) struct Index {
     db: Arc<DB>,
-    committer: Committer,
+    committer: Arc<Committer>,
 }
 
 impl Index {
@@ -57,7 +57,7 @@ impl Index {
         let db = DB::open_cf_descriptors(&options, directory, families)
             .map_err(|source| Error::Index { action: "open the index", source })?;
         let db = Arc::new(db);
-        let committer = Committer::start(Arc::clone(&db))?;
+        let committer = Arc::new(Committer::start(Arc::clone(&db))?);
         Ok(Index { db, committer })
     }
 

@@ -1,0 +1,93 @@
+//! The generator against its fake: every work, with every signature and every byte compared.
+
+use std::time::Duration;
+
+use crate::content;
+use crate::failure::Failure;
+use crate::fake::{self, Checking};
+use crate::histogram;
+use crate::options::{Options, Work, parse_bytes, parse_duration};
+use crate::run::{Load, Outcome, run};
+use crate::sign::Endpoint;
+use crate::suite::{Fill, measure};
+use crate::worker::Plan;
+
+const ALL: [Work; 7] = [Work::Put, Work::Get, Work::Head, Work::List, Work::Mixed, Work::Multipart, Work::Delete];
+
+/// Panics or fails where the generator is wrong.
+pub fn check(options: &Options) -> Result<(), Failure> {
+    histogram::check();
+    content::check();
+    assert_eq!(parse_bytes("8MiB")?, 8 << 20);
+    assert_eq!(parse_bytes("1000")?, 1000);
+    assert!(parse_bytes("1 parsec").is_err());
+    assert_eq!(parse_duration("500ms")?, Duration::from_millis(500));
+    assert_eq!(parse_duration("2m")?, Duration::from_secs(120));
+
+    let mut options = options.clone();
+    options.no_fill = false;
+    (options.warm_up, options.duration) = (Duration::ZERO, Duration::from_millis(200));
+    let (_local, endpoint) = fake::start(&options.region, Checking::Everything)?;
+    for (work, size) in ALL.iter().flat_map(|&work| sizes(work).iter().map(move |&size| (work, size))) {
+        let objects = if matches!(work, Work::Put | Work::Multipart) { u64::MAX } else { 300 };
+        let plan = Plan {
+            work,
+            bucket: "check".to_owned(),
+            prefix: format!("{}-{size}/", work.name()),
+            size,
+            part_size: 1 << 20,
+            objects,
+            max_keys: 100,
+            verify: true,
+        };
+        let outcome = measure(&options, &endpoint, &plan, 4, Fill::of(&options, work))?;
+        assert_eq!(outcome.errors, 0, "{} of {size} bytes: {:?}", work.name(), outcome.messages);
+        assert!(outcome.latency.count() > 0, "{} of {size} bytes did nothing", work.name());
+        if work == Work::Delete {
+            assert_eq!(outcome.latency.count(), objects, "each object is deleted once");
+        }
+        println!("{} of {size} bytes: {:.0} ops/s, as it should be", work.name(), outcome.operations_per_second());
+    }
+    check_failures(&endpoint);
+    println!("the generator is right");
+    Ok(())
+}
+
+/// Sizes around what the client treats differently: nothing, less than a stamp, copied, gathered, several writes.
+fn sizes(work: Work) -> &'static [u64] {
+    match work {
+        Work::Put | Work::Get => &[0, 5, 1024, 32 << 10, (32 << 10) + 1, 65_536 + 7, 3 << 20],
+        Work::Multipart => &[(2 << 20) + 12_345],
+        _ => &[1024],
+    }
+}
+
+/// Whatever is wrong must be counted as an error, not as a request.
+fn check_failures(endpoint: &Endpoint) {
+    let plan = Plan {
+        work: Work::Get,
+        bucket: "check".to_owned(),
+        prefix: "get-1024/".to_owned(),
+        size: 1024,
+        part_size: 1,
+        objects: 300,
+        max_keys: 1,
+        verify: true,
+    };
+    let wrong_key = Endpoint { secret_key: "another".to_owned(), ..endpoint.clone() };
+    let nobody = Endpoint { authority: "127.0.0.1:1".to_owned(), ..endpoint.clone() };
+    let cases = [
+        ("a wrong secret", plan.clone(), &wrong_key, "status 403 SignatureDoesNotMatch"),
+        ("a missing key", Plan { prefix: "none/".to_owned(), ..plan.clone() }, endpoint, "status 404 NoSuchKey"),
+        ("a wrong length", Plan { size: 1023, ..plan.clone() }, endpoint, "1024 bytes instead of 1023"),
+        ("nobody there", plan.clone(), &nobody, "connect"),
+        ("a short page", Plan { work: Work::List, objects: 500, max_keys: 301, ..plan }, endpoint, "keys instead of"),
+    ];
+    for (name, plan, endpoint, expected) in cases {
+        let load = Load { connections: 2, threads: 1, warm_up: Duration::ZERO, duration: Duration::from_millis(100) };
+        let outcome: Outcome = run(name, &plan, endpoint, load).expect("the run itself works");
+        assert_eq!(outcome.latency.count(), 0, "{name} was counted as a request");
+        let found = &outcome.messages;
+        assert!(found.iter().all(|message| message.contains(expected)) && !found.is_empty(), "{name}: {found:?}");
+    }
+}

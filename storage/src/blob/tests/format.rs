@@ -1,0 +1,125 @@
+//! The stored bytes, written out. A change here is a change of the format.
+
+use crate::blob::hash::{BlobId, PieceTable};
+use crate::blob::layout::{
+    BLOCK_BYTES, Fault, Placement, SegmentHeader, check_frame, decode_head, encode_head, encode_tail, tail_bytes,
+};
+
+const PLACEMENT: Placement = Placement {
+    segment: 0x0102_0304_0506_0708,
+    generation: 0x1112_1314,
+    offset: 0x0021_2223_2425_2640,
+    plain_bytes: 0x0003_0001,
+    stored_bytes: 0x0003_0001,
+};
+
+fn table() -> PieceTable {
+    PieceTable::new(vec![[0xa1; 32], [0xa2; 32], [0xa3; 32], [0xa4; 32]])
+}
+
+#[test]
+fn the_header_of_a_segment() {
+    let header = SegmentHeader {
+        segment: 0x0102_0304_0506_0708,
+        generation: 0x1112_1314,
+        created_ns: 0x3132_3334_3536_3738,
+        store_id: *b"0123456789abcdef",
+    };
+    let mut block = [0; BLOCK_BYTES];
+    header.encode(&mut block);
+    let start = concat!(
+        "5374726174615367",
+        "01000000",
+        "14131211",
+        "0807060504030201",
+        "3837363534333231",
+        "30313233343536373839616263646566",
+    );
+    assert_eq!(hex::encode(&block[..48]), start);
+    assert!(block[48..4092].iter().all(|byte| *byte == 0));
+    assert_eq!(hex::encode(&block[4092..]), "62a396aa");
+    assert_eq!(SegmentHeader::decode(&block), Ok(header));
+}
+
+#[test]
+fn the_head_of_a_record() {
+    let head = encode_head(&PLACEMENT);
+    let expected = concat!(
+        "53747248",
+        "0100",
+        "00",
+        "00",
+        "0100030000000000",
+        "0100030000000000",
+        "0807060504030201",
+        "14131211",
+        "00000000",
+        "4026252423222100",
+        "000000000000000000000000",
+        "ef924c9c",
+    );
+    assert_eq!(hex::encode(head), expected);
+    assert_eq!(decode_head(&head), Ok(PLACEMENT));
+}
+
+#[test]
+fn the_tail_of_a_record() {
+    let (head, id) = (encode_head(&PLACEMENT), BlobId([0xb1; 32]));
+    let tail = encode_tail(&head, &id, &table());
+    assert_eq!(tail.len(), tail_bytes(PLACEMENT.plain_bytes as usize));
+    let values: String = ["a1", "a2", "a3", "a4"].iter().map(|byte| byte.repeat(32)).collect();
+    let trailer = ["53747254", &"b1".repeat(32), "04000000", &"00".repeat(20), "d3cd5c62"].concat();
+    assert_eq!(hex::encode(tail), values + &trailer);
+}
+
+#[test]
+fn a_frame_must_fit_its_name_and_place() {
+    let id = table().root().unwrap();
+    let head = encode_head(&PLACEMENT);
+    let mut tail = encode_tail(&head, &id, &table());
+    tail.resize(PLACEMENT.record_bytes() as usize - 64 - PLACEMENT.plain_bytes as usize, 0);
+    assert_eq!(check_frame(&head, &tail, &id, &PLACEMENT), Ok(table()));
+
+    let corrupt = |what| Err(Fault::Corrupt(what));
+    assert_eq!(check_frame(&head, &tail, &BlobId([0; 32]), &PLACEMENT), corrupt("record tail"));
+    let elsewhere = Placement { offset: 4096, ..PLACEMENT };
+    assert_eq!(check_frame(&head, &tail, &id, &elsewhere), corrupt("record head"));
+    assert_eq!(check_frame(&encode_head(&elsewhere), &tail, &id, &elsewhere), corrupt("record tail"));
+    assert_eq!(check_frame(&head, &tail[..100], &id, &PLACEMENT), corrupt("record tail"));
+    assert_eq!(check_frame(&head, &[], &id, &PLACEMENT), corrupt("record tail"));
+    *tail.last_mut().unwrap() = 1;
+    assert_eq!(check_frame(&head, &tail, &id, &PLACEMENT), corrupt("record tail"));
+    // A table that is whole but adds up to another name.
+    let other = PieceTable::new(vec![[0; 32]; 4]);
+    assert_eq!(check_frame(&head, &encode_tail(&head, &id, &other), &id, &PLACEMENT), corrupt("record tail"));
+}
+
+#[test]
+fn formats_of_later_builds_are_told_from_damage() {
+    fn check(at: usize, found: u32, known: u32) {
+        let mut head = encode_head(&PLACEMENT);
+        head[at] = found as u8;
+        let sum = crc_fast::crc32_iscsi(&head[..60]);
+        head[60..].copy_from_slice(&sum.to_le_bytes());
+        assert_eq!(decode_head(&head), Err(Fault::Unknown { found, known }));
+    }
+    check(4, 2, 1);
+    check(6, 1, 0);
+    check(7, 3, 0);
+}
+
+#[test]
+fn records_take_whole_slots_and_large_ones_whole_blocks() {
+    fn check(plain_bytes: u32, expected: u64) {
+        let placement = Placement { plain_bytes, stored_bytes: plain_bytes, ..PLACEMENT };
+        assert_eq!(placement.record_bytes(), expected, "{plain_bytes} bytes");
+    }
+    check(1, 192);
+    check(64, 192);
+    check(65, 256);
+    check(65_536, 65_664);
+    check(65_537, 64 + 65_600 + 64 + 64);
+    check(1 << 20, (1 << 20) + 64 + 16 * 32 + 64);
+    check((1 << 20) + 1, (1 << 20) + 4096);
+    check(8 << 20, (8 << 20) + 8192);
+}
