@@ -17,6 +17,7 @@ mod body;
 mod checksum_headers;
 mod conditions;
 mod error;
+mod incoming;
 mod metadata_headers;
 mod op;
 mod range;

@@ -1,1 +1,186 @@
-fn main() {}
+//! The `strata` program: `serve` runs a server until a signal, `config` prints an example configuration.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use strata::config::{CONFIG_FILE_VARIABLE, Config, Sources, example};
+use strata::credentials::{Origin, endpoint_export};
+use strata::{Server, log};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+// The system's allocator keeps much more memory after bursts of large and small requests.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
+/// An object store that speaks S3.
+#[derive(Parser)]
+#[command(name = "strata", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Runs a server until it is told to stop.
+    Serve(ServeArgs),
+    /// Prints an example configuration file: every setting with its default.
+    Config,
+}
+
+#[derive(Args)]
+struct ServeArgs {
+    /// The configuration file; also STRATA_CONFIG.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The data directory [default: ./strata-data].
+    #[arg(long, value_name = "DIR")]
+    data: Option<String>,
+    /// The address to listen on [default: 127.0.0.1:9000].
+    #[arg(long, value_name = "IP:PORT")]
+    listen: Option<String>,
+    /// The region [default: us-east-1].
+    #[arg(long, value_name = "REGION")]
+    region: Option<String>,
+    /// A domain whose subdomains name buckets; may be repeated.
+    #[arg(long, value_name = "DOMAIN")]
+    domain: Vec<String>,
+    /// How log lines look: text or json [default: text].
+    #[arg(long, value_name = "FORMAT")]
+    log_format: Option<String>,
+    /// The least level that is logged [default: info].
+    #[arg(long, value_name = "LEVEL")]
+    log_level: Option<String>,
+    /// Any other setting, such as limits.uploads=64; may be repeated. `strata config` lists them.
+    #[arg(long, value_name = "NAME=VALUE")]
+    set: Vec<String>,
+}
+
+/// Wrong settings, as opposed to a failure to start.
+const EXIT_USAGE: u8 = 2;
+
+/// As shells report a program ended by SIGINT.
+const EXIT_INTERRUPTED: i32 = 130;
+
+fn main() -> ExitCode {
+    match Cli::parse().command {
+        Command::Config => {
+            print!("{}", example());
+            ExitCode::SUCCESS
+        }
+        Command::Serve(args) => serve(args),
+    }
+}
+
+fn serve(args: ServeArgs) -> ExitCode {
+    let config = match sources(args).and_then(|sources| Config::load(&sources).map_err(|error| error.to_string())) {
+        Ok(config) => config,
+        Err(reason) => return fail(EXIT_USAGE, &reason),
+    };
+    log::start(&config.log);
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(1, &format!("cannot start threads: {error}")),
+    };
+    runtime.block_on(run(config))
+}
+
+async fn run(config: Config) -> ExitCode {
+    // Before the start, so that a signal during it is not lost.
+    let signals = signal(SignalKind::terminate()).and_then(|term| Ok((term, signal(SignalKind::interrupt())?)));
+    let (mut terminate, mut interrupt) = match signals {
+        Ok(signals) => signals,
+        Err(error) => return fail(1, &format!("cannot listen for signals: {error}")),
+    };
+    let server = match Server::start(config).await {
+        Ok(server) => server,
+        Err(error) => return fail(1, &error.to_string()),
+    };
+    announce(&server);
+    stop_signal(&mut terminate, &mut interrupt).await;
+    tracing::info!("stopping: requests in flight may finish; a second signal stops at once");
+    tokio::spawn(async move {
+        stop_signal(&mut terminate, &mut interrupt).await;
+        std::process::exit(EXIT_INTERRUPTED);
+    });
+    match server.shutdown().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(1, &error.to_string()),
+    }
+}
+
+async fn stop_signal(terminate: &mut Signal, interrupt: &mut Signal) {
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}
+
+/// Says where the server is and how to reach it. The secret is shown once, when it is made.
+fn announce(server: &Server) {
+    let endpoint = server.endpoint();
+    match server.credentials_origin() {
+        Origin::Generated(path) => {
+            println!("# Generated root credentials, kept in {}; shown only this once:", path.display());
+            println!("{}", server.credentials().exports(&endpoint));
+        }
+        Origin::Stored(path) => {
+            println!("# Root credentials are in {}", path.display());
+            println!("{}", endpoint_export(&endpoint));
+        }
+        Origin::Configured => println!("{}", endpoint_export(&endpoint)),
+    }
+    let address = server.address();
+    tracing::info!(%address, data = %server.config().data.display(), "serving");
+    let is_public = |ip: IpAddr| !ip.is_loopback();
+    if is_public(address.ip()) {
+        tracing::warn!(%address, "requests travel unencrypted; put a TLS proxy in front outside a trusted network");
+    }
+}
+
+fn sources(args: ServeArgs) -> Result<Sources, String> {
+    let mut sources = Sources {
+        file: args
+            .config
+            .or_else(|| std::env::var_os(CONFIG_FILE_VARIABLE).filter(|file| !file.is_empty()).map(PathBuf::from)),
+        ..Sources::default()
+    };
+    for (variable, value) in std::env::vars_os() {
+        // Names that are not UTF-8 cannot begin with STRATA_ and mean anything.
+        let Ok(variable) = variable.into_string() else { continue };
+        if !variable.starts_with("STRATA_") {
+            continue;
+        }
+        let value = value.into_string().map_err(|_| format!("the environment variable {variable} is not UTF-8"))?;
+        sources.environment.push((variable, value));
+    }
+    let flags = [
+        ("data", args.data),
+        ("listen", args.listen),
+        ("region", args.region),
+        ("domains", (!args.domain.is_empty()).then(|| args.domain.join(","))),
+        ("log.format", args.log_format),
+        ("log.level", args.log_level),
+    ];
+    for (name, value) in flags {
+        let flag = if name == "domains" { "--domain".to_owned() } else { format!("--{}", name.replace('.', "-")) };
+        sources.flags.extend(value.map(|value| (flag, name.to_owned(), value)));
+    }
+    for pair in args.set {
+        let (name, value) = pair.split_once('=').ok_or_else(|| format!("--set {pair:?} is not NAME=VALUE"))?;
+        if name == "root.secret_key" {
+            return Err("root.secret_key cannot be set by a flag, which other users of the machine can see; use the \
+                        environment variable STRATA_ROOT_SECRET_KEY or a file"
+                .to_owned());
+        }
+        sources.flags.push((format!("--set {name}"), name.to_owned(), value.to_owned()));
+    }
+    Ok(sources)
+}
+
+fn fail(code: u8, reason: &str) -> ExitCode {
+    eprintln!("strata: {}", reason.replace('\n', " "));
+    ExitCode::from(code)
+}

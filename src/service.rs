@@ -1,1 +1,331 @@
-//! stub
+//! One HTTP request from its head to its answer: id, address, route, signature, operation, error document.
+//!
+//! The order of the checks is AWS's: what the address and the query look like, who asks, and only then what is asked,
+//! so that nobody without a key learns what is implemented or stored.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::header::{CONNECTION, CONTENT_TYPE, EXPECT, HOST, SERVER};
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use http_body_util::BodyExt as _;
+use http_body_util::combinators::BoxBody;
+use hyper::body::Incoming;
+use strata_storage::{Clock, Entropy, ObjectKey, Store, StoreStatus};
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+use crate::address::{self, Address};
+use crate::auth::{Authenticated, Authenticator};
+use crate::body::Body;
+use crate::config::Config;
+use crate::credentials::{Credentials, root_owner};
+use crate::error::S3Error;
+use crate::incoming::{IncomingBody, Rest};
+use crate::log::RequestLine;
+use crate::op;
+use crate::request::{Context, Request};
+use crate::response::{Outgoing, Payload, Response};
+use crate::route::{Operation, route};
+
+/// How long a request body waits for its turn to be stored: well below the 60 s after which clients give up.
+const UPLOAD_WAIT_MAX: Duration = Duration::from_secs(20);
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-amz-request-id");
+const HOST_ID: HeaderName = HeaderName::from_static("x-amz-id-2");
+
+/// Answers requests; one per server.
+pub struct Service {
+    context: Context,
+    authenticator: Authenticator,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+    /// Turns at storing a request body.
+    uploads: Semaphore,
+    /// Random, so that answers of several servers can be told apart.
+    server_id: u64,
+}
+
+/// The client of one connection.
+pub struct Peer {
+    /// Its address.
+    pub remote: SocketAddr,
+    /// Set when the connection must be closed although the client may still be sending.
+    pub unread: AtomicBool,
+}
+
+/// What is known of a request so far: for its log line and its error document.
+struct Trail {
+    resource: String,
+    query_ids: Vec<(&'static str, String)>,
+    method: Method,
+    operation: &'static str,
+    bucket: String,
+    key: Option<ObjectKey>,
+}
+
+impl Service {
+    /// Serves `store` to whoever has `credentials`.
+    pub fn new(
+        config: Arc<Config>,
+        store: Store,
+        credentials: &Credentials,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+    ) -> Service {
+        let secret = crate::auth::Secret::new(credentials.secret_key.expose().to_owned());
+        let authenticator = Authenticator::new(config.region.clone(), credentials.access_key.clone(), secret);
+        let uploads = Semaphore::new(config.limits.uploads);
+        let server_id = entropy.next_u64();
+        let context = Context { store, config, owner: root_owner() };
+        Service { context, authenticator, clock, entropy, uploads, server_id }
+    }
+
+    /// Answers one request. Dropping the future abandons the request.
+    pub async fn answer(&self, request: http::Request<Incoming>, peer: &Peer) -> http::Response<Outgoing> {
+        let (request_id, host_id) = self.ids();
+        let (parts, incoming) = request.into_parts();
+        let config = &self.context.config;
+        let mut line = RequestLine::begin(config.log.requests, &request_id, peer.remote, &parts.method);
+        let (body, rest) = IncomingBody::new(incoming);
+        let waits = parts.headers.contains_key(EXPECT);
+        let mut trail = Trail::new(&parts);
+
+        let result = self.handle(parts, body, peer, &mut trail).await;
+        let close = result.as_ref().is_err_and(|error| error.close) || !rest.drain(waits).await;
+        let mut code = "";
+        let mut response = result.unwrap_or_else(|error| {
+            let error = trail.complete(error);
+            if let Some(detail) = &error.detail {
+                tracing::error!(request_id, operation = trail.operation, code = error.code, detail, "request failed");
+            }
+            code = error.code;
+            Response::error(&error, &trail.resource, &request_id, &host_id)
+        });
+        if trail.method == Method::HEAD {
+            response.body = Payload::Empty;
+            if response.status.is_client_error() || response.status.is_server_error() {
+                response.headers.remove(CONTENT_TYPE);
+            }
+        }
+        if close {
+            peer.unread.store(true, Ordering::Relaxed);
+            response.headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        response.headers.insert(SERVER, HeaderValue::from_static("Strata"));
+        response.set(REQUEST_ID, request_id);
+        response.set(HOST_ID, host_id);
+        if let Some(line) = &mut line {
+            trail.tell(line, &rest, response.status, code);
+        }
+        let mut answer = http::Response::new(Outgoing::new(response.body, line));
+        *answer.status_mut() = response.status;
+        *answer.headers_mut() = response.headers;
+        answer
+    }
+
+    async fn handle(
+        &self,
+        parts: Parts,
+        body: IncomingBody,
+        peer: &Peer,
+        trail: &mut Trail,
+    ) -> Result<Response, S3Error> {
+        let host = host(&parts);
+        let address = address::resolve(&host, parts.uri.path(), &self.context.config.domains)?;
+        if let Some(response) = self.health(&parts, &address) {
+            trail.operation = "Health";
+            return response;
+        }
+        let query = address::parse_query(parts.uri.query().unwrap_or_default())?;
+        trail.key = address.key.clone();
+        trail.bucket = address.bucket.clone().unwrap_or_default();
+        for (parameter, element) in [("versionId", "VersionId"), ("uploadId", "UploadId")] {
+            trail.query_ids.extend(query.get(parameter).map(|value| (element, value.to_owned())));
+        }
+
+        let has_bucket = address.bucket.is_some();
+        let routed = route(&parts.method, has_bucket, address.key.is_some(), &query, &parts.headers);
+        if let Ok(operation) = routed {
+            trail.operation = operation.name();
+            op::without_signature(operation, &parts.headers)?;
+        }
+        let now = self.clock.now();
+        let Authenticated { identity, payload } = self.authenticator.authenticate(&parts, &query, now)?;
+        let operation = routed?;
+        let bucket = address.bucket.as_deref().map(address::bucket_name).transpose()?;
+        self.check_owner(&parts.headers)?;
+        let idle = Duration::from_secs(self.context.config.limits.idle_seconds);
+        let transport = BoxBody::new(body.map_err(Into::into));
+        let body = Body::new(transport, &parts.headers, payload, idle)?;
+        let _turn = self.upload_turn(operation).await?;
+
+        let raw_path = parts.uri.path().to_owned();
+        let request = Request {
+            method: parts.method,
+            bucket,
+            key: address.key,
+            query,
+            headers: parts.headers,
+            body,
+            identity,
+            now,
+            remote: peer.remote,
+            host,
+            raw_path,
+        };
+        op::run(operation, &self.context, request).await
+    }
+
+    /// `/-/health/live` and `/-/health/ready`, for those who start and stop servers. `-` is no bucket's name.
+    fn health(&self, parts: &Parts, address: &Address) -> Option<Result<Response, S3Error>> {
+        if address.virtual_hosted || address.bucket.as_deref() != Some("-") {
+            return None;
+        }
+        let (status, text) = match address.key.as_ref()?.as_str() {
+            "health/live" => (StatusCode::OK, "live\n"),
+            "health/ready" => match self.context.store.status() {
+                StoreStatus::Ready => (StatusCode::OK, "ready\n"),
+                StoreStatus::ReadOnly => (StatusCode::SERVICE_UNAVAILABLE, "writes are refused after a failed sync\n"),
+            },
+            _ => return None,
+        };
+        if parts.method != Method::GET && parts.method != Method::HEAD {
+            return Some(Err(S3Error::method_not_allowed(&parts.method, "SERVICE", "GET, HEAD")));
+        }
+        let mut response = Response::empty(status);
+        response.set(CONTENT_TYPE, "text/plain");
+        response.body = Payload::Bytes(text.into());
+        Some(Ok(response))
+    }
+
+    fn check_owner(&self, headers: &HeaderMap) -> Result<(), S3Error> {
+        for name in ["x-amz-expected-bucket-owner", "x-amz-source-expected-bucket-owner"] {
+            let Some(value) = headers.get(name).map(HeaderValue::as_bytes) else { continue };
+            if value.len() != 12 || !value.iter().all(u8::is_ascii_digit) {
+                return Err(S3Error::new(
+                    StatusCode::BAD_REQUEST,
+                    "InvalidBucketOwnerAWSAccountID",
+                    "The value of the expected bucket owner parameter must be an AWS account ID",
+                ));
+            }
+            if value != self.context.owner.account.as_bytes() {
+                return Err(S3Error::access_denied("Access Denied"));
+            }
+        }
+        Ok(())
+    }
+
+    async fn upload_turn(&self, operation: Operation) -> Result<Option<SemaphorePermit<'_>>, S3Error> {
+        if !matches!(operation, Operation::PutObject | Operation::UploadPart) {
+            return Ok(None);
+        }
+        match tokio::time::timeout(UPLOAD_WAIT_MAX, self.uploads.acquire()).await {
+            Ok(turn) => Ok(Some(turn.expect("the semaphore is never closed"))),
+            Err(_) => Err(S3Error::slow_down()),
+        }
+    }
+
+    fn ids(&self) -> (String, String) {
+        let request = self.entropy.next_u64();
+        let mut bytes = [0; 24];
+        bytes[..8].copy_from_slice(&self.server_id.to_be_bytes());
+        bytes[8..16].copy_from_slice(&request.to_be_bytes());
+        bytes[16..].copy_from_slice(&self.clock.now().as_nanos().to_be_bytes());
+        (format!("{request:016X}"), STANDARD.encode(bytes))
+    }
+}
+
+impl Trail {
+    fn new(parts: &Parts) -> Trail {
+        Trail {
+            resource: parts.uri.path().to_owned(),
+            query_ids: Vec::new(),
+            method: parts.method.clone(),
+            operation: "",
+            bucket: String::new(),
+            key: None,
+        }
+    }
+
+    /// Adds what S3 tells beside a code and the operation had no need to know. What it did tell stays.
+    fn complete(&self, mut error: S3Error) -> S3Error {
+        let names: &[&'static str] = match error.code {
+            "NoSuchBucket" | "BucketNotEmpty" | "BucketAlreadyOwnedByYou" => &["BucketName"],
+            "NoSuchKey" => &["Key"],
+            "NoSuchVersion" => &["Key", "VersionId"],
+            "NoSuchUpload" | "InvalidPart" | "InvalidPartOrder" => &["UploadId"],
+            "MethodNotAllowed" => &["Method"],
+            _ => &[],
+        };
+        if error.fields.iter().any(|(told, _)| names.contains(told)) {
+            return error;
+        }
+        let known = names.iter().filter_map(|&name| match name {
+            "BucketName" => Some((name, self.bucket.clone())),
+            "Key" => self.key.as_ref().map(|key| (name, key.as_str().to_owned())),
+            "Method" => Some((name, self.method.as_str().to_owned())),
+            _ => self.query_ids.iter().find(|(id, _)| *id == name).cloned(),
+        });
+        error.fields.splice(0..0, known);
+        error
+    }
+
+    fn tell(self, line: &mut RequestLine, rest: &Rest, status: StatusCode, code: &'static str) {
+        line.operation = self.operation;
+        line.bucket = self.bucket;
+        line.key = self.key;
+        line.status = status.as_u16();
+        line.code = code;
+        line.bytes_in = rest.bytes();
+    }
+}
+
+/// The host that the client meant: the header, or the authority of an absolute request target.
+fn host(parts: &Parts) -> String {
+    match (parts.uri.authority(), parts.headers.get(HOST)) {
+        (Some(authority), _) => authority.as_str().to_owned(),
+        (None, Some(value)) => String::from_utf8_lossy(value.as_bytes()).into_owned(),
+        (None, None) => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Method;
+    use strata_storage::{Entity, Error, ObjectKey};
+
+    use super::Trail;
+    use crate::error::S3Error;
+
+    #[test]
+    fn errors_are_completed_with_what_the_request_named() {
+        fn check(error: S3Error, expected: &[(&'static str, &str)]) {
+            let trail = Trail {
+                resource: "/bucket/key".to_owned(),
+                query_ids: vec![("VersionId", "v".to_owned()), ("UploadId", "u".to_owned())],
+                method: Method::GET,
+                operation: "GetObject",
+                bucket: "bucket".to_owned(),
+                key: ObjectKey::parse("key").ok(),
+            };
+            let fields = trail.complete(error).fields;
+            let fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
+            assert_eq!(fields, expected);
+        }
+        check(Error::NotFound(Entity::Bucket).into(), &[("BucketName", "bucket")]);
+        check(Error::NotFound(Entity::Key).into(), &[("Key", "key")]);
+        check(Error::NotFound(Entity::Version).into(), &[("Key", "key"), ("VersionId", "v")]);
+        check(Error::NotFound(Entity::Upload).into(), &[("UploadId", "u")]);
+        check(
+            Error::InvalidPart { number: 3, etag: "e".to_owned() }.into(),
+            &[("UploadId", "u"), ("PartNumber", "3"), ("ETag", "e")],
+        );
+        check(S3Error::no_such_key("source"), &[("Key", "source")]);
+        check(S3Error::access_denied("Access Denied"), &[]);
+    }
+}

@@ -1,6 +1,16 @@
-//! The operations, one file each.
+//! The operations: one file each, and the one place that names them all.
+
+use http::header::ORIGIN;
+use http::{HeaderMap, StatusCode};
+
+use crate::error::S3Error;
+use crate::request::{Context, Request};
+use crate::response::Response;
+use crate::route::Operation;
 
 // What several operations share.
+mod bucket;
+mod completed_parts;
 mod continuation_token;
 mod copy_range;
 mod copy_source;
@@ -12,7 +22,6 @@ mod target;
 mod upload;
 
 // Buckets.
-mod bucket;
 mod bucket_tagging;
 mod bucket_versioning;
 mod create_bucket;
@@ -21,7 +30,7 @@ mod get_bucket_location;
 mod head_bucket;
 mod list_buckets;
 
-// Lists.
+// What is in them.
 mod list_object_versions;
 mod list_objects;
 mod list_objects_v2;
@@ -35,12 +44,71 @@ mod get_object_attributes;
 mod object_tagging;
 mod put_object;
 
-// Multipart uploads.
+// Objects in parts.
 mod abort_multipart_upload;
 mod complete_multipart_upload;
-mod completed_parts;
 mod create_multipart_upload;
 mod list_multipart_uploads;
 mod list_parts;
 mod upload_part;
 mod upload_part_copy;
+
+/// Runs an operation for an authenticated request.
+pub async fn run(operation: Operation, ctx: &Context, request: Request) -> Result<Response, S3Error> {
+    match operation {
+        Operation::CreateBucket => create_bucket::run(ctx, request).await,
+        Operation::HeadBucket => head_bucket::run(ctx, request).await,
+        Operation::DeleteBucket => delete_bucket::run(ctx, request).await,
+        Operation::ListBuckets => list_buckets::run(ctx, request).await,
+        Operation::GetBucketLocation => get_bucket_location::run(ctx, request).await,
+        Operation::GetBucketTagging => bucket_tagging::get(ctx, request).await,
+        Operation::PutBucketTagging => bucket_tagging::put(ctx, request).await,
+        Operation::DeleteBucketTagging => bucket_tagging::delete(ctx, request).await,
+        Operation::GetBucketVersioning => bucket_versioning::get(ctx, request).await,
+        Operation::PutBucketVersioning => bucket_versioning::put(ctx, request).await,
+        Operation::ListObjects => list_objects::run(ctx, request).await,
+        Operation::ListObjectsV2 => list_objects_v2::run(ctx, request).await,
+        Operation::ListObjectVersions => list_object_versions::run(ctx, request).await,
+        Operation::PutObject => put_object::run(ctx, request).await,
+        Operation::GetObject => get_object::run(ctx, request).await,
+        Operation::HeadObject => get_object::head(ctx, request).await,
+        Operation::DeleteObject => delete_object::run(ctx, request).await,
+        Operation::DeleteObjects => delete_objects::run(ctx, request).await,
+        Operation::CopyObject => copy_object::run(ctx, request).await,
+        Operation::GetObjectAttributes => get_object_attributes::run(ctx, request).await,
+        Operation::GetObjectTagging => object_tagging::get(ctx, request).await,
+        Operation::PutObjectTagging => object_tagging::put(ctx, request).await,
+        Operation::DeleteObjectTagging => object_tagging::delete(ctx, request).await,
+        Operation::CreateMultipartUpload => create_multipart_upload::run(ctx, request).await,
+        Operation::UploadPart => upload_part::run(ctx, request).await,
+        Operation::UploadPartCopy => upload_part_copy::run(ctx, request).await,
+        Operation::CompleteMultipartUpload => complete_multipart_upload::run(ctx, request).await,
+        Operation::AbortMultipartUpload => abort_multipart_upload::run(ctx, request).await,
+        Operation::ListParts => list_parts::run(ctx, request).await,
+        Operation::ListMultipartUploads => list_multipart_uploads::run(ctx, request).await,
+        other => Err(not_implemented(other)),
+    }
+}
+
+/// Refuses what browsers send without an `Authorization` header; `Ok` for every operation that needs a signature.
+pub fn without_signature(operation: Operation, headers: &HeaderMap) -> Result<(), S3Error> {
+    match operation {
+        // A form carries its signature in its fields, which nothing here reads.
+        Operation::PostObject => Err(not_implemented(operation)),
+        Operation::PreflightRequest if !headers.contains_key(ORIGIN) => Err(S3Error::new(
+            StatusCode::BAD_REQUEST,
+            "BadRequest",
+            "Insufficient information. Origin request header needed.",
+        )),
+        Operation::PreflightRequest => Err(S3Error::new(
+            StatusCode::FORBIDDEN,
+            "AccessForbidden",
+            "CORSResponse: CORS is not enabled for this bucket.",
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn not_implemented(operation: Operation) -> S3Error {
+    S3Error::not_implemented(format!("The operation {} is not implemented by this server.", operation.name()))
+}

@@ -1,3 +1,0 @@
-//! stub
-/// Settings.
-pub struct Config {}

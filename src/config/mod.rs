@@ -1,0 +1,236 @@
+//! The settings in force, gathered from flags, the environment, a TOML file and defaults.
+//!
+//! Every setting is one row of the table in `settings`. Sources are laid over each other row by row, strongest last:
+//! default, file, environment, flag. All of them pass through the same parser, and a name that is in no row is an
+//! error, so that a misspelt setting never goes unnoticed.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use crate::credentials::Secret;
+
+mod example;
+mod settings;
+mod sources;
+mod value;
+
+pub use example::example;
+pub use settings::{SETTINGS, Setting};
+pub use sources::{CONFIG_FILE_VARIABLE, Sources};
+
+/// The settings of one server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// The data directory.
+    pub data: PathBuf,
+    /// The address to listen on.
+    pub listen: SocketAddr,
+    /// The region that requests are signed for and buckets report.
+    pub region: String,
+    /// Domains whose subdomains name buckets; `localhost` always counts as one.
+    pub domains: Vec<String>,
+    /// What is logged, and how.
+    pub log: LogSettings,
+    /// The root credentials, if they are configured rather than generated.
+    pub root: RootSettings,
+    /// The bounds on what clients can make the server hold.
+    pub limits: Limits,
+    /// The engine's settings.
+    pub storage: StorageSettings,
+}
+
+/// What is logged, and how.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogSettings {
+    /// Text or JSON.
+    pub format: LogFormat,
+    /// A level, or directives such as `warn,strata=debug`.
+    pub level: String,
+    /// Whether every request is logged at INFO rather than DEBUG.
+    pub requests: bool,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object per line.
+    Json,
+}
+
+/// The root credentials as configured: both or neither.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct RootSettings {
+    /// The access key id.
+    pub access_key: Option<String>,
+    /// The secret key.
+    pub secret_key: Option<Secret>,
+}
+
+/// The bounds on what clients can make the server hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Open connections.
+    pub connections: usize,
+    /// How long a connection may wait for the client's next byte, or for the client to take one, in seconds.
+    pub idle_seconds: u64,
+    /// Request bodies being stored at once.
+    pub uploads: usize,
+    /// The largest body of one PutObject or UploadPart, in bytes.
+    pub object_bytes: u64,
+    /// The largest XML request body, in bytes.
+    pub xml_bytes: usize,
+    /// The largest body of CompleteMultipartUpload and DeleteObjects, in bytes.
+    pub xml_list_bytes: usize,
+    /// The largest request line with headers, in bytes.
+    pub header_bytes: usize,
+    /// How long requests in flight may take to finish once the server stops, in seconds.
+    pub shutdown_seconds: u64,
+}
+
+/// The engine's settings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StorageSettings {
+    /// The index's block cache, in bytes.
+    pub cache_bytes: usize,
+    /// The size at which a segment is sealed, in bytes.
+    pub segment_bytes: u64,
+    /// How often unreferenced bytes are collected, in seconds; 0 for never.
+    pub collect_seconds: u64,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        let mut config = Config::blank();
+        for setting in SETTINGS {
+            let text = value::literal_text(setting.default).expect("a test reads every default");
+            (setting.set)(&mut config, &text).expect("a test sets every default");
+        }
+        config
+    }
+}
+
+impl Config {
+    /// Lays `sources` over the defaults. `Err` names the setting, where it came from, and what is allowed.
+    pub fn load(sources: &Sources) -> Result<Config, ConfigError> {
+        let mut config = Config::default();
+        for found in sources.values()? {
+            (found.setting.set)(&mut config, &found.text).map_err(|allowed| ConfigError::Invalid {
+                place: found.place.clone(),
+                // A secret must not reach the terminal or a log, not even a wrong one.
+                text: if found.setting.secret { "***".to_owned() } else { found.text.clone() },
+                allowed,
+            })?;
+        }
+        config.check()
+    }
+
+    fn check(self) -> Result<Config, ConfigError> {
+        match (&self.root.access_key, &self.root.secret_key) {
+            (Some(_), None) => Err(ConfigError::HalfRoot { given: "root.access_key", missing: "root.secret_key" }),
+            (None, Some(_)) => Err(ConfigError::HalfRoot { given: "root.secret_key", missing: "root.access_key" }),
+            _ => Ok(self),
+        }
+    }
+
+    /// What the defaults are written over; never seen by anyone.
+    fn blank() -> Config {
+        Config {
+            data: PathBuf::new(),
+            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            region: String::new(),
+            domains: Vec::new(),
+            log: LogSettings { format: LogFormat::Text, level: String::new(), requests: false },
+            root: RootSettings::default(),
+            limits: Limits {
+                connections: 0,
+                idle_seconds: 0,
+                uploads: 0,
+                object_bytes: 0,
+                xml_bytes: 0,
+                xml_list_bytes: 0,
+                header_bytes: 0,
+                shutdown_seconds: 0,
+            },
+            storage: StorageSettings { cache_bytes: 0, segment_bytes: 0, collect_seconds: 0 },
+        }
+    }
+}
+
+/// Where a value came from, as error messages name it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// A setting in a file.
+    File(PathBuf, &'static str),
+    /// An environment variable.
+    Environment(String),
+    /// A command line flag.
+    Flag(String),
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Place::File(path, name) => write!(f, "{name} in {}", path.display()),
+            Place::Environment(variable) => write!(f, "the environment variable {variable}"),
+            Place::Flag(flag) => f.write_str(flag),
+        }
+    }
+}
+
+/// Why the settings could not be used. The message says what to change.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read the configuration file {path}: {source}", path = .path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// The reason.
+        source: std::io::Error,
+    },
+    /// The file is not TOML.
+    #[error("the configuration file {path} is not valid TOML: {reason}", path = .path.display())]
+    NotToml {
+        /// The file.
+        path: PathBuf,
+        /// What the parser says, with the line.
+        reason: String,
+    },
+    /// There is no such setting.
+    #[error("{place} has no setting {name}; did you mean {nearest}?")]
+    Unknown {
+        /// The file, or the kind of source.
+        place: String,
+        /// The name given.
+        name: String,
+        /// The known name that is most like it.
+        nearest: String,
+    },
+    /// A value that the setting does not allow.
+    #[error("{place} is {text:?}, which is not allowed: it must be {allowed}")]
+    Invalid {
+        /// Where the value came from.
+        place: Place,
+        /// The value.
+        text: String,
+        /// What is allowed.
+        allowed: String,
+    },
+    /// One half of the root credentials is missing.
+    #[error("{given} is set but {missing} is not; set both, or neither to have them generated")]
+    HalfRoot {
+        /// The setting that is there.
+        given: &'static str,
+        /// The setting that is not.
+        missing: &'static str,
+    },
+}
+
+impl ConfigError {
+    fn unreadable(path: &Path, source: std::io::Error) -> ConfigError {
+        ConfigError::Unreadable { path: path.to_owned(), source }
+    }
+}

@@ -1,0 +1,170 @@
+//! The table of settings: name, default, what it is for, and how its text is read.
+
+use super::value::{self, Allowed};
+use super::{Config, LogFormat};
+use crate::credentials::Secret;
+
+/// One setting.
+pub struct Setting {
+    /// The dotted name: `limits.idle_seconds` is `idle_seconds` under `[limits]`, and `STRATA_LIMITS_IDLE_SECONDS`.
+    pub name: &'static str,
+    /// The default, as TOML.
+    pub default: &'static str,
+    /// One sentence.
+    pub doc: &'static str,
+    /// Whether the value must not be shown.
+    pub secret: bool,
+    /// Reads the text and stores the value; the error says what is allowed.
+    pub set: fn(&mut Config, &str) -> Result<(), Allowed>,
+}
+
+impl Setting {
+    /// The environment variable of this setting.
+    pub fn variable(&self) -> String {
+        format!("STRATA_{}", self.name.replace('.', "_").to_ascii_uppercase())
+    }
+}
+
+const fn setting(
+    name: &'static str,
+    default: &'static str,
+    doc: &'static str,
+    set: fn(&mut Config, &str) -> Result<(), Allowed>,
+) -> Setting {
+    Setting { name, default, doc, secret: false, set }
+}
+
+const KIB: u64 = 1 << 10;
+const MIB: u64 = 1 << 20;
+const GIB: u64 = 1 << 30;
+const TIB: u64 = 1 << 40;
+const DAY_SECONDS: u64 = 86_400;
+
+/// Every setting, in the order of the example file: first those of no section, then section by section.
+pub const SETTINGS: &[Setting] = &[
+    setting(
+        "data",
+        r#""./strata-data""#,
+        "The directory that holds everything stored; made if it is missing.",
+        |config, text| value::path(text).map(|path| config.data = path),
+    ),
+    setting(
+        "listen",
+        r#""127.0.0.1:9000""#,
+        "The IP address and port to listen on; port 0 takes any free port.",
+        |config, text| value::address(text).map(|address| config.listen = address),
+    ),
+    setting(
+        "region",
+        r#""us-east-1""#,
+        "The region that clients must sign for and that buckets report.",
+        |config, text| value::region(text).map(|region| config.region = region),
+    ),
+    setting(
+        "domains",
+        "[]",
+        "Domains under which the first label of the host names the bucket; localhost always is one. In the environment, separated by commas.",
+        |config, text| value::domains(text).map(|domains| config.domains = domains),
+    ),
+    setting("log.format", r#""text""#, "How log lines look: text or json.", |config, text| {
+        value::choice(text, &[("text", LogFormat::Text), ("json", LogFormat::Json)])
+            .map(|format| config.log.format = format)
+    }),
+    setting(
+        "log.level",
+        r#""info""#,
+        "The least level that is logged: error, warn, info, debug or trace; or directives such as warn,strata=debug.",
+        |config, text| value::log_level(text).map(|level| config.log.level = level),
+    ),
+    setting(
+        "log.requests",
+        "false",
+        "Whether every request is logged at level info; otherwise at level debug.",
+        |config, text| {
+            value::choice(text, &[("true", true), ("false", false)]).map(|requests| config.log.requests = requests)
+        },
+    ),
+    setting(
+        "root.access_key",
+        r#""""#,
+        "The root access key id, 3 to 128 characters; empty to have one generated and kept in the data directory.",
+        |config, text| value::access_key(text).map(|key| config.root.access_key = key),
+    ),
+    Setting {
+        name: "root.secret_key",
+        default: r#""""#,
+        doc: "The root secret key, at least 8 characters; set it together with root.access_key.",
+        secret: true,
+        set: |config, text| value::secret_key(text).map(|key| config.root.secret_key = key.map(Secret::new)),
+    },
+    setting(
+        "limits.connections",
+        "4096",
+        "Open connections; further clients wait in the listen queue until one closes.",
+        |config, text| value::count(text, 1, 1_000_000).map(|count| config.limits.connections = count),
+    ),
+    setting(
+        "limits.idle_seconds",
+        "60",
+        "How long a connection may wait for a complete request head, for the client's next byte, or for the client to read.",
+        |config, text| value::seconds(text, 1, DAY_SECONDS).map(|seconds| config.limits.idle_seconds = seconds),
+    ),
+    setting(
+        "limits.uploads",
+        "1024",
+        "Request bodies being stored at once; further ones wait, and are told to slow down after a while.",
+        |config, text| value::count(text, 1, 1_000_000).map(|count| config.limits.uploads = count),
+    ),
+    setting("limits.object_bytes", r#""5GiB""#, "The largest body of one PutObject or UploadPart.", |config, text| {
+        value::size(text, MIB, 5 * TIB).map(|bytes| config.limits.object_bytes = bytes)
+    }),
+    setting("limits.xml_bytes", r#""1MiB""#, "The largest XML request body.", |config, text| {
+        value::size(text, KIB, 64 * MIB).map(|bytes| config.limits.xml_bytes = bytes_in_memory(bytes))
+    }),
+    setting(
+        "limits.xml_list_bytes",
+        r#""4MiB""#,
+        "The largest XML body of CompleteMultipartUpload (10,000 parts with checksums) and DeleteObjects (1,000 keys).",
+        |config, text| {
+            value::size(text, KIB, 64 * MIB).map(|bytes| config.limits.xml_list_bytes = bytes_in_memory(bytes))
+        },
+    ),
+    setting("limits.header_bytes", r#""32KiB""#, "The largest request line with headers.", |config, text| {
+        value::size(text, 8 * KIB, MIB).map(|bytes| config.limits.header_bytes = bytes_in_memory(bytes))
+    }),
+    setting(
+        "limits.shutdown_seconds",
+        "30",
+        "How long requests in flight may take to finish once the server stops.",
+        |config, text| value::seconds(text, 0, DAY_SECONDS).map(|seconds| config.limits.shutdown_seconds = seconds),
+    ),
+    setting("storage.cache_bytes", r#""128MiB""#, "The memory for the index's block cache.", |config, text| {
+        value::size(text, MIB, TIB).map(|bytes| config.storage.cache_bytes = bytes_in_memory(bytes))
+    }),
+    setting(
+        "storage.segment_bytes",
+        r#""1GiB""#,
+        "The size at which a file of object data is sealed and the next begun.",
+        |config, text| value::size(text, MIB, 64 * GIB).map(|bytes| config.storage.segment_bytes = bytes),
+    ),
+    setting(
+        "storage.collect_seconds",
+        "30",
+        "How often the bytes of deleted objects are freed; 0 for never.",
+        |config, text| value::seconds(text, 0, DAY_SECONDS).map(|seconds| config.storage.collect_seconds = seconds),
+    ),
+];
+
+fn bytes_in_memory(bytes: u64) -> usize {
+    usize::try_from(bytes).unwrap_or(usize::MAX)
+}
+
+/// The setting of that dotted name.
+pub fn by_name(name: &str) -> Option<&'static Setting> {
+    SETTINGS.iter().find(|setting| setting.name == name)
+}
+
+/// The setting of that environment variable.
+pub fn by_variable(variable: &str) -> Option<&'static Setting> {
+    SETTINGS.iter().find(|setting| setting.variable() == variable)
+}

@@ -1,0 +1,223 @@
+//! How the text of one setting is read. Each function's error says what is allowed.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use tracing_subscriber::EnvFilter;
+
+/// What a setting allows, as the end of "it must be ...".
+pub type Allowed = String;
+
+/// The text of a TOML value; lists are joined by commas. `None` for tables, dates and nested lists.
+pub fn text(value: &toml::Value) -> Option<String> {
+    match value {
+        toml::Value::String(text) => Some(text.clone()),
+        toml::Value::Integer(number) => Some(number.to_string()),
+        toml::Value::Boolean(flag) => Some(flag.to_string()),
+        toml::Value::Float(number) => Some(number.to_string()),
+        toml::Value::Array(items) => {
+            let items: Option<Vec<String>> = items.iter().map(|item| item.as_str().map(str::to_owned)).collect();
+            items.map(|items| items.join(","))
+        }
+        toml::Value::Table(_) | toml::Value::Datetime(_) => None,
+    }
+}
+
+/// The text of a value written as TOML.
+pub fn literal_text(literal: &str) -> Option<String> {
+    let document: toml::Table = format!("value = {literal}").parse().ok()?;
+    text(document.get("value")?)
+}
+
+/// A path that is not empty.
+pub fn path(text: &str) -> Result<PathBuf, Allowed> {
+    match text {
+        "" => Err("a directory".to_owned()),
+        _ => Ok(PathBuf::from(text)),
+    }
+}
+
+/// An IP address with a port.
+pub fn address(text: &str) -> Result<SocketAddr, Allowed> {
+    text.parse().map_err(|_| "an IP address and port, such as 127.0.0.1:9000, 0.0.0.0:9000 or [::]:9000".to_owned())
+}
+
+/// A region name.
+pub fn region(text: &str) -> Result<String, Allowed> {
+    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    match (1..=64).contains(&text.len()) && text.bytes().all(allowed) {
+        true => Ok(text.to_owned()),
+        false => Err("1 to 64 lower-case letters, digits and hyphens, such as us-east-1".to_owned()),
+    }
+}
+
+/// Domain names separated by commas.
+pub fn domains(text: &str) -> Result<Vec<String>, Allowed> {
+    let valid = |domain: &str| {
+        domain.len() <= 253
+            && domain.split('.').all(|label| {
+                (1..=63).contains(&label.len())
+                    && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+                    && !label.starts_with('-')
+                    && !label.ends_with('-')
+            })
+    };
+    let domains = text.split(',').map(str::trim).filter(|domain| !domain.is_empty());
+    domains
+        .map(|domain| match valid(domain) {
+            true => Ok(domain.to_ascii_lowercase()),
+            false => Err("domain names without scheme and port, such as s3.example.com".to_owned()),
+        })
+        .collect()
+}
+
+/// One of a few words.
+pub fn choice<T: Copy>(text: &str, choices: &[(&str, T)]) -> Result<T, Allowed> {
+    choices.iter().find(|(word, _)| *word == text).map(|(_, value)| *value).ok_or_else(|| {
+        let words: Vec<&str> = choices.iter().map(|(word, _)| *word).collect();
+        words.join(" or ")
+    })
+}
+
+/// A level or a list of directives.
+pub fn log_level(text: &str) -> Result<String, Allowed> {
+    // A bare word that is no level would be read as the name of a target, and silence everything else.
+    let known = |directive: &str| {
+        directive.contains('=')
+            || ["off", "error", "warn", "info", "debug", "trace"].contains(&directive.to_ascii_lowercase().as_str())
+    };
+    match text.split(',').map(str::trim).all(known) && EnvFilter::try_new(text).is_ok() {
+        true => Ok(text.to_owned()),
+        false => Err("off, error, warn, info, debug or trace, or directives such as warn,strata=debug".to_owned()),
+    }
+}
+
+/// An access key id; none if the text is empty.
+pub fn access_key(text: &str) -> Result<Option<String>, Allowed> {
+    // The id stands between slashes and commas in the Authorization header.
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.@".contains(&byte);
+    match text {
+        "" => Ok(None),
+        _ if (3..=128).contains(&text.len()) && text.bytes().all(allowed) => Ok(Some(text.to_owned())),
+        _ => Err("3 to 128 letters, digits, or characters of -_.@".to_owned()),
+    }
+}
+
+/// A secret key; none if the text is empty.
+pub fn secret_key(text: &str) -> Result<Option<String>, Allowed> {
+    match text {
+        "" => Ok(None),
+        _ if (8..=128).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic()) => {
+            Ok(Some(text.to_owned()))
+        }
+        _ => Err("8 to 128 printable ASCII characters without spaces".to_owned()),
+    }
+}
+
+/// A whole number.
+pub fn count(text: &str, least: usize, most: usize) -> Result<usize, Allowed> {
+    text.parse()
+        .ok()
+        .filter(|count| (least..=most).contains(count))
+        .ok_or_else(|| format!("a whole number from {least} to {most}"))
+}
+
+/// A number of seconds, bare or with a unit.
+pub fn seconds(text: &str, least: u64, most: u64) -> Result<u64, Allowed> {
+    with_unit(text, &[("", 1), ("s", 1), ("m", 60), ("h", 3600)])
+        .filter(|seconds| (least..=most).contains(seconds))
+        .ok_or_else(|| format!("seconds from {least} to {most}, such as 30, 30s, 5m or 1h"))
+}
+
+/// A number of bytes, bare or with a unit.
+pub fn size(text: &str, least: u64, most: u64) -> Result<u64, Allowed> {
+    const UNITS: &[(&str, u64)] = &[
+        ("", 1),
+        ("B", 1),
+        ("KiB", 1 << 10),
+        ("MiB", 1 << 20),
+        ("GiB", 1 << 30),
+        ("TiB", 1 << 40),
+        ("kB", 1_000),
+        ("KB", 1_000),
+        ("MB", 1_000_000),
+        ("GB", 1_000_000_000),
+        ("TB", 1_000_000_000_000),
+    ];
+    with_unit(text, UNITS)
+        .filter(|bytes| (least..=most).contains(bytes))
+        .ok_or_else(|| format!("a size from {} to {}, such as 1048576, 512KiB or 64MB", show(least), show(most)))
+}
+
+fn with_unit(text: &str, units: &[(&str, u64)]) -> Option<u64> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at(digits);
+    let (_, factor) = units.iter().find(|(name, _)| *name == unit.trim_start())?;
+    number.parse::<u64>().ok()?.checked_mul(*factor)
+}
+
+fn show(bytes: u64) -> String {
+    let units = [("TiB", 40), ("GiB", 30), ("MiB", 20), ("KiB", 10)];
+    match units.iter().find(|(_, shift)| bytes >= 1 << shift && bytes.is_multiple_of(1 << shift)) {
+        Some((unit, shift)) => format!("{}{unit}", bytes >> shift),
+        None => format!("{bytes}B"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn sizes() {
+        fn check(text: &str, expected: Option<u64>) {
+            assert_eq!(super::size(text, 1, 1 << 50).ok(), expected, "{text:?}");
+        }
+        check("1", Some(1));
+        check("512MiB", Some(512 << 20));
+        check("512 MiB", Some(512 << 20));
+        check("64MB", Some(64_000_000));
+        check("0", None);
+        for text in ["", "MiB", "-1", "1.5GiB", "5 gibibytes", "99999999TiB", "1e6", "18446744073709551616"] {
+            check(text, None);
+        }
+    }
+
+    #[test]
+    fn times() {
+        fn check(text: &str, expected: Option<u64>) {
+            assert_eq!(super::seconds(text, 1, 86_400).ok(), expected, "{text:?}");
+        }
+        check("30", Some(30));
+        check("30s", Some(30));
+        check("5m", Some(300));
+        check("1h", Some(3600));
+        for text in ["", "0", "25h", "soon", "1d", "-5"] {
+            check(text, None);
+        }
+    }
+
+    #[test]
+    fn domains() {
+        fn check(text: &str, expected: Option<&[&str]>) {
+            let expected = expected.map(|domains| domains.iter().map(|&domain| domain.to_owned()).collect());
+            assert_eq!(super::domains(text).ok(), expected, "{text:?}");
+        }
+        check("", Some(&[]));
+        check("s3.example.com, Store.local", Some(&["s3.example.com", "store.local"]));
+        for text in ["http://s3.example.com", "s3.example.com:9000", "a..b", "-a.b", "*.example.com"] {
+            check(text, None);
+        }
+    }
+
+    #[test]
+    fn log_levels() {
+        fn check(text: &str, valid: bool) {
+            assert_eq!(super::log_level(text).is_ok(), valid, "{text:?}");
+        }
+        for text in ["info", "WARN", "warn,strata=debug", "off"] {
+            check(text, true);
+        }
+        for text in ["", "loud", "strata=loud", "info,"] {
+            check(text, false);
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! A running server: starts from settings, stops gracefully. Programs and tests embed it.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use strata_storage::{OpenOptions, Store};
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinHandle;
+
+use crate::config::Config;
+use crate::credentials::{Credentials, CredentialsError, Origin};
+use crate::service::Service;
+
+mod connection;
+mod stream;
+
+use connection::{Connections, Phase};
+
+/// How long connections may take to notice that the server gives up on them.
+const CLOSING_TIME_MAX: Duration = Duration::from_secs(5);
+
+/// A server at work in the background of the present tokio runtime.
+///
+/// Dropping it stops accepting and closes every connection at once; [`Server::shutdown`] lets requests finish.
+pub struct Server {
+    address: SocketAddr,
+    credentials: Credentials,
+    origin: Origin,
+    store: Store,
+    config: Arc<Config>,
+    phase: watch::Sender<Phase>,
+    permits: Arc<Semaphore>,
+    accepting: JoinHandle<()>,
+}
+
+/// Why a server could not start or stop. The message says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    /// The address is taken or not this machine's.
+    #[error("cannot listen on {address}: {source}; stop what uses it, or choose another address with --listen")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// The reason.
+        source: io::Error,
+    },
+    /// The store could not be opened.
+    #[error("cannot open the data directory {directory}: {source}", directory = .directory.display())]
+    Open {
+        /// The data directory.
+        directory: PathBuf,
+        /// The reason.
+        source: strata_storage::Error,
+    },
+    /// There are no root credentials.
+    #[error(transparent)]
+    Credentials(#[from] CredentialsError),
+    /// The store could not be closed cleanly; what was acknowledged is safe.
+    #[error("cannot close the store: {0}")]
+    Close(strata_storage::Error),
+}
+
+impl Server {
+    /// Starts a server. On `Ok` it accepts requests; on `Err` nothing is left running.
+    pub async fn start(config: Config) -> Result<Server, ServerError> {
+        let config = Arc::new(config);
+        let listen = |source| ServerError::Listen { address: config.listen, source };
+        let listener = TcpListener::bind(config.listen).await.map_err(listen)?;
+        let address = listener.local_addr().map_err(listen)?;
+
+        let options = open_options(&config);
+        let (clock, entropy) = (Arc::clone(&options.clock), Arc::clone(&options.entropy));
+        let opened = Store::open(options).await;
+        let store = opened.map_err(|source| ServerError::Open { directory: config.data.clone(), source })?;
+        // Only now: the open store holds the lock that keeps two servers from generating credentials at once.
+        let (credentials, origin) = match Credentials::obtain(&config.root, &config.data) {
+            Ok(obtained) => obtained,
+            Err(error) => {
+                store.close().await.map_err(ServerError::Close)?;
+                return Err(error.into());
+            }
+        };
+
+        let service = Service::new(Arc::clone(&config), store.clone(), &credentials, clock, entropy);
+        let permits = Arc::new(Semaphore::new(config.limits.connections));
+        let (phase, changes) = watch::channel(Phase::Serving);
+        let connections =
+            Connections { service: Arc::new(service), permits: Arc::clone(&permits), limits: config.limits.clone() };
+        let accepting = tokio::spawn(Arc::new(connections).accept(listener, changes));
+        Ok(Server { address, credentials, origin, store, config, phase, permits, accepting })
+    }
+
+    /// Starts a server with default settings on a free local port, with generated credentials.
+    pub async fn start_local(data: impl AsRef<Path>) -> Result<Server, ServerError> {
+        let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        Server::start(Config { data: data.as_ref().to_owned(), listen, ..Config::default() }).await
+    }
+
+    /// The address it listens on, with the real port.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The URL that clients on this machine reach it by.
+    pub fn endpoint(&self) -> String {
+        let mut address = self.address;
+        if address.ip().is_unspecified() {
+            address.set_ip(match address.ip() {
+                IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+                IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+            });
+        }
+        format!("http://{address}")
+    }
+
+    /// The root credentials in force.
+    pub fn credentials(&self) -> &Credentials {
+        &self.credentials
+    }
+
+    /// Where the root credentials came from.
+    pub fn credentials_origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    /// The settings in force.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// The store it serves.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Stops: nothing new is accepted, requests in flight may finish within the configured time, what is left is cut
+    /// off, and the store is closed. `Err` if the store could not be closed cleanly.
+    pub async fn shutdown(self) -> Result<(), ServerError> {
+        self.phase.send_replace(Phase::Draining);
+        // The task ends by itself, and it has no result; a panic in it was reported when it happened.
+        let _ended = self.accepting.await;
+        // Every connection holds a permit, so having them all means that all connections are closed.
+        let all = u32::try_from(self.config.limits.connections).unwrap_or(u32::MAX);
+        let drain = Duration::from_secs(self.config.limits.shutdown_seconds);
+        if tokio::time::timeout(drain, self.permits.acquire_many(all)).await.is_err() {
+            let open = self.config.limits.connections - self.permits.available_permits();
+            tracing::warn!(open, "cutting off connections that did not finish in time");
+            self.phase.send_replace(Phase::Closing);
+            let _closed = tokio::time::timeout(CLOSING_TIME_MAX, self.permits.acquire_many(all)).await;
+        }
+        self.store.close().await.map_err(ServerError::Close)
+    }
+}
+
+fn open_options(config: &Config) -> OpenOptions {
+    let collect = config.storage.collect_seconds;
+    OpenOptions {
+        segment_bytes: config.storage.segment_bytes,
+        cache_bytes: config.storage.cache_bytes,
+        collect_every: (collect > 0).then(|| Duration::from_secs(collect)),
+        ..OpenOptions::new(&config.data)
+    }
+}

@@ -1,0 +1,92 @@
+//! A client's TCP stream that gives up on clients which stop reading.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, Sleep};
+
+/// How long a connection that is being closed still reads, so that the client sees the answer.
+const LINGER_TIME_MAX: Duration = Duration::from_secs(3);
+
+/// How much is read away at a time meanwhile.
+const LINGER_BUFFER_BYTES: usize = 16 << 10;
+
+/// The stream. Only writes are timed here: while the server works on a request, nothing is read, and rightly so.
+pub struct ClientStream {
+    stream: TcpStream,
+    idle: Duration,
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl ClientStream {
+    /// Waits at most `idle` for the client to take bytes.
+    pub fn new(stream: TcpStream, idle: Duration) -> ClientStream {
+        ClientStream { stream, idle, timer: None }
+    }
+
+    /// Closes the stream so that a client which is still sending can read the answer. Closing at once would send a
+    /// reset, which makes the client's system throw away what it received.
+    pub async fn linger(mut self) {
+        let drained = async {
+            self.stream.shutdown().await?;
+            let mut buffer = vec![0; LINGER_BUFFER_BYTES];
+            while self.stream.read(&mut buffer).await? > 0 {}
+            io::Result::Ok(())
+        };
+        // Whatever comes of it, the connection ends here.
+        let _drained = tokio::time::timeout(LINGER_TIME_MAX, drained).await;
+    }
+
+    /// Starts the timer when a write has to wait, and stops it once bytes were taken.
+    fn timed<T>(&mut self, cx: &mut Context<'_>, outcome: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if outcome.is_ready() {
+            self.timer = None;
+            return outcome;
+        }
+        let deadline = Instant::now() + self.idle;
+        let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
+        match timer.as_mut().poll(cx) {
+            Poll::Ready(()) => Poll::Ready(Err(io::Error::from(io::ErrorKind::TimedOut))),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+}
+
+impl AsyncRead for ClientStream {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buffer)
+    }
+}
+
+impl AsyncWrite for ClientStream {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let outcome = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.timed(cx, outcome)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let outcome = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
+        self.timed(cx, outcome)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let outcome = Pin::new(&mut self.stream).poll_flush(cx);
+        self.timed(cx, outcome)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
