@@ -194,7 +194,7 @@ impl ChunkList {
         let (blob, table) = Blobs::hash(&bytes);
         let size = u32::try_from(bytes.len()).expect("a small chunk has at most 1 MiB");
         if !self.is_stored(inner, blob).await? {
-            let placement = inner.blobs.append(blob, table, vec![bytes]).await?;
+            let placement = inner.blobs.append(blob, vec![bytes], table).await?;
             self.staged.new.push((blob, placement));
         }
         self.push(ChunkRef { blob, offset: 0, bytes: size });

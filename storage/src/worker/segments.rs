@@ -265,7 +265,7 @@ async fn copy(blobs: &Blobs, blob: BlobId, from: Placement) -> ReadResult<Placem
         if name != blob {
             return Err(other_name().into());
         }
-        return Ok(blobs.append(blob, table, vec![content]).await?);
+        return Ok(blobs.append(blob, vec![content], table).await?);
     }
     let mut content = blobs.reader(&blob, &from, 0..from.plain_bytes);
     let mut writer = blobs.begin_large(u64::from(from.plain_bytes), &StreamHint::new(None)).await?;
