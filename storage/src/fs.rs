@@ -180,37 +180,6 @@ pub async fn blocking<T: Send + 'static>(call: impl FnOnce() -> T + Send + 'stat
     })
 }
 
-#[cfg(test)]
-mod tests {
-    use super::{Caching, Disk, SystemDisk, lock_directory};
-    use crate::error::Error;
-
-    #[test]
-    fn a_directory_is_locked_once() {
-        let directory = tempfile::tempdir().unwrap();
-        let lock = lock_directory(directory.path()).unwrap();
-        assert!(matches!(lock_directory(directory.path()), Err(Error::Locked)));
-        drop(lock);
-        lock_directory(directory.path()).unwrap();
-    }
-
-    #[test]
-    fn files_are_made_once_and_read_to_their_end() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("file");
-        let file = SystemDisk.create_new(&path, Caching::Through).unwrap();
-        assert!(SystemDisk.create_new(&path, Caching::Around).is_err());
-        file.write_at(b"0123456789", 5).unwrap();
-        file.sync_data().unwrap();
-        assert_eq!((file.len().unwrap(), SystemDisk.len(&path).unwrap()), (15, 15));
-
-        let mut bytes = [0xff; 12];
-        let file = SystemDisk.open(&path).unwrap();
-        assert_eq!(file.read_at(&mut bytes, 8).unwrap(), 7);
-        assert_eq!(&bytes[..7], b"3456789");
-        assert!(!file.read_at_cached(&mut bytes, 8), "a short read is never taken for a whole one");
-    }
-}
 /// Makes a directory and those above it, and syncs the ones that name them.
 pub(crate) fn create_directories(path: &Path) -> Result<()> {
     let missing: Vec<&Path> =
@@ -277,4 +246,36 @@ pub(crate) fn link_or_copy(from: &Path, to: &Path) -> Result<()> {
         _ => Err(error),
     });
     linked.map_err(|error| Error::io("link a segment", error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Caching, Disk, SystemDisk, lock_directory};
+    use crate::error::Error;
+
+    #[test]
+    fn a_directory_is_locked_once() {
+        let directory = tempfile::tempdir().unwrap();
+        let lock = lock_directory(directory.path()).unwrap();
+        assert!(matches!(lock_directory(directory.path()), Err(Error::Locked)));
+        drop(lock);
+        lock_directory(directory.path()).unwrap();
+    }
+
+    #[test]
+    fn files_are_made_once_and_read_to_their_end() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("file");
+        let file = SystemDisk.create_new(&path, Caching::Through).unwrap();
+        assert!(SystemDisk.create_new(&path, Caching::Around).is_err());
+        file.write_at(b"0123456789", 5).unwrap();
+        file.sync_data().unwrap();
+        assert_eq!((file.len().unwrap(), SystemDisk.len(&path).unwrap()), (15, 15));
+
+        let mut bytes = [0xff; 12];
+        let file = SystemDisk.open(&path).unwrap();
+        assert_eq!(file.read_at(&mut bytes, 8).unwrap(), 7);
+        assert_eq!(&bytes[..7], b"3456789");
+        assert!(!file.read_at_cached(&mut bytes, 8), "a short read is never taken for a whole one");
+    }
 }

@@ -187,8 +187,10 @@ async fn forget_answers(inner: &Arc<Inner>, state: &mut State) -> Result<()> {
         .read(move |rows| {
             let (mut expired, mut next, mut looked_at) = (Vec::new(), Vec::new(), 0);
             rows.scan(Family::Completed, &from, &[], |row, value| {
-                if now.since(CompletedRecord::decode(value)?.finished) >= ANSWER_KEPT {
-                    expired.push(row.to_vec());
+                match CompletedRecord::decode(value) {
+                    Ok(answer) if now.since(answer.finished) < ANSWER_KEPT => {}
+                    Ok(_) => expired.push(row.to_vec()),
+                    Err(error) => tracing::error!(%error, "an answer cannot be read and is kept"),
                 }
                 looked_at += 1;
                 if looked_at < ANSWERS_PER_PASS {
