@@ -1,6 +1,6 @@
 //! Conditional requests: what the `If-*` headers ask, and what S3 answers when it does not hold.
 
-use http::{HeaderMap, StatusCode};
+use http::HeaderMap;
 use strata_storage::{DeleteCondition, ETag, Entity, Error, ObjectInfo, ObjectKey, Timestamp, WriteCondition};
 
 use crate::error::S3Error;
@@ -85,12 +85,6 @@ pub fn if_range_holds(headers: &HeaderMap, info: &ObjectInfo) -> bool {
     }
 }
 
-/// 412 for the condition of that name.
-pub fn failed(condition: &'static str) -> S3Error {
-    let message = "At least one of the pre-conditions you specified did not hold";
-    S3Error::new(StatusCode::PRECONDITION_FAILED, "PreconditionFailed", message).with("Condition", condition)
-}
-
 /// What a write answers when the engine refused it.
 pub fn write_error(error: Error, condition: &WriteCondition, key: &ObjectKey) -> S3Error {
     let name = match condition {
@@ -107,18 +101,9 @@ pub fn delete_error(error: Error, key: &ObjectKey) -> S3Error {
 
 fn conditional_error(error: Error, name: &'static str, key: &ObjectKey) -> S3Error {
     match error {
-        Error::Precondition => failed(name),
-        Error::Conflict => {
-            let message =
-                "The conditional request cannot succeed due to a conflicting operation against this resource.";
-            S3Error::new(StatusCode::CONFLICT, "ConditionalRequestConflict", message)
-                .with("Condition", name)
-                .with("Key", key.as_str())
-        }
-        Error::NotFound(Entity::Key) => {
-            S3Error::new(StatusCode::NOT_FOUND, "NoSuchKey", "The specified key does not exist.")
-                .with("Key", key.as_str())
-        }
+        Error::Precondition => S3Error::precondition_failed(name),
+        Error::Conflict => S3Error::from(Error::Conflict).with("Condition", name).with("Key", key.as_str()),
+        Error::NotFound(Entity::Key) => S3Error::no_such_key(key.as_str()),
         other => S3Error::from(other),
     }
 }

@@ -72,10 +72,10 @@ fn decode_q(encoded: &str) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-/// The value as a header carries it: ASCII as it is, other text in encoded words. `None` for control characters,
-/// which no header carries.
+/// The value as a header carries it: ASCII as it is, other text in encoded words. `None` for control characters of
+/// ASCII, which no header carries.
 pub fn encode(value: &str) -> Option<String> {
-    if value.chars().any(char::is_control) {
+    if value.chars().any(|character| character.is_ascii_control() && character != '\t') {
         return None;
     }
     if value.is_ascii() {
@@ -164,5 +164,6 @@ mod tests {
             assert_eq!(decode(&encoded), value);
         }
         assert_eq!(encode("a\nb"), None);
+        assert_eq!(encode("a\tb").as_deref(), Some("a\tb"));
     }
 }

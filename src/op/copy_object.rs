@@ -8,12 +8,12 @@ use strata_storage::{
 use crate::error::S3Error;
 use crate::op::keep_alive::{Finished, keep_alive};
 use crate::op::put_object::header_tags;
-use crate::op::target::{Target, VERSION_ID, check_bucket, name_bucket, refuse_version};
+use crate::op::target::{VERSION_ID, refuse_version};
 use crate::request::{Context, Request};
 use crate::response::Response;
 use crate::{checksum_headers, conditions, metadata_headers, time, xml};
 
-pub use crate::op::copy_source::{CopySource, Flavour, open_source, parse_source};
+use crate::op::copy_source::{CopySource, Flavour, open_source};
 
 /// The header that names the version copied.
 pub const SOURCE_VERSION_ID: HeaderName = HeaderName::from_static("x-amz-copy-source-version-id");
@@ -34,7 +34,7 @@ pub async fn run(ctx: &Context, request: Request) -> Result<Response, S3Error> {
     let key = request.key()?.clone();
     let headers = &request.headers;
     refuse_version(&request)?;
-    check_bucket(ctx, &bucket).await?;
+    ctx.store.bucket(&bucket).await?;
     let class = metadata_headers::storage_class(headers)?;
     metadata_headers::refuse_unsupported(headers)?;
     if headers.contains_key("x-amz-copy-source-range") {
@@ -63,15 +63,12 @@ pub async fn run(ctx: &Context, request: Request) -> Result<Response, S3Error> {
     let source_version = info.bucket_versioned.then(|| info.version_id.to_string());
 
     let refused = condition.clone();
-    let (store, target) = (ctx.store.clone(), Target { bucket, key, version: None });
+    let store = ctx.store.clone();
     let mut response = keep_alive(async move {
         let (staged, checksum) = stage(&store, &object, algorithm).await?;
-        let Target { bucket, key, .. } = target.clone();
-        let put = PutObject { bucket, key, staged, class, metadata, tags, checksum: checksum.clone(), condition };
-        let written = store
-            .put(put)
-            .await
-            .map_err(|error| name_bucket(conditions::write_error(error, &refused, &target.key), &target.bucket))?;
+        let kept = checksum.clone();
+        let put = PutObject { bucket, key: key.clone(), staged, class, metadata, tags, checksum: kept, condition };
+        let written = store.put(put).await.map_err(|error| conditions::write_error(error, &refused, &key))?;
         let finished = Finished::new(document(&written, checksum.as_ref()));
         Ok(match written.version_id {
             Some(version_id) => finished.with_header(VERSION_ID, &version_id.to_string()),

@@ -2,11 +2,13 @@
 
 use http::{HeaderMap, StatusCode};
 use percent_encoding::percent_decode_str;
-use strata_storage::{BucketName, Error, NameError, ObjectKey, OpenObject, Timestamp, VersionId};
+use strata_storage::{
+    BucketName, Entity, Error, NameError, ObjectKey, OpenObject, Timestamp, VersionId, VersionSelector,
+};
 
 use crate::conditions::{self, Outcome};
 use crate::error::S3Error;
-use crate::op::target::{Target, no_such_key, parse_version, with_marker};
+use crate::op::target::parse_version;
 use crate::request::Context;
 
 const HEADER: &str = "x-amz-copy-source";
@@ -89,23 +91,30 @@ pub async fn open_source(
     if headers.keys().any(|name| name.as_str().starts_with("x-amz-copy-source-server-side-encryption-")) {
         return Err(S3Error::invalid_request("The encryption parameters are not applicable to this object."));
     }
-    let CopySource { bucket, key, version } = source.clone();
-    let target = Target { bucket, key, version };
-    let opened = ctx.store.object(&target.bucket, &target.key, target.selector()).await;
-    let object = opened.map_err(|error| source_error(error, &target))?;
+    let selector = source.version.map_or(VersionSelector::Current, VersionSelector::Id);
+    let opened = ctx.store.object(&source.bucket, &source.key, selector).await;
+    let object = opened.map_err(|error| source_error(error, &source))?;
     match conditions::evaluate_copy_source(headers, object.info(), now) {
-        Outcome::Failed(name) => Err(conditions::failed(name)),
+        Outcome::Failed(name) => Err(S3Error::precondition_failed(name)),
         Outcome::Proceed | Outcome::NotModified => Ok((source, object)),
     }
 }
 
-fn source_error(error: Error, target: &Target) -> S3Error {
+/// Names what is missing: it is not what the request's path names.
+fn source_error(error: Error, source: &CopySource) -> S3Error {
     match error {
-        Error::DeleteMarker { version_id, by_id: false, .. } => with_marker(no_such_key(&target.key), version_id),
         Error::DeleteMarker { by_id: true, .. } => S3Error::invalid_request(
             "The source of a copy request may not specifically refer to a delete marker by version id.",
         ),
-        error => target.read_error(error, "GET"),
+        Error::DeleteMarker { by_id: false, .. } | Error::NotFound(Entity::Key) => {
+            S3Error::from(error).with("Key", source.key.as_str())
+        }
+        Error::NotFound(Entity::Version) => {
+            let version_id = source.version.map(|id| id.to_string()).unwrap_or_default();
+            S3Error::no_such_version(source.key.as_str(), version_id)
+        }
+        Error::NotFound(Entity::Bucket) => S3Error::no_such_bucket(source.bucket.as_str()),
+        other => S3Error::from(other),
     }
 }
 
@@ -132,9 +141,9 @@ fn decode(text: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use http::{HeaderMap, HeaderValue};
-    use strata_storage::{Stamp, Timestamp, VersionId};
+    use strata_storage::{Entity, Error, Stamp, Timestamp, VersionId};
 
-    use super::{Flavour, check_owner, parse_source};
+    use super::{Flavour, check_owner, parse_source, source_error};
 
     #[test]
     fn sources_are_read() {
@@ -188,6 +197,23 @@ mod tests {
             check(value, Flavour::CopyObject, "InvalidRequest", "Invalid Request");
             check(value, Flavour::UploadPartCopy, "InvalidArgument", "Invalid version id specified");
         }
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        fn check(error: Error, expected: (&str, &[(&'static str, &str)])) {
+            let source = parse_source("bucket/key?versionId=null", Flavour::CopyObject).expect("a valid source");
+            let error = source_error(error, &source);
+            let fields: Vec<_> = expected.1.iter().map(|&(name, value)| (name, value.to_owned())).collect();
+            assert_eq!((error.code, error.fields), (expected.0, fields));
+        }
+        let marker =
+            |by_id| Error::DeleteMarker { version_id: VersionId::Null, modified: Timestamp::from_secs(1), by_id };
+        check(marker(true), ("InvalidRequest", &[]));
+        check(marker(false), ("NoSuchKey", &[("Key", "key")]));
+        check(Error::NotFound(Entity::Key), ("NoSuchKey", &[("Key", "key")]));
+        check(Error::NotFound(Entity::Version), ("NoSuchVersion", &[("Key", "key"), ("VersionId", "null")]));
+        check(Error::NotFound(Entity::Bucket), ("NoSuchBucket", &[("BucketName", "bucket")]));
     }
 
     #[test]

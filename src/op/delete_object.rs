@@ -5,7 +5,7 @@ use strata_storage::DeleteObject;
 
 use crate::conditions;
 use crate::error::S3Error;
-use crate::op::target::{DELETE_MARKER, Target, name_bucket, set_version};
+use crate::op::target::{DELETE_MARKER, Target, set_version};
 use crate::request::{Context, Request};
 use crate::response::Response;
 
@@ -15,11 +15,7 @@ pub async fn run(ctx: &Context, request: Request) -> Result<Response, S3Error> {
     let condition = conditions::delete_condition(&request.headers)?;
     let delete =
         DeleteObject { bucket: target.bucket.clone(), key: target.key.clone(), version: target.version, condition };
-    let deleted = ctx
-        .store
-        .delete(delete)
-        .await
-        .map_err(|error| name_bucket(conditions::delete_error(error, &target.key), &target.bucket))?;
+    let deleted = ctx.store.delete(delete).await.map_err(|error| conditions::delete_error(error, &target.key))?;
     let mut response = Response::empty(StatusCode::NO_CONTENT);
     if deleted.marker {
         response.set(DELETE_MARKER, "true");

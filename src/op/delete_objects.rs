@@ -10,7 +10,6 @@ use strata_storage::{BucketName, DeleteCondition, DeleteObject, Deleted, NameErr
 use crate::checksum_headers::{self, Need};
 use crate::conditions;
 use crate::error::S3Error;
-use crate::op::target::check_bucket;
 use crate::request::{Context, Request};
 use crate::response::Response;
 use crate::xml;
@@ -25,7 +24,7 @@ const CONCURRENT_MAX: usize = 16;
 /// Runs the operation.
 pub async fn run(ctx: &Context, mut request: Request) -> Result<Response, S3Error> {
     let bucket = request.bucket()?.clone();
-    check_bucket(ctx, &bucket).await?;
+    ctx.store.bucket(&bucket).await?;
     let bytes = request.body.collect(DOCUMENT_BYTES_MAX).await?;
     checksum_headers::require_for_document(&request.headers, &request.body, &bytes, Need::Required)?;
     let (entries, verbosity) = parse(&bytes)?;
@@ -35,6 +34,10 @@ pub async fn run(ctx: &Context, mut request: Request) -> Result<Response, S3Erro
             let (store, bucket) = (ctx.store.clone(), bucket.clone());
             async move {
                 let result = delete(&store, bucket, &entry).await;
+                // The answer as a whole is a success, so nobody else will log this.
+                if let Some(detail) = result.as_ref().err().and_then(|error| error.detail.as_deref()) {
+                    tracing::error!(key = entry.key, detail, "an object could not be deleted");
+                }
                 (entry, result)
             }
         })

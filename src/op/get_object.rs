@@ -21,7 +21,7 @@ const PART_NUMBER_MAX: u16 = 10_000;
 
 /// Runs GetObject.
 pub async fn run(ctx: &Context, request: Request) -> Result<Response, S3Error> {
-    let answer = prepare(ctx, &request, "GET").await?;
+    let answer = prepare(ctx, &request).await?;
     let Some((object, bytes)) = answer.content else { return Ok(answer.response) };
     let mut response = answer.response;
     response.body = body(&object, bytes).await?;
@@ -30,7 +30,7 @@ pub async fn run(ctx: &Context, request: Request) -> Result<Response, S3Error> {
 
 /// Runs HeadObject.
 pub async fn head(ctx: &Context, request: Request) -> Result<Response, S3Error> {
-    Ok(prepare(ctx, &request, "HEAD").await?.response)
+    Ok(prepare(ctx, &request).await?.response)
 }
 
 /// An answer whose body is still to be read.
@@ -51,22 +51,18 @@ struct Slice {
     parts_count: u16,
 }
 
-async fn prepare(ctx: &Context, request: &Request, method: &str) -> Result<Answer, S3Error> {
+async fn prepare(ctx: &Context, request: &Request) -> Result<Answer, S3Error> {
     let target = Target::of(ctx, request).await?;
     metadata_headers::refuse_unsupported_on_read(&request.headers)?;
     let part_number = part_number(request)?;
     let checksums = checksums_wanted(request)?;
     let overrides = object_headers::overrides(&request.query)?;
-    let object = ctx
-        .store
-        .object(&target.bucket, &target.key, target.selector())
-        .await
-        .map_err(|error| target.read_error(error, method))?;
+    let object = ctx.store.object(&target.bucket, &target.key, target.selector()).await?;
     let info = object.info();
     match conditions::evaluate_read(&request.headers, info, request.now) {
         conditions::Outcome::Proceed => {}
         conditions::Outcome::NotModified => return Ok(Answer { response: not_modified(&object), content: None }),
-        conditions::Outcome::Failed(name) => return Err(conditions::failed(name)),
+        conditions::Outcome::Failed(name) => return Err(S3Error::precondition_failed(name)),
     }
     let slice = match part_number {
         Some(number) => part_slice(&object, number).await?,

@@ -19,11 +19,7 @@ pub async fn run(ctx: &Context, request: Request) -> Result<Response, S3Error> {
     metadata_headers::refuse_unsupported_on_read(&request.headers)?;
     let wanted = Wanted::from_headers(&request.headers)?;
     let page = Page::from_headers(&request.headers)?;
-    let object = ctx
-        .store
-        .object(&target.bucket, &target.key, target.selector())
-        .await
-        .map_err(|error| target.read_error(error, "GET"))?;
+    let object = ctx.store.object(&target.bucket, &target.key, target.selector()).await?;
     let info = object.info();
     let composite = info.checksum.as_ref().is_some_and(|checksum| checksum.kind == ChecksumKind::Composite);
     let listed = match wanted.object_parts && composite && page.max > 0 {
@@ -257,7 +253,8 @@ mod tests {
             wanted,
             "<ObjectParts><PartsCount>2</PartsCount><PartNumberMarker>0</PartNumberMarker>\
              <NextPartNumberMarker>1</NextPartNumberMarker><MaxParts>1</MaxParts><IsTruncated>true</IsTruncated>\
-             <Part><PartNumber>1</PartNumber><Size>5</Size><ChecksumCRC32>y/Q5Jg==</ChecksumCRC32></Part></ObjectParts>",
+             <Part><PartNumber>1</PartNumber><Size>5</Size><ChecksumCRC32>y/Q5Jg==</ChecksumCRC32></Part>\
+             </ObjectParts>",
         );
     }
 }

@@ -100,7 +100,12 @@ fn signs_of_life(work: Work, patience: Duration) -> ResponseBody {
             Phase::Wait(mut work) => match tokio::time::timeout(patience, &mut work).await {
                 Err(_) => (" ".to_owned(), Phase::Wait(work)),
                 Ok(Ok(finished)) => (without_declaration(finished.xml), Phase::End),
-                Ok(Err(error)) => (without_declaration(error_document(&error)), Phase::End),
+                Ok(Err(error)) => {
+                    if let Some(detail) = &error.detail {
+                        tracing::error!(code = error.code, detail, "a request failed after its answer had begun");
+                    }
+                    (without_declaration(error_document(&error)), Phase::End)
+                }
             },
             Phase::End => return None,
         };

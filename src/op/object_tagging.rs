@@ -5,7 +5,7 @@ use strata_storage::Tag;
 
 use crate::checksum_headers::{self, Need};
 use crate::error::S3Error;
-use crate::op::target::{Target, check_bucket, set_version};
+use crate::op::target::{self, Target, set_version};
 use crate::request::{Context, Request};
 use crate::response::Response;
 use crate::tagging::{self, OBJECT_TAGS_MAX};
@@ -16,11 +16,7 @@ const DOCUMENT_BYTES_MAX: usize = 64 << 10;
 /// Runs GetObjectTagging.
 pub async fn get(ctx: &Context, request: Request) -> Result<Response, S3Error> {
     let target = Target::of(ctx, &request).await?;
-    let object = ctx
-        .store
-        .object(&target.bucket, &target.key, target.selector())
-        .await
-        .map_err(|error| target.read_error(error, "GET"))?;
+    let object = ctx.store.object(&target.bucket, &target.key, target.selector()).await?;
     let info = object.info();
     let mut response = Response::xml(tagging::document(&info.tags));
     set_version(&mut response, info.bucket_versioned.then_some(info.version_id));
@@ -30,31 +26,22 @@ pub async fn get(ctx: &Context, request: Request) -> Result<Response, S3Error> {
 /// Runs PutObjectTagging.
 pub async fn put(ctx: &Context, mut request: Request) -> Result<Response, S3Error> {
     let target = Target::of(ctx, &request).await?;
-    check_bucket(ctx, &target.bucket).await?;
+    ctx.store.bucket(&target.bucket).await?;
     let bytes = request.body.collect(DOCUMENT_BYTES_MAX).await?;
     checksum_headers::require_for_document(&request.headers, &request.body, &bytes, Need::Optional)?;
     let tags = tagging::parse_document(&bytes, OBJECT_TAGS_MAX)?;
-    replace(ctx, &target, tags, "PUT", StatusCode::OK).await
+    replace(ctx, &target, tags, StatusCode::OK).await
 }
 
 /// Runs DeleteObjectTagging.
 pub async fn delete(ctx: &Context, request: Request) -> Result<Response, S3Error> {
     let target = Target::of(ctx, &request).await?;
-    replace(ctx, &target, Vec::new(), "DELETE", StatusCode::NO_CONTENT).await
+    replace(ctx, &target, Vec::new(), StatusCode::NO_CONTENT).await
 }
 
-async fn replace(
-    ctx: &Context,
-    target: &Target,
-    tags: Vec<Tag>,
-    method: &str,
-    status: StatusCode,
-) -> Result<Response, S3Error> {
-    let tagged = ctx
-        .store
-        .set_tags(&target.bucket, &target.key, target.selector(), tags)
-        .await
-        .map_err(|error| target.change_error(error, method))?;
+async fn replace(ctx: &Context, target: &Target, tags: Vec<Tag>, status: StatusCode) -> Result<Response, S3Error> {
+    let tagged =
+        ctx.store.set_tags(&target.bucket, &target.key, target.selector(), tags).await.map_err(target::change_error)?;
     let mut response = Response::empty(status);
     set_version(&mut response, tagged.version_id);
     Ok(response)

@@ -4,7 +4,7 @@ use http::{HeaderMap, StatusCode, header};
 use strata_storage::{ChecksumAlgorithm, Digests, PutObject, Tag, Written};
 
 use crate::error::S3Error;
-use crate::op::target::{check_bucket, name_bucket, refuse_version, set_version};
+use crate::op::target::{refuse_version, set_version};
 use crate::request::{Context, Request};
 use crate::response::Response;
 use crate::{checksum_headers, conditions, metadata_headers, tagging};
@@ -17,7 +17,8 @@ pub async fn run(ctx: &Context, mut request: Request) -> Result<Response, S3Erro
     let bucket = request.bucket()?.clone();
     let key = request.key()?.clone();
     refuse_version(&request)?;
-    check_bucket(ctx, &bucket).await?;
+    // Before the body: nobody shall send 5 GiB to learn that the bucket is not there.
+    ctx.store.bucket(&bucket).await?;
     let class = metadata_headers::storage_class(&request.headers)?;
     checksum_headers::content_md5(&request.headers)?;
     metadata_headers::refuse_unsupported(&request.headers)?;
@@ -37,13 +38,9 @@ pub async fn run(ctx: &Context, mut request: Request) -> Result<Response, S3Erro
         checksum_headers::set_headers(&mut response, checksum, 0);
     }
     let refused = condition.clone();
-    let put =
-        PutObject { bucket: bucket.clone(), key: key.clone(), staged, class, metadata, tags, checksum, condition };
-    let Written { version_id, etag, .. } = ctx
-        .store
-        .put(put)
-        .await
-        .map_err(|error| name_bucket(conditions::write_error(error, &refused, &key), &bucket))?;
+    let put = PutObject { bucket, key: key.clone(), staged, class, metadata, tags, checksum, condition };
+    let Written { version_id, etag, .. } =
+        ctx.store.put(put).await.map_err(|error| conditions::write_error(error, &refused, &key))?;
     response.set(header::ETAG, format!("\"{etag}\""));
     set_version(&mut response, version_id);
     Ok(response)
