@@ -1,6 +1,6 @@
 //! The `strata` program: `serve` runs a server until a signal, `config` prints an example configuration.
 
-use std::net::IpAddr;
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -121,21 +121,23 @@ async fn stop_signal(terminate: &mut Signal, interrupt: &mut Signal) {
 /// Says where the server is and how to reach it. The secret is shown once, when it is made.
 fn announce(server: &Server) {
     let endpoint = server.endpoint();
-    match server.credentials_origin() {
-        Origin::Generated(path) => {
-            println!("# Generated root credentials, kept in {}; shown only this once:", path.display());
-            println!("{}", server.credentials().exports(&endpoint));
-        }
+    let text = match server.credentials_origin() {
+        Origin::Generated(path) => format!(
+            "# Generated root credentials, kept in {} and shown only this once; the region is {}.\n{}\n",
+            path.display(),
+            server.config().region,
+            server.credentials().exports(&endpoint)
+        ),
         Origin::Stored(path) => {
-            println!("# Root credentials are in {}", path.display());
-            println!("{}", endpoint_export(&endpoint));
+            format!("# Root credentials are in {}\n{}\n", path.display(), endpoint_export(&endpoint))
         }
-        Origin::Configured => println!("{}", endpoint_export(&endpoint)),
-    }
+        Origin::Configured => format!("{}\n", endpoint_export(&endpoint)),
+    };
+    // Nobody may be reading; the server works all the same.
+    let _shown = std::io::stdout().write_all(text.as_bytes());
     let address = server.address();
     tracing::info!(%address, data = %server.config().data.display(), "serving");
-    let is_public = |ip: IpAddr| !ip.is_loopback();
-    if is_public(address.ip()) {
+    if !address.ip().is_loopback() {
         tracing::warn!(%address, "requests travel unencrypted; put a TLS proxy in front outside a trusted network");
     }
 }

@@ -108,9 +108,6 @@ impl Service {
         });
         if trail.method == Method::HEAD {
             response.body = Payload::Empty;
-            if response.status.is_client_error() || response.status.is_server_error() {
-                response.headers.remove(CONTENT_TYPE);
-            }
         }
         if close {
             peer.unread.store(true, Ordering::Relaxed);

@@ -63,7 +63,7 @@ pub const SETTINGS: &[Setting] = &[
     setting(
         "domains",
         "[]",
-        "Domains under which the first label of the host names the bucket; localhost always is one. In the environment, separated by commas.",
+        "Domains whose subdomains name buckets, besides localhost; separated by commas in the environment.",
         |config, text| value::domains(text).map(|domains| config.domains = domains),
     ),
     setting("log.format", r#""text""#, "How log lines look: text or json.", |config, text| {
@@ -106,13 +106,13 @@ pub const SETTINGS: &[Setting] = &[
     setting(
         "limits.idle_seconds",
         "60",
-        "How long a connection may wait for a complete request head, for the client's next byte, or for the client to read.",
+        "How long a connection may wait for a request head, for more of a body, or for the client to read.",
         |config, text| value::seconds(text, 1, DAY_SECONDS).map(|seconds| config.limits.idle_seconds = seconds),
     ),
     setting(
         "limits.uploads",
         "1024",
-        "Request bodies being stored at once; further ones wait, and are told to slow down after a while.",
+        "Request bodies being stored at once; further ones wait up to 20 s for their turn, then get SlowDown.",
         |config, text| value::count(text, 1, 1_000_000).map(|count| config.limits.uploads = count),
     ),
     setting("limits.object_bytes", r#""5GiB""#, "The largest body of one PutObject or UploadPart.", |config, text| {
@@ -124,7 +124,7 @@ pub const SETTINGS: &[Setting] = &[
     setting(
         "limits.xml_list_bytes",
         r#""4MiB""#,
-        "The largest XML body of CompleteMultipartUpload (10,000 parts with checksums) and DeleteObjects (1,000 keys).",
+        "The largest XML body of CompleteMultipartUpload and DeleteObjects, which name thousands of things.",
         |config, text| {
             value::size(text, KIB, 64 * MIB).map(|bytes| config.limits.xml_list_bytes = bytes_in_memory(bytes))
         },

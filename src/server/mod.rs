@@ -165,3 +165,6 @@ fn open_options(config: &Config) -> OpenOptions {
         ..OpenOptions::new(&config.data)
     }
 }
+
+#[cfg(test)]
+mod tests;
