@@ -77,8 +77,8 @@ impl Service {
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
     ) -> Service {
-        let secret = crate::auth::Secret::new(credentials.secret_key.expose().to_owned());
-        let authenticator = Authenticator::new(config.region.clone(), credentials.access_key.clone(), secret);
+        let Credentials { access_key, secret_key } = credentials.clone();
+        let authenticator = Authenticator::new(config.region.clone(), access_key, secret_key);
         let uploads = Semaphore::new(config.limits.uploads);
         let server_id = entropy.next_u64();
         let context = Context { store, config, owner: root_owner() };

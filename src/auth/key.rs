@@ -1,4 +1,4 @@
-//! Keys: the secret that is never shown, the signing keys derived from it, and a small cache of those.
+//! Keys: the signing keys derived from the secret, and a small cache of those.
 
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
@@ -8,28 +8,12 @@ use aws_sigv4::sign::v4::{calculate_signature, generate_signing_key};
 use subtle::ConstantTimeEq as _;
 
 use super::credential::Credential;
+use crate::credentials::Secret;
 
 /// How many signing keys are kept: a key lives for the seven days a presigned URL may last, so a handful is in use.
 const KEYS_MAX: usize = 64;
 
-/// A secret access key. It is never printed.
-#[derive(Clone)]
-pub struct Secret(String);
-
-impl Secret {
-    /// Wraps a secret access key.
-    pub fn new(text: String) -> Secret {
-        Secret(text)
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret(..)")
-    }
-}
-
-/// A key for one day, region and service. It is never printed either.
+/// A key for one day, region and service. It is never printed.
 #[derive(Clone, Copy)]
 pub(super) struct SigningKey([u8; 32]);
 
@@ -46,7 +30,7 @@ impl SigningKey {
 
     fn derive(secret: &Secret, credential: &Credential<'_>) -> SigningKey {
         let day = UNIX_EPOCH + Duration::from_secs(credential.day.as_secs());
-        let derived = generate_signing_key(&secret.0, day, credential.region, credential.service);
+        let derived = generate_signing_key(secret.expose(), day, credential.region, credential.service);
         SigningKey(derived.as_ref().try_into().expect("an HMAC-SHA256 has 32 bytes"))
     }
 }
@@ -100,11 +84,6 @@ impl SigningKeys {
 mod tests {
     use super::super::credential::{Credential, Form};
     use super::{KEYS_MAX, Secret, SigningKeys};
-
-    #[test]
-    fn secrets_are_not_printed() {
-        assert_eq!(format!("{:?}", Secret::new("hunter2".to_owned())), "Secret(..)");
-    }
 
     #[test]
     fn the_cache_is_bounded_and_right() {

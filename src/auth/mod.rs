@@ -17,6 +17,7 @@ use http::request::Parts;
 use http::{HeaderMap, StatusCode};
 use strata_storage::Timestamp;
 
+use crate::credentials::Secret;
 use crate::error::S3Error;
 use crate::request::{Identity, Query};
 use crate::time::{amz_date, iso8601_second};
@@ -26,7 +27,6 @@ use credential::Credential;
 use key::SigningKeys;
 
 pub use chunk_signer::ChunkSigner;
-pub use key::Secret;
 pub use payload::PayloadAuth;
 
 /// How far the clocks of client and server may differ.
