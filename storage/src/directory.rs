@@ -55,10 +55,6 @@ impl Directory {
     pub(crate) fn segments(&self) -> PathBuf {
         segments_in(&self.path)
     }
-
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
-    }
 }
 
 /// Writes the FORMAT file of a data directory. Blocking.

@@ -18,22 +18,13 @@ mod failing;
 #[cfg(test)]
 pub use failing::{FailingDisk, Failure};
 
-/// Offsets, lengths and addresses of a file made with [`Caching::Around`] are multiples of this.
+/// Offsets, lengths and addresses of a file made with `create_new` are multiples of this.
 pub const DIRECT_ALIGNMENT_BYTES: usize = 4096;
-
-/// Whether what is written to a file passes through the page cache.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Caching {
-    /// Through the page cache.
-    Through,
-    /// Around it where the file system allows: every write must be aligned to [`DIRECT_ALIGNMENT_BYTES`].
-    Around,
-}
 
 /// The calls that name files. All of them block.
 pub trait Disk: Send + Sync + 'static {
     /// Makes a file that must not exist yet, for writing. Its name survives a crash after [`Disk::sync_directory`].
-    fn create_new(&self, path: &Path, caching: Caching) -> io::Result<Arc<dyn DiskFile>>;
+    fn create_new(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>>;
     /// Opens an existing file for reading through the page cache.
     fn open(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>>;
     /// The size of a file in bytes.
@@ -44,8 +35,6 @@ pub trait Disk: Send + Sync + 'static {
     fn create_dir_all(&self, path: &Path) -> io::Result<()>;
     /// Removes the name of a file. Open descriptors keep working.
     fn remove(&self, path: &Path) -> io::Result<()>;
-    /// Gives a file another name, replacing what had it.
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Gives a file a second name, which must be free.
     fn link(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Makes changed names in a directory survive a crash.
@@ -62,8 +51,6 @@ pub trait DiskFile: Send + Sync + 'static {
     fn read_at_cached(&self, bytes: &mut [u8], offset: u64) -> bool;
     /// Makes what was written, and the size, survive a crash.
     fn sync_data(&self) -> io::Result<()>;
-    /// The size in bytes.
-    fn len(&self) -> io::Result<u64>;
 }
 
 /// The operating system's files.
@@ -71,14 +58,12 @@ pub trait DiskFile: Send + Sync + 'static {
 pub struct SystemDisk;
 
 impl Disk for SystemDisk {
-    fn create_new(&self, path: &Path, caching: Caching) -> io::Result<Arc<dyn DiskFile>> {
+    fn create_new(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
         let file = OpenOptions::new().write(true).create_new(true).open(path)?;
-        if caching == Caching::Around {
-            // Set afterwards, because a refused O_DIRECT in open() may leave the file behind.
-            match rustix::fs::fcntl_setfl(&file, rustix::fs::fcntl_getfl(&file)? | OFlags::DIRECT) {
-                Ok(()) | Err(Errno::INVAL | Errno::OPNOTSUPP) => {}
-                Err(errno) => return Err(errno.into()),
-            }
+        // Set afterwards, because a refused O_DIRECT in open() may leave the file behind.
+        match rustix::fs::fcntl_setfl(&file, rustix::fs::fcntl_getfl(&file)? | OFlags::DIRECT) {
+            Ok(()) | Err(Errno::INVAL | Errno::OPNOTSUPP) => {}
+            Err(errno) => return Err(errno.into()),
         }
         Ok(Arc::new(SystemFile(file)))
     }
@@ -101,10 +86,6 @@ impl Disk for SystemDisk {
 
     fn remove(&self, path: &Path) -> io::Result<()> {
         std::fs::remove_file(path)
-    }
-
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        std::fs::rename(from, to)
     }
 
     fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -145,10 +126,6 @@ impl DiskFile for SystemFile {
 
     fn sync_data(&self) -> io::Result<()> {
         self.0.sync_data()
-    }
-
-    fn len(&self) -> io::Result<u64> {
-        Ok(self.0.metadata()?.len())
     }
 }
 
@@ -250,7 +227,7 @@ pub(crate) fn link_or_copy(from: &Path, to: &Path) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Caching, Disk, SystemDisk, lock_directory};
+    use super::{Disk, SystemDisk, lock_directory};
     use crate::error::Error;
 
     #[test]
@@ -266,11 +243,11 @@ mod tests {
     fn files_are_made_once_and_read_to_their_end() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("file");
-        let file = SystemDisk.create_new(&path, Caching::Through).unwrap();
-        assert!(SystemDisk.create_new(&path, Caching::Around).is_err());
+        let file = SystemDisk.create_new(&path).unwrap();
+        assert!(SystemDisk.create_new(&path).is_err());
         file.write_at(b"0123456789", 5).unwrap();
         file.sync_data().unwrap();
-        assert_eq!((file.len().unwrap(), SystemDisk.len(&path).unwrap()), (15, 15));
+        assert_eq!(SystemDisk.len(&path).unwrap(), 15);
 
         let mut bytes = [0xff; 12];
         let file = SystemDisk.open(&path).unwrap();

@@ -43,7 +43,6 @@ mod directory;
 mod fs;
 
 // The two stores.
-#[cfg_attr(not(test), expect(dead_code, unused_imports, reason = "the write and read paths are to use it"))]
 mod blob;
 mod index;
 

@@ -120,14 +120,14 @@ impl Plan {
     }
 
     async fn part_page(&mut self, table: Stamp, page: u32) -> Result<&[PartEntry]> {
-        if !self.parts.as_ref().is_some_and(|(id, number, _)| (*id, *number) == (table, page)) {
+        if self.parts.as_ref().is_none_or(|(id, number, _)| (*id, *number) != (table, page)) {
             self.parts = Some((table, page, load(&self.index, table, page).await?));
         }
         Ok(self.parts.as_ref().map_or(&[], |(_, _, entries)| entries))
     }
 
     async fn chunk_page(&mut self, content: Stamp, page: u32) -> Result<&[ChunkRef]> {
-        if !self.chunks.as_ref().is_some_and(|(id, number, _)| (*id, *number) == (content, page)) {
+        if self.chunks.as_ref().is_none_or(|(id, number, _)| (*id, *number) != (content, page)) {
             self.chunks = Some((content, page, load(&self.index, content, page).await?));
         }
         Ok(self.chunks.as_ref().map_or(&[], |(_, _, chunks)| chunks))

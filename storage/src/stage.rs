@@ -57,7 +57,7 @@ pub struct Stage {
 /// The chunk that is being filled.
 enum OpenChunk {
     Small(BytesMut),
-    Large { writer: LargeWriter, left: u64 },
+    Large { writer: Box<LargeWriter>, left: u64 },
 }
 
 impl Store {
@@ -137,7 +137,7 @@ impl Stage {
         if chunk <= SMALL_CHUNK_BYTES_MAX {
             return Ok(OpenChunk::Small(BytesMut::with_capacity(to_usize(chunk))));
         }
-        let writer = self.inner.blobs.begin_large(chunk, &self.hint).await?;
+        let writer = Box::new(self.inner.blobs.begin_large(chunk, &self.hint).await?);
         Ok(OpenChunk::Large { writer, left: chunk })
     }
 

@@ -93,10 +93,6 @@ impl Inner {
         }
         if self.index.is_poisoned() { Err(Error::Poisoned) } else { Ok(()) }
     }
-
-    pub(crate) fn is_closed(&self) -> bool {
-        self.closed.load(Ordering::Acquire)
-    }
 }
 
 impl Store {
@@ -118,9 +114,10 @@ impl Store {
         if self.inner.check_writable().is_ok() { StoreStatus::Ready } else { StoreStatus::ReadOnly }
     }
 
-    /// Waits for the commits under way and refuses further writes with `Err(Closed)`.
+    /// Waits for the commits and the collection under way and refuses further writes with `Err(Closed)`.
     pub async fn close(&self) -> Result<()> {
         self.inner.closed.store(true, Ordering::Release);
+        self.inner.collector.wait().await;
         self.inner.index.close().await;
         Ok(())
     }

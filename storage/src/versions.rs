@@ -10,7 +10,7 @@ use crate::error::Result;
 use crate::index::record::{CurrentRecord, VersionRecord};
 use crate::index::{Batch, Family, Step, key};
 use crate::name::ObjectKey;
-use crate::stamp::{Stamp, Timestamp, VersionId};
+use crate::stamp::{Stamp, Timestamp};
 use crate::store::Inner;
 
 /// A version as far as ordering needs it.
@@ -26,11 +26,6 @@ impl Version {
     fn new(stamp: Stamp, record: &VersionRecord) -> Version {
         let visible = record.object.as_ref().map(|object| CurrentRecord::of(stamp, record.null, object));
         Version { stamp, null: record.null, visible }
-    }
-
-    /// The id that clients see.
-    pub(crate) fn id(&self) -> VersionId {
-        if self.null { VersionId::Null } else { VersionId::Stamp(self.stamp) }
     }
 }
 

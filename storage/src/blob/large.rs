@@ -90,11 +90,6 @@ pub struct Ticket {
 }
 
 impl Ticket {
-    /// The segment that was written to.
-    pub fn segment(&self) -> u64 {
-        self.segment.id
-    }
-
     /// Waits until the bytes are on stable storage, sharing the sync with others.
     pub async fn synced(&self) -> Result<()> {
         self.segment.sync_shared(self.number).await

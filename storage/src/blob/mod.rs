@@ -34,9 +34,9 @@ mod read;
 #[cfg(test)]
 mod tests;
 
-pub use hash::{BlobId, PIECE_BYTES, PieceHasher, PieceTable};
+pub use hash::{BlobId, PieceTable};
 pub use large::{LargeWriter, StreamHint, Ticket};
-pub use layout::{CHUNK_BYTES_MAX, Placement, SMALL_BYTES_MAX};
+pub use layout::{Placement, SMALL_BYTES_MAX};
 pub use read::ChunkReader;
 
 use append::{Append, Job};
@@ -138,7 +138,7 @@ impl Blobs {
         Ok(Blobs { shared: Arc::new(shared) })
     }
 
-    /// Names content that is in memory. Content that comes in parts is named with a [`PieceHasher`].
+    /// Names content that is in memory.
     pub fn hash(content: &[u8]) -> (BlobId, PieceTable) {
         hash::hash(content)
     }
@@ -156,7 +156,7 @@ impl Blobs {
         answer.await.map_err(|_| Error::Closed)?
     }
 
-    /// Begins a chunk of at most `plain_bytes`, 1 byte to [`CHUNK_BYTES_MAX`]; its room on disk is reserved until it
+    /// Begins a chunk of at most `plain_bytes`, 1 byte to `layout::CHUNK_BYTES_MAX`; its room on disk is reserved until it
     /// ends, so the best is to tell the exact size.
     pub async fn begin_large(&self, plain_bytes: u64, stream: &StreamHint) -> Result<LargeWriter> {
         LargeWriter::begin(&self.shared.large, self.shared.buffers.clone(), plain_bytes, stream).await

@@ -18,7 +18,7 @@ use crate::blob::segment::{Segment, Space};
 use crate::blob::{BlobsOptions, ReadError, ReadResult, SegmentInfo};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
-use crate::fs::{Caching, Disk, DiskFile, blocking};
+use crate::fs::{Disk, DiskFile, blocking};
 
 /// Descriptors kept open for reading; far below the usual limit of a process.
 const READ_FILES_MAX: usize = 512;
@@ -240,7 +240,7 @@ impl SegmentSet {
         let header = SegmentHeader { segment, generation: GENERATION, created_ns, store_id: self.store_id };
         let mut block = AlignedBuffer::new(BLOCK_BYTES);
         header.encode(&mut block);
-        let file = self.disk.create_new(path, Caching::Around)?;
+        let file = self.disk.create_new(path)?;
         file.write_at(&block, 0)?;
         file.sync_data()?;
         self.disk.sync_directory(&self.directory)?;

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::io::Errno;
 
-use super::{Caching, Disk, DiskFile, SystemDisk};
+use super::{Disk, DiskFile, SystemDisk};
 
 /// How the chosen call fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,9 +62,9 @@ impl FailingDisk {
 }
 
 impl Disk for FailingDisk {
-    fn create_new(&self, path: &Path, caching: Caching) -> io::Result<Arc<dyn DiskFile>> {
+    fn create_new(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
         self.gate()?;
-        Ok(Arc::new(FailingFile { disk: self.clone(), file: SystemDisk.create_new(path, caching)? }))
+        Ok(Arc::new(FailingFile { disk: self.clone(), file: SystemDisk.create_new(path)? }))
     }
 
     fn open(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
@@ -87,11 +87,6 @@ impl Disk for FailingDisk {
     fn remove(&self, path: &Path) -> io::Result<()> {
         self.gate()?;
         SystemDisk.remove(path)
-    }
-
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.gate()?;
-        SystemDisk.rename(from, to)
     }
 
     fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -131,9 +126,5 @@ impl DiskFile for FailingFile {
     fn sync_data(&self) -> io::Result<()> {
         self.disk.gate()?;
         if self.disk.syncs { self.file.sync_data() } else { Ok(()) }
-    }
-
-    fn len(&self) -> io::Result<u64> {
-        self.file.len()
     }
 }

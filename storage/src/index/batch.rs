@@ -9,8 +9,6 @@ use crate::locks::Guard;
 pub(crate) enum Change {
     Put(Family, Vec<u8>, Vec<u8>),
     Delete(Family, Vec<u8>),
-    /// Deletes every row from the first key to the second, exclusive.
-    DeleteRange(Family, Vec<u8>, Vec<u8>),
     /// Names a blob's place unless it has one already.
     AddBlob(BlobId, Placement),
     /// Repoints a blob from one place to another, if it is still at the first.
@@ -48,10 +46,6 @@ impl Batch {
 
     pub(crate) fn delete(&mut self, family: Family, key: Vec<u8>) {
         self.changes.push(Change::Delete(family, key));
-    }
-
-    pub(crate) fn delete_range(&mut self, family: Family, from: Vec<u8>, to: Vec<u8>) {
-        self.changes.push(Change::DeleteRange(family, from, to));
     }
 
     pub(crate) fn add_blob(&mut self, id: BlobId, placement: Placement) {

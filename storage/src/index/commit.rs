@@ -210,7 +210,6 @@ impl<'a> Group<'a> {
         match change {
             Change::Put(family, key, value) => self.writes.put_cf(handle(self.db, family), key, value),
             Change::Delete(family, key) => self.writes.delete_cf(handle(self.db, family), key),
-            Change::DeleteRange(family, from, to) => self.writes.delete_range_cf(handle(self.db, family), from, to),
             Change::AddBlob(id, placement) => {
                 if self.place(id).is_none() {
                     self.set_place(id, Some(placement));

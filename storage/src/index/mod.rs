@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use rocksdb::{Cache, DB, DBRecoveryMode, ErrorKind, IteratorMode, Options, ReadOptions, ReadTier};
 
-pub(crate) use batch::{Batch, Change};
+pub(crate) use batch::Batch;
 pub(crate) use commit::Committer;
 pub(crate) use family::Family;
 

@@ -57,6 +57,13 @@ pub(crate) struct Collector {
     pub(super) segments: Mutex<()>,
 }
 
+impl Collector {
+    /// Waits for the pass under way.
+    pub(crate) async fn wait(&self) {
+        drop(self.pass.lock().await);
+    }
+}
+
 #[derive(Default)]
 struct State {
     waiting: Option<Round>,

@@ -20,7 +20,7 @@ async fn race(fixture: &Fixture, name: &str, round: u64, condition: WriteConditi
             let (name, condition) = (name.to_owned(), condition.clone());
             tokio::spawn(async move {
                 barrier.wait().await;
-                let bytes = content(round * WRITERS + writer, if writer % 2 == 0 { 100 } else { 6000 });
+                let bytes = content(round * WRITERS + writer, if writer.is_multiple_of(2) { 100 } else { 6000 });
                 match put(&store, &name, bytes, condition).await {
                     Ok(_) => Some(writer),
                     Err(Error::Precondition) => None,
@@ -37,7 +37,7 @@ async fn race(fixture: &Fixture, name: &str, round: u64, condition: WriteConditi
 }
 
 fn expected(round: u64, writer: u64) -> Vec<u8> {
-    content(round * WRITERS + writer, if writer % 2 == 0 { 100 } else { 6000 })
+    content(round * WRITERS + writer, if writer.is_multiple_of(2) { 100 } else { 6000 })
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -109,7 +109,7 @@ async fn readers_see_whole_versions_while_writers_and_the_collector_run() {
         async move {
             for round in 1..ROUNDS {
                 put(&store, "key", content(round, size(round)), WriteCondition::None).await.expect("stored");
-                if round % 20 == 0 {
+                if round.is_multiple_of(20) {
                     store.collect().await.expect("collected");
                 }
             }
