@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use crate::checksum::{Checksum, ChecksumAlgorithm, ChecksumKind, Digests, Hasher};
 use crate::error::{Error, Result};
-use crate::get::OpenObject;
+use crate::get::{OpenObject, whole};
 use crate::index::record::ChunkRef;
 use crate::plan::Piece;
 use crate::stage::{ChunkList, CopyStage, INLINE_BYTES_MAX, Staged, StagedForm};
@@ -19,6 +19,7 @@ impl Store {
     /// checksum that the source lacks). The range must lie within the object.
     pub async fn stage_copy(&self, source: &OpenObject, options: CopyStage) -> Result<Staged> {
         self.inner.check_writable()?;
+        self.inner.room.check()?;
         let writer = self.inner.writers.enter();
         let range = options.range.unwrap_or(0..source.info.size);
         let size = range.end - range.start;
@@ -47,10 +48,10 @@ impl Store {
                 }
                 // The small last part of a multipart object: within a longer copy its bytes become a blob.
                 Piece::Inline { content, range } => {
-                    let bytes = self.inner.inline(content).await?;
-                    let place = || hex::encode(content.to_bytes());
+                    let bytes = self.inner.inline(content.id).await?;
+                    let place = || hex::encode(content.id.to_bytes());
                     let bytes = bytes.ok_or_else(|| Error::Corrupt { what: "inline bytes", place: place() })?;
-                    chunks.add_small(&self.inner, bytes.slice(range)).await?;
+                    chunks.add_small(&self.inner, whole(bytes, &content)?.slice(range)).await?;
                 }
             }
         }

@@ -13,7 +13,7 @@ use crate::stamp::Stamp;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Piece {
     /// A range of the bytes that the index holds for a content.
-    Inline { content: Stamp, range: Range<usize> },
+    Inline { content: Content, range: Range<usize> },
     /// A range of a blob's content.
     Blob { blob: BlobId, range: Range<u32> },
 }
@@ -52,11 +52,12 @@ impl Plan {
                 let entries = self.part_page(table, page).await?;
                 let mut found = None;
                 for entry in entries {
-                    if range.start < start + entry.content.bytes {
+                    let end = end_of(start, entry)?;
+                    if range.start < end {
                         found = Some((entry.content.clone(), range.start - start));
                         break;
                     }
-                    start += entry.content.bytes;
+                    start = end;
                 }
                 found.ok_or_else(|| short("part page", table))?
             }
@@ -70,7 +71,7 @@ impl Plan {
             ContentForm::Inline => {
                 let end = content.bytes.min(offset.saturating_add(most));
                 let index = |at: u64| usize::try_from(at).expect("bytes in the index are few");
-                Ok(Piece::Inline { content: content.id, range: index(offset)..index(end) })
+                Ok(Piece::Inline { content: content.clone(), range: index(offset)..index(end) })
             }
             ContentForm::Chunks(chunks) => cut(chunks, offset, most).ok_or_else(|| short("chunk list", content.id)),
             ContentForm::Pages(pages) => {
@@ -92,7 +93,7 @@ impl Plan {
             if index == place % PARTS_PER_PAGE {
                 return Ok(object_part(entry, offset));
             }
-            offset += entry.content.bytes;
+            offset = end_of(offset, entry)?;
         }
         Err(short("part page", table))
     }
@@ -113,7 +114,7 @@ impl Plan {
                     }
                     found.push(object_part(entry, offset));
                 }
-                offset += entry.content.bytes;
+                offset = end_of(offset, entry)?;
             }
         }
         Ok((found, false))
@@ -137,6 +138,11 @@ impl Plan {
 async fn load<R: Record>(index: &Index, id: Stamp, page: u32) -> Result<R> {
     let row = index.record(Family::Manifest, key::page(id, page)).await?;
     row.ok_or_else(|| short("manifest", id))
+}
+
+/// Where a part that begins at `offset` ends.
+fn end_of(offset: u64, entry: &PartEntry) -> Result<u64> {
+    offset.checked_add(entry.content.bytes).ok_or_else(|| short("part page", entry.content.id))
 }
 
 fn object_part(entry: &PartEntry, offset: u64) -> ObjectPart {

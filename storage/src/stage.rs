@@ -96,6 +96,7 @@ impl Stage {
             return Err(Error::SizeMismatch { expected, actual: size });
         }
         self.inner.check_writable()?;
+        self.inner.room.check()?;
         self.hasher.update(&bytes);
         while !bytes.is_empty() {
             bytes = self.fill(bytes).await?;

@@ -21,8 +21,8 @@ const LAST_ID: &[u8] = b"last bucket id";
 #[derive(Default)]
 pub(crate) struct BucketCache {
     state: Mutex<CacheState>,
-    /// Held while an id is given out.
-    ids: tokio::sync::Mutex<()>,
+    /// Held from reading the last id given out until the next one is durable.
+    ids: Arc<tokio::sync::Mutex<()>>,
 }
 
 #[derive(Default)]
@@ -52,7 +52,7 @@ impl Store {
         if self.inner.index.get(Family::Bucket, row.clone()).await?.is_some() {
             return Err(Error::BucketExists);
         }
-        let _ids = self.inner.buckets.ids.lock().await;
+        let ids = Arc::clone(&self.inner.buckets.ids).lock_owned().await;
         let id = self.last_bucket_id().await? + 1;
         let bucket = Bucket {
             id,
@@ -66,6 +66,7 @@ impl Store {
         let mut batch = Batch::new();
         batch.put(Family::Bucket, row, &bucket);
         batch.put_raw(Family::Meta, LAST_ID.to_vec(), id.to_be_bytes().to_vec());
+        batch.hold(ids);
         self.commit_bucket(name, guard, batch).await?;
         Ok(Arc::new(bucket))
     }

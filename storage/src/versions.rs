@@ -112,12 +112,12 @@ impl Inner {
         self.stamp_after(None)
     }
 
-    /// A new stamp that is also later than `time`.
+    /// A new stamp that is also later than `time`. That floor is the key's alone: a version stamped by a clock that was
+    /// ahead does not pull the stamps of other keys after it.
     pub(crate) fn stamp_after(&self, time: Option<Timestamp>) -> Stamp {
         let least = time.map_or(0, |time| time.as_nanos().saturating_add(1));
-        let now = self.clock.now().as_nanos().max(least);
         let mut last = self.last_stamp.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        *last = now.max(last.saturating_add(1));
-        Stamp { time: Timestamp::from_nanos(*last), random: self.entropy.next_u64() }
+        *last = self.clock.now().as_nanos().max(last.saturating_add(1));
+        Stamp { time: Timestamp::from_nanos((*last).max(least)), random: self.entropy.next_u64() }
     }
 }

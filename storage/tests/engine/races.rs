@@ -131,3 +131,30 @@ fn md5_of(bytes: &[u8]) -> ETag {
     use md5::Digest as _;
     ETag::single(md5::Md5::digest(bytes).into())
 }
+
+/// Makers of buckets that go away in the middle leave no two buckets with one id.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn bucket_ids_are_unique_when_callers_go_away() {
+    let fixture = Fixture::new().await;
+    for round in 0..100 {
+        let makers = (0..4).map(|maker| {
+            let store = fixture.store.clone();
+            tokio::spawn(async move {
+                let name = strata_storage::BucketName::parse(&format!("bucket-{round}-{maker}")).expect("a valid name");
+                store.create_bucket(&name, strata_storage::NewBucket::default()).await.map(|_| ())
+            })
+        });
+        let makers: Vec<_> = makers.collect();
+        tokio::task::yield_now().await;
+        for (number, maker) in makers.into_iter().enumerate() {
+            if number.is_multiple_of(2) {
+                maker.abort();
+            }
+            let _ = maker.await;
+        }
+    }
+    let query = strata_storage::BucketQuery { prefix: String::new(), region: None, after: None, max: 10_000 };
+    let buckets = fixture.store.list_buckets(query).await.expect("the listing succeeds").buckets;
+    let ids: std::collections::BTreeSet<u64> = buckets.iter().map(|(_, bucket)| bucket.id).collect();
+    assert!(ids.len() == buckets.len() && buckets.len() >= 200, "{} buckets, {} ids", buckets.len(), ids.len());
+}
