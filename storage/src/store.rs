@@ -94,6 +94,12 @@ impl Inner {
         if self.index.is_poisoned() { Err(Error::Poisoned) } else { Ok(()) }
     }
 
+    /// Refuses bytes that could not be made durable, or that would leave no room for removing others.
+    pub(crate) fn check_takes_bytes(&self) -> Result<()> {
+        self.check_writable()?;
+        self.directory.check_room()
+    }
+
     pub(crate) fn is_closed(&self) -> bool {
         self.closed.load(Ordering::Acquire)
     }
