@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use strata::config::{CONFIG_FILE_VARIABLE, Config, Sources, example};
 use strata::credentials::{Origin, endpoint_export};
 use strata::{Server, log};
@@ -61,6 +62,10 @@ struct ServeArgs {
 /// Wrong settings, as opposed to a failure to start.
 const EXIT_USAGE: u8 = 2;
 
+/// The files that the store may hold open beside the connections: those of the index, and segments being read and
+/// written.
+const STORE_FILES_MAX: usize = 1200;
+
 /// As shells report a program ended by SIGINT.
 const EXIT_INTERRUPTED: i32 = 130;
 
@@ -75,16 +80,32 @@ fn main() -> ExitCode {
 }
 
 fn serve(args: ServeArgs) -> ExitCode {
-    let config = match sources(args).and_then(|sources| Config::load(&sources).map_err(|error| error.to_string())) {
+    let mut config = match sources(args).and_then(|sources| Config::load(&sources).map_err(|error| error.to_string())) {
         Ok(config) => config,
         Err(reason) => return fail(EXIT_USAGE, &reason),
     };
     log::start(&config.log);
+    fit_open_files(&mut config);
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(1, &format!("cannot start threads: {error}")),
     };
     runtime.block_on(run(config))
+}
+
+/// Raises the limit of open files as far as allowed: the usual 1,024 are meant for programs that use select(). Then
+/// keeps connections from using up what the store needs, which would stop at the first file that it cannot open.
+fn fit_open_files(config: &mut Config) {
+    let allowed = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: allowed.maximum, ..allowed }) {
+        tracing::warn!(%error, "cannot raise the limit of open files");
+    }
+    let files = getrlimit(Resource::Nofile).current.and_then(|files| usize::try_from(files).ok()).unwrap_or(usize::MAX);
+    let connections = files.saturating_sub(STORE_FILES_MAX).max(files / 2);
+    if connections < config.limits.connections {
+        tracing::warn!(files, connections, "fewer connections than configured: the limit of open files is too low");
+        config.limits.connections = connections;
+    }
 }
 
 async fn run(config: Config) -> ExitCode {

@@ -112,12 +112,16 @@ pub fn storage_class(headers: &HeaderMap) -> Result<StorageClass, S3Error> {
     }
 }
 
+/// Access lists that a write may ask for although they are off in every bucket: both give nobody but the owner
+/// anything. S3 itself refuses `private`, but some clients send it with every object unless told otherwise.
+const ACLS_OF_THE_OWNER: [&[u8]; 2] = [b"bucket-owner-full-control", b"private"];
+
 /// Refuses headers of writes that ask for what is not offered: encryption, locks, appends, and access lists, which
 /// are off in every bucket.
 pub fn refuse_unsupported(headers: &HeaderMap) -> Result<(), S3Error> {
     for (name, value) in headers {
         let name = name.as_str();
-        let other_acl = name == "x-amz-acl" && value.as_bytes() != b"bucket-owner-full-control";
+        let other_acl = name == "x-amz-acl" && !ACLS_OF_THE_OWNER.contains(&value.as_bytes());
         if other_acl || name.starts_with("x-amz-grant-") {
             let message = "The bucket does not allow ACLs";
             return Err(S3Error::new(StatusCode::BAD_REQUEST, "AccessControlListNotSupported", message));
@@ -315,7 +319,7 @@ mod tests {
             assert_eq!(found.err().map(|error| error.code), expected, "{name}");
         }
         check("x-amz-acl", b"bucket-owner-full-control", None);
-        check("x-amz-acl", b"private", Some("AccessControlListNotSupported"));
+        check("x-amz-acl", b"private", None);
         check("x-amz-acl", b"public-read", Some("AccessControlListNotSupported"));
         check("x-amz-grant-read", b"id=1", Some("AccessControlListNotSupported"));
         check("x-amz-server-side-encryption", b"AES256", Some("NotImplemented"));

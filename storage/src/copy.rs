@@ -18,8 +18,7 @@ impl Store {
     /// where a digest of exactly these bytes is not known yet (the MD5 of a multipart object, of a range, or a
     /// checksum that the source lacks). The range must lie within the object.
     pub async fn stage_copy(&self, source: &OpenObject, options: CopyStage) -> Result<Staged> {
-        self.inner.check_writable()?;
-        self.inner.room.check()?;
+        self.inner.check_takes_bytes()?;
         let writer = self.inner.writers.enter();
         let range = options.range.unwrap_or(0..source.info.size);
         let size = range.end - range.start;

@@ -133,7 +133,28 @@ impl DiskFile for SystemFile {
 #[derive(Debug)]
 pub struct DirectoryLock {
     /// The lock belongs to this descriptor of the directory; nothing is left behind in it.
-    _directory: File,
+    directory: File,
+}
+
+/// The room on a file system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Room {
+    /// What this process may still use, in bytes.
+    pub free_bytes: u64,
+    /// The size of the file system, in bytes.
+    pub total_bytes: u64,
+}
+
+impl DirectoryLock {
+    /// The room where the directory lies. Local file systems answer from memory.
+    pub fn room(&self) -> Result<Room> {
+        let found = rustix::fs::fstatvfs(&self.directory);
+        let found = found.map_err(|errno| Error::io("look for free space", errno.into()))?;
+        Ok(Room {
+            free_bytes: found.f_bavail.saturating_mul(found.f_frsize),
+            total_bytes: found.f_blocks.saturating_mul(found.f_frsize),
+        })
+    }
 }
 
 /// Takes exclusive use of a data directory. `Err(Locked)` if it is in use, by this process or another.
@@ -141,7 +162,7 @@ pub fn lock_directory(path: &Path) -> Result<DirectoryLock> {
     const ACTION: &str = "lock data directory";
     let directory = File::open(path).map_err(|error| Error::io(ACTION, error))?;
     match rustix::fs::flock(&directory, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(DirectoryLock { _directory: directory }),
+        Ok(()) => Ok(DirectoryLock { directory }),
         Err(Errno::WOULDBLOCK) => Err(Error::Locked),
         Err(errno) => Err(Error::io(ACTION, errno.into())),
     }
@@ -205,12 +226,6 @@ pub(crate) fn write_small_file(path: &Path, bytes: &[u8]) -> Result<()> {
 pub(crate) fn rename_directory(from: &Path, to: &Path) -> Result<()> {
     std::fs::rename(from, to).map_err(|error| Error::io("rename a directory", error))?;
     sync_parent(to)
-}
-
-/// The bytes that the file system of `path` has left for this process. A cheap call, answered from memory.
-pub(crate) fn free_bytes(path: &Path) -> Result<u64> {
-    let found = rustix::fs::statvfs(path).map_err(|errno| Error::io("ask for free space", errno.into()))?;
-    Ok(found.f_bavail.saturating_mul(found.f_frsize))
 }
 
 /// Makes the names in a directory survive a crash. Blocking.

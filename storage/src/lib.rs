@@ -58,7 +58,6 @@ mod multipart_complete;
 mod multipart_list;
 mod plan;
 mod put;
-mod room;
 mod stage;
 mod store;
 mod store_buckets;

@@ -56,6 +56,7 @@ impl Store {
     /// Begins an upload. `Err(NotFound(Bucket))` if the bucket is gone.
     pub async fn create_upload(&self, bucket: &BucketName, key: &ObjectKey, new: NewUpload) -> Result<UploadId> {
         let inner = &self.inner;
+        inner.check_takes_bytes()?;
         let mut batch = Batch::new();
         batch.hold(inner.locks.bucket_shared(bucket.as_str()).await);
         let bucket = self.bucket(bucket).await?;

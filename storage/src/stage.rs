@@ -95,8 +95,7 @@ impl Stage {
         if let Some(expected) = self.expected.filter(|&expected| size > expected) {
             return Err(Error::SizeMismatch { expected, actual: size });
         }
-        self.inner.check_writable()?;
-        self.inner.room.check()?;
+        self.inner.check_takes_bytes()?;
         self.hasher.update(&bytes);
         while !bytes.is_empty() {
             bytes = self.fill(bytes).await?;
@@ -158,6 +157,8 @@ impl Stage {
         if let Some(expected) = self.expected.filter(|&expected| expected != self.size) {
             return Err(Error::SizeMismatch { expected, actual: self.size });
         }
+        // Empty bodies come here without a write, and their rows take room too.
+        self.inner.check_takes_bytes()?;
         let (md5, checksums) = std::mem::replace(&mut self.hasher, Hasher::new(Digests::NONE)).finish();
         let form = match std::mem::replace(&mut self.open, OpenChunk::Small(BytesMut::new())) {
             OpenChunk::Small(bytes) if self.size <= INLINE_BYTES_MAX => StagedForm::Inline(bytes.freeze()),

@@ -12,7 +12,6 @@ use crate::error::{Error, Result};
 use crate::fs::SystemDisk;
 use crate::index::{Family, Index};
 use crate::locks::{Locks, Pins, Readers};
-use crate::room::Room;
 use crate::store_buckets::BucketCache;
 use crate::worker;
 
@@ -29,9 +28,6 @@ pub struct OpenOptions {
     pub segment_bytes: u64,
     /// RocksDB's block cache, in bytes. Default 128 MiB.
     pub cache_bytes: usize,
-    /// Bytes of the disk that are left to the index: bodies are refused with `NoSpace` when less is free, so that
-    /// deletes and the collector always have room to work. Default 512 MiB.
-    pub reserve_bytes: u64,
     /// The least size of a part that is not the last, in bytes. Default 5 MiB, as S3 has it.
     pub part_bytes_min: u64,
     /// How often unreferenced bytes are collected; `None` only when [`Store::collect`] is called. Default 30 s.
@@ -47,7 +43,6 @@ impl OpenOptions {
             entropy: Arc::new(SystemEntropy),
             segment_bytes: 1 << 30,
             cache_bytes: 128 << 20,
-            reserve_bytes: 512 << 20,
             part_bytes_min: 5 << 20,
             collect_every: Some(Duration::from_secs(30)),
         }
@@ -82,7 +77,6 @@ pub(crate) struct Inner {
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) buckets: BucketCache,
     pub(crate) collector: worker::Collector,
-    pub(crate) room: Room,
     pub(crate) part_bytes_min: u64,
     pub(crate) segment_bytes: u64,
     /// The time of the newest stamp, in nanoseconds.
@@ -98,6 +92,12 @@ impl Inner {
             return Err(Error::Closed);
         }
         if self.index.is_poisoned() { Err(Error::Poisoned) } else { Ok(()) }
+    }
+
+    /// Refuses bytes that could not be made durable, or that would leave no room for removing others.
+    pub(crate) fn check_takes_bytes(&self) -> Result<()> {
+        self.check_writable()?;
+        self.directory.check_room()
     }
 }
 
@@ -153,7 +153,6 @@ fn open(options: OpenOptions) -> Result<Inner> {
         next_segment: next_segment(&index)?,
         disk: Arc::new(SystemDisk),
     })?;
-    let room = Room::new(options.directory, options.reserve_bytes, Arc::clone(&options.clock));
     Ok(Inner {
         index,
         blobs,
@@ -165,7 +164,6 @@ fn open(options: OpenOptions) -> Result<Inner> {
         entropy: options.entropy,
         buckets: BucketCache::default(),
         collector: worker::Collector::default(),
-        room,
         part_bytes_min: options.part_bytes_min,
         segment_bytes: options.segment_bytes,
         last_stamp: Mutex::new(0),

@@ -14,6 +14,8 @@ from wire import Api, Wire, head, path
 
 UNSIGNED_TRAILER = "STREAMING-UNSIGNED-PAYLOAD-TRAILER"
 SIGNED_CHUNKS = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD"
+# Every chunk but the last has at least this many bytes.
+CHUNK_BYTES_MIN = 8192
 
 
 def refused(answer, status, code):
@@ -107,11 +109,18 @@ TRAILER = {"x-amz-trailer": "x-amz-checksum-crc32"}
 
 
 def test_good_chunks_are_accepted(api, bucket):
-    body = b"5\r\nhello\r\n6\r\n world\r\n0\r\n" + trailer(b"hello world")
-    answer = chunked_put(api, path(bucket, "k"), body, 11, more=TRAILER)
+    data = b"x" * CHUNK_BYTES_MIN + b" world"
+    body = b"2000\r\n" + data[:CHUNK_BYTES_MIN] + b"\r\n6\r\n world\r\n0\r\n" + trailer(data)
+    answer = chunked_put(api, path(bucket, "k"), body, len(data), more=TRAILER)
     assert answer.status == 200, answer
     got = api.call("GET", path(bucket, "k"))
-    assert got.body == b"hello world" and "content-encoding" not in got.headers
+    assert got.body == data and "content-encoding" not in got.headers
+
+
+def test_small_chunk_before_the_last_is_refused(api, bucket):
+    body = b"5\r\nhello\r\n6\r\n world\r\n0\r\n" + trailer(b"hello world")
+    refused(chunked_put(api, path(bucket, "k"), body, 11, more=TRAILER), 403, "InvalidChunkSizeError")
+    absent(api, bucket)
 
 
 @pytest.mark.parametrize(

@@ -21,9 +21,6 @@ def rclone(run, server, tmp_path):
         "RCLONE_CONFIG_STRATA_REGION": "us-east-1",
         "RCLONE_CONFIG_STRATA_UPLOAD_CUTOFF": "5M",
         "RCLONE_CONFIG_STRATA_CHUNK_SIZE": "5M",
-        # This version always sends an ACL; S3 takes no other for objects of a bucket whose owner owns everything in it.
-        "RCLONE_CONFIG_STRATA_ACL": "bucket-owner-full-control",
-        "RCLONE_CONFIG_STRATA_BUCKET_ACL": "private",
         "RCLONE_RETRIES": "1",
         "RCLONE_LOW_LEVEL_RETRIES": "1",
     }

@@ -21,7 +21,6 @@ pub fn options(directory: &TempDir, clock: &Arc<ManualClock>) -> OpenOptions {
     options.entropy = Arc::new(SeededEntropy::new(1));
     options.segment_bytes = 4 << 20;
     options.cache_bytes = 4 << 20;
-    options.reserve_bytes = 0;
     options.part_bytes_min = 1;
     options.collect_every = None;
     options
