@@ -105,11 +105,6 @@ impl S3Error {
         not_found(Entity::Version).with("Key", key).with("VersionId", version_id)
     }
 
-    /// 404 `NoSuchUpload`.
-    pub fn no_such_upload(upload_id: impl Into<String>) -> S3Error {
-        not_found(Entity::Upload).with("UploadId", upload_id)
-    }
-
     /// 405 `MethodNotAllowed`. `resource_type` is S3's upper-case word, `allow` the methods that are.
     pub fn method_not_allowed(method: &http::Method, resource_type: &str, allow: &str) -> S3Error {
         let mut error = not_allowed().with("Method", method.as_str()).with("ResourceType", resource_type);

@@ -18,11 +18,7 @@ const KNOWN: [(&str, &str, &str); 10] = [
     ("crc64nvme", DIGITS, "rosUhgp5mIg="),
     ("sha1", DIGITS, "98O8HYCOBHMq32eZZczDTKeuNEE="),
     ("sha256", DIGITS, "FeKw08M4keuw8e9gnsQZQgwg4yDOlMZfvIwzEkSOsiU="),
-    (
-        "sha512",
-        DIGITS,
-        "2eZ2LdHI6vbWGzxhkvxAjU1tXxF20MKRabwk5xw/J0rSf81YEbMT1oH35V7ALXPUmclUVba1u1A6z1dPuo/+hQ==",
-    ),
+    ("sha512", DIGITS, "2eZ2LdHI6vbWGzxhkvxAjU1tXxF20MKRabwk5xw/J0rSf81YEbMT1oH35V7ALXPUmclUVba1u1A6z1dPuo/+hQ=="),
     ("md5", DIGITS, "JfnnlDI7RTiF9RgfG2JNCw=="),
     ("xxhash64", DIGITS, "jLhB20DmroM="),
     ("xxhash3", "", "LQaABTjTlMI="),
@@ -87,10 +83,8 @@ async fn single_writes() {
     for (algorithm, content, value) in KNOWN {
         let name = header(algorithm);
         let put = async |value: &str| raw.request("PUT", "/bucket/key").header(&name, value).body(content).send().await;
-        let mismatch = format!(
-            "The {} you specified did not match the calculated checksum.",
-            algorithm.to_ascii_uppercase()
-        );
+        let mismatch =
+            format!("The {} you specified did not match the calculated checksum.", algorithm.to_ascii_uppercase());
         put(&other(value)).await.is_error(400, "BadDigest", &mismatch);
         let invalid = format!("Value for {name} header is invalid.");
         for bad in ["", "AA==", "not base64", &value[1..]] {
@@ -212,8 +206,7 @@ impl Upload {
             let value = if with_parts { format!("<{name}>{value}</{name}>") } else { String::new() };
             format!("<Part><PartNumber>{}</PartNumber><ETag>{etag}</ETag>{value}</Part>", index + 1)
         });
-        let document =
-            format!("<CompleteMultipartUpload>{}</CompleteMultipartUpload>", parts.collect::<String>());
+        let document = format!("<CompleteMultipartUpload>{}</CompleteMultipartUpload>", parts.collect::<String>());
         raw.request("POST", &format!("/bucket/big?uploadId={}", self.id)).headers(headers).body(document).send().await
     }
 }
@@ -238,10 +231,11 @@ async fn composite_uploads() {
         upload.complete(raw, false, &[]).await.is_error(400, "InvalidRequest", &missing);
         let other_kind = "The upload was created using the COMPOSITE checksum mode. The complete request must use the \
                           same checksum mode.";
-        upload
-            .complete(raw, true, &[("x-amz-checksum-type", "FULL_OBJECT")])
-            .await
-            .is_error(400, "InvalidRequest", other_kind);
+        upload.complete(raw, true, &[("x-amz-checksum-type", "FULL_OBJECT")]).await.is_error(
+            400,
+            "InvalidRequest",
+            other_kind,
+        );
         let wrong = Upload {
             id: upload.id.clone(),
             algorithm,
@@ -278,10 +272,11 @@ async fn full_object_uploads() {
         let expected = checksum(algorithm, &content);
         let upload = Upload::of_two_parts(raw, algorithm, kind, &content).await;
         let mismatch = format!("The {algorithm} you specified did not match the calculated checksum.");
-        upload
-            .complete(raw, true, &[(&header(algorithm), &other(&expected))])
-            .await
-            .is_error(400, "BadDigest", &mismatch);
+        upload.complete(raw, true, &[(&header(algorithm), &other(&expected))]).await.is_error(
+            400,
+            "BadDigest",
+            &mismatch,
+        );
         let headers = [("x-amz-checksum-type", "FULL_OBJECT"), (&header(algorithm), expected.as_str())];
         let done = upload.complete(raw, false, &headers).await.is(200);
         done.has(&element(algorithm), &expected).has("ChecksumType", "FULL_OBJECT");
@@ -296,7 +291,8 @@ async fn full_object_uploads() {
     let target = format!("/bucket/big?partNumber=1&uploadId={id}");
     let sent = raw.request("PUT", &target).header("x-amz-checksum-crc32", "y/Q5Jg==").body(DIGITS).send().await.is(200);
     let upload = Upload { id, algorithm: "crc64nvme", parts: vec![(sent.etag(), String::new())] };
-    let mode = "The upload was created using the null checksum mode. The complete request must use the same checksum mode.";
+    let mode =
+        "The upload was created using the null checksum mode. The complete request must use the same checksum mode.";
     upload.complete(raw, false, &[("x-amz-checksum-type", "COMPOSITE")]).await.is_error(400, "InvalidRequest", mode);
     let done = upload.complete(raw, false, &[]).await.is(200);
     done.has("ChecksumCRC64NVME", "rosUhgp5mIg=").has("ChecksumType", "FULL_OBJECT");
@@ -326,7 +322,11 @@ async fn faults_of_uploads() {
         request.send().await.is_error(400, "InvalidRequest", &message);
     }
     let unknown = create(&[("x-amz-checksum-algorithm", "NONSENSE")]).send().await.is_code(400, "InvalidRequest");
-    assert!(unknown.text().contains("Please try again with any of the valid types: [CRC32, CRC32C, CRC64NVME, SHA1, SHA256"));
+    assert!(
+        unknown
+            .text()
+            .contains("Please try again with any of the valid types: [CRC32, CRC32C, CRC64NVME, SHA1, SHA256")
+    );
 
     let created = create(&[("x-amz-checksum-algorithm", "SHA256")]).send().await.is(200);
     let created = created.has_headers(&[("x-amz-checksum-algorithm", "SHA256"), ("x-amz-checksum-type", "COMPOSITE")]);
@@ -336,16 +336,18 @@ async fn faults_of_uploads() {
     let mismatch = "Checksum Type mismatch occurred, expected checksum Type: sha256, actual checksum Type: crc32";
     part(&[("x-amz-checksum-crc32", "y/Q5Jg==")]).send().await.is_error(400, "InvalidRequest", mismatch);
     let several = "Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed.";
-    part(&[("x-amz-checksum-crc32", "y/Q5Jg=="), ("x-amz-checksum-crc32c", "4waSgw==")])
-        .send()
-        .await
-        .is_error(400, "InvalidRequest", several);
+    part(&[("x-amz-checksum-crc32", "y/Q5Jg=="), ("x-amz-checksum-crc32c", "4waSgw==")]).send().await.is_error(
+        400,
+        "InvalidRequest",
+        several,
+    );
     let wrong = "The SHA256 you specified did not match the calculated checksum.";
     part(&[("x-amz-checksum-sha256", &other(KNOWN[4].2))]).send().await.is_error(400, "BadDigest", wrong);
-    part(&[("x-amz-checksum-sha256", "AA==")])
-        .send()
-        .await
-        .is_error(400, "InvalidRequest", "Value for x-amz-checksum-sha256 header is invalid.");
+    part(&[("x-amz-checksum-sha256", "AA==")]).send().await.is_error(
+        400,
+        "InvalidRequest",
+        "Value for x-amz-checksum-sha256 header is invalid.",
+    );
     put_with_trailer(raw, &target, DIGITS, "x-amz-checksum-sha256", KNOWN[4].2).await.is(200);
     let listed = raw.get(&format!("/bucket/key?uploadId={id}")).await.is(200);
     listed.has("ChecksumAlgorithm", "SHA256").has("ChecksumType", "COMPOSITE").has("ChecksumSHA256", KNOWN[4].2);

@@ -93,7 +93,10 @@ async fn writes() {
             let request = raw.request("PUT", key).header(name, value);
             if copy { request.header("x-amz-copy-source", "/bucket/source") } else { request.body("x") }.send().await
         };
-        write("if-match", OTHER).await.is_error(404, "NoSuchKey", "The specified key does not exist.").has("Key", &key[8..]);
+        write("if-match", OTHER)
+            .await
+            .is_error(404, "NoSuchKey", "The specified key does not exist.")
+            .has("Key", &key[8..]);
         let etag = write("if-none-match", "*").await.is(200);
         let etag = if copy { etag.element("ETag").expect("an ETag") } else { etag.etag() };
         is_failed(write("if-none-match", "*").await, "If-None-Match");

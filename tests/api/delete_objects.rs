@@ -16,7 +16,8 @@ async fn through_the_sdk() {
     let entry = |key: &str, version: Option<&str>| {
         ObjectIdentifier::builder().key(key).set_version_id(version.map(str::to_owned)).build().expect("an entry")
     };
-    let list = Delete::builder().objects(entry("a", None)).objects(entry("a", Some(&version))).objects(entry("b", None));
+    let list =
+        Delete::builder().objects(entry("a", None)).objects(entry("a", Some(&version))).objects(entry("b", None));
     let list = list.build().expect("a list");
     let deleted = s3.delete_objects().bucket("bucket").delete(list).send().await.expect("deletes");
     assert_eq!((deleted.deleted().len(), deleted.errors().len()), (3, 0));
@@ -56,7 +57,8 @@ async fn results() {
     // The order of the elements does not matter.
     let mixed = "<Object><Key>x</Key></Object><Quiet>true</Quiet><Object><Key>y</Key></Object>";
     delete(raw, mixed).await.is(200).lacks("Deleted").lacks("Error");
-    let mixed = "<Object><Key>x</Key></Object><Quiet>false</Quiet><Object><VersionId>null</VersionId><Key>y</Key></Object>";
+    let mixed =
+        "<Object><Key>x</Key></Object><Quiet>false</Quiet><Object><VersionId>null</VersionId><Key>y</Key></Object>";
     assert_eq!(delete(raw, mixed).await.is(200).elements("Deleted").len(), 2);
     fixture.stop().await;
 }
@@ -88,7 +90,8 @@ async fn documents() {
     let many = |count: usize| (0..count).map(|n| format!("<Object><Key>{n}</Key></Object>")).collect::<String>();
     assert_eq!(delete(raw, &many(1000)).await.is(200).elements("Deleted").len(), 1000);
     delete(raw, &many(1001)).await.is_code(400, "MalformedXML");
-    for inside in ["", "<Object/>", "<Object><Key/></Object>", "<Other/>", "<Object><Key>a</Key><Other/></Object>", "<"] {
+    for inside in ["", "<Object/>", "<Object><Key/></Object>", "<Other/>", "<Object><Key>a</Key><Other/></Object>", "<"]
+    {
         delete(raw, inside).await.is_code(400, "MalformedXML");
     }
     let document = "<Delete><Object><Key>a</Key></Object></Delete>";
@@ -99,7 +102,12 @@ async fn documents() {
         .send()
         .await
         .is_code(400, "BadDigest");
-    raw.request("POST", "/bucket?delete").header("content-md5", "AA").body(document).send().await.is_code(400, "InvalidDigest");
+    raw.request("POST", "/bucket?delete")
+        .header("content-md5", "AA")
+        .body(document)
+        .send()
+        .await
+        .is_code(400, "InvalidDigest");
     raw.request("POST", "/bucket?delete")
         .header("x-amz-checksum-crc32", "AAAAAA==")
         .body(document)

@@ -58,7 +58,10 @@ async fn entries() {
     let first = raw.get("/bucket").await.is(200);
     let entry = inner(&first.text(), "Contents");
     assert_eq!(inner(&entry, "StorageClass"), "STANDARD");
-    assert_eq!((inner(&entry, "Size"), inner(&entry, "ETag")), ("1".into(), "\"9dd4e461268c8034f5c8564e155c67a6\"".into()));
+    assert_eq!(
+        (inner(&entry, "Size"), inner(&entry, "ETag")),
+        ("1".into(), "\"9dd4e461268c8034f5c8564e155c67a6\"".into())
+    );
     assert_eq!(inner(&entry, "ChecksumAlgorithm"), "CRC64NVME");
     assert_eq!(inner(&entry, "ChecksumType"), "FULL_OBJECT");
     assert_eq!(inner(&inner(&entry, "Owner"), "ID").len(), 64);
@@ -102,7 +105,8 @@ async fn pages_of_version_two() {
         let mut pages = 0;
         let mut token = None;
         loop {
-            let request = s3.list_objects_v2().bucket("bucket").max_keys(size).set_delimiter(delimiter.map(str::to_owned));
+            let request =
+                s3.list_objects_v2().bucket("bucket").max_keys(size).set_delimiter(delimiter.map(str::to_owned));
             let page = request.set_continuation_token(token.clone()).send().await.expect("a page");
             assert_eq!(page.continuation_token(), token.as_deref());
             let count = page.contents().len() + page.common_prefixes().len();
@@ -118,7 +122,10 @@ async fn pages_of_version_two() {
         }
         found.sort();
         let all: &[&str] = if delimiter.is_some() { &["a", "b/", "c", "d"] } else { &["a", "b/1", "b/2", "c", "d"] };
-        assert_eq!((found.as_slice(), pages), (all.iter().map(|&key| key.to_owned()).collect::<Vec<_>>().as_slice(), expected));
+        assert_eq!(
+            (found.as_slice(), pages),
+            (all.iter().map(|&key| key.to_owned()).collect::<Vec<_>>().as_slice(), expected)
+        );
     }
     let page = raw.get("/bucket?list-type=2&start-after=b%2F1").await.is(200).has("StartAfter", "b/1");
     assert_eq!(page.elements("Key"), ["b/2", "c", "d"]);
@@ -128,7 +135,7 @@ async fn pages_of_version_two() {
 
 #[tokio::test]
 async fn encodings() {
-    let fixture = with_keys(&["a%20b%2F%C3%BC", "%01", "c%2Bd%26e"]).await;
+    let fixture = with_keys(&["a%20b/%C3%BC", "%01", "c%2Bd%26e"]).await;
     let raw = &fixture.raw;
     let url = raw.get("/bucket?encoding-type=url&delimiter=%2F").await.is(200);
     let url = url.has("EncodingType", "url").has("Delimiter", "/");
@@ -175,7 +182,8 @@ async fn a_thousand_to_a_page() {
     let raw = &fixture.raw;
     let writes = stream::iter(0..1001).map(|n| async move { raw.put(&format!("/bucket/{n:04}"), "").await.is(200) });
     writes.buffer_unordered(32).for_each(|_| std::future::ready(())).await;
-    let page = raw.get("/bucket?list-type=2&max-keys=5000").await.is(200).has("IsTruncated", "true").has("KeyCount", "1000");
+    let page =
+        raw.get("/bucket?list-type=2&max-keys=5000").await.is(200).has("IsTruncated", "true").has("KeyCount", "1000");
     assert_eq!(page.elements("Key").last().map(String::as_str), Some("0999"));
     let page = raw.get("/bucket?versions").await.is(200).has("IsTruncated", "true").has("NextKeyMarker", "0999");
     assert_eq!(page.elements("Version").len(), 1000);

@@ -76,14 +76,22 @@ async fn missing_things() {
         .has("BucketName", "missing");
     raw.put("/missing/key", "x").await.is_code(404, "NoSuchBucket");
     raw.delete("/missing/key").await.is_code(404, "NoSuchBucket");
-    raw.delete("/bucket/key").await.is(204).has_header("x-amz-version-id", None).has_header("x-amz-delete-marker", None);
+    raw.delete("/bucket/key")
+        .await
+        .is(204)
+        .has_header("x-amz-version-id", None)
+        .has_header("x-amz-delete-marker", None);
     raw.get("/bucket/key?tagging").await.is_code(404, "NoSuchKey");
     raw.request("GET", "/bucket/key?attributes")
         .header("x-amz-object-attributes", "ETag")
         .send()
         .await
         .is_code(404, "NoSuchKey");
-    raw.request("PUT", "/bucket/copy").header("x-amz-copy-source", "/bucket/key").send().await.is_code(404, "NoSuchKey");
+    raw.request("PUT", "/bucket/copy")
+        .header("x-amz-copy-source", "/bucket/key")
+        .send()
+        .await
+        .is_code(404, "NoSuchKey");
     raw.request("PUT", "/bucket/copy")
         .header("x-amz-copy-source", "/missing/key")
         .send()
@@ -129,7 +137,13 @@ async fn metadata_comes_back() {
         ("x-amz-meta-one", "1"),
         ("x-amz-meta-empty", ""),
     ];
-    raw.request("PUT", "/bucket/key").headers(&headers).header("X-Amz-Meta-UPPER", "Case").body("x").send().await.is(200);
+    raw.request("PUT", "/bucket/key")
+        .headers(&headers)
+        .header("X-Amz-Meta-UPPER", "Case")
+        .body("x")
+        .send()
+        .await
+        .is(200);
     for answer in [raw.get("/bucket/key").await, raw.head("/bucket/key").await] {
         answer.is(200).has_headers(&headers).has_header("x-amz-meta-upper", Some("Case"));
     }
@@ -225,10 +239,10 @@ async fn tags_of_objects() {
     raw.request("PUT", "/bucket/key").header("x-amz-tagging", "a=1&b=x%20y&c").body("x").send().await.is(200);
     raw.head("/bucket/key").await.is(200).has_header("x-amz-tagging-count", Some("3"));
     let tags = raw.get("/bucket/key?tagging").await.is(200);
-    assert_eq!((tags.elements("Key"), tags.elements("Value")), (
-        vec!["a".to_owned(), "b".to_owned(), "c".to_owned()],
-        vec!["1".to_owned(), "x y".to_owned(), String::new()],
-    ));
+    assert_eq!(
+        (tags.elements("Key"), tags.elements("Value")),
+        (vec!["a".to_owned(), "b".to_owned(), "c".to_owned()], vec!["1".to_owned(), "x y".to_owned(), String::new()],)
+    );
     put(&[("k", "v")]).await.is(200);
     let tags = raw.get("/bucket/key?tagging").await.is(200);
     assert_eq!(tags.elements("Key"), ["k"]);
@@ -320,7 +334,8 @@ async fn ranges() {
     check(raw, "bytes=0-100", Some(("0123456789", "0-9"))).await;
     check(raw, "bytes=-15", Some(("0123456789", "0-9"))).await;
     check(raw, "bytes=9-9", Some(("9", "9-9"))).await;
-    for ignored in ["bytes=1-0", "bytes=-", "bytes=-1-", "bytes=0--1", "bytes=0-1,3-4", "0-1", "chars=0-1", "bytes 0-1"] {
+    for ignored in ["bytes=1-0", "bytes=-", "bytes=-1-", "bytes=0--1", "bytes=0-1,3-4", "0-1", "chars=0-1", "bytes 0-1"]
+    {
         check(raw, ignored, None).await;
     }
     for refused in ["bytes=100-200", "bytes=10-", "bytes=-0"] {

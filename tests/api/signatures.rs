@@ -26,9 +26,14 @@ async fn refusals() {
     stranger.get("/bucket").await.is_code(403, "InvalidAccessKeyId").has("AWSAccessKeyId", "AKIDSTRANGER");
     let guesser = Raw { secret_key: "guessed".to_owned(), ..raw.clone() };
     let answer = guesser.get("/bucket").await.is_code(403, "SignatureDoesNotMatch");
-    for element in ["AWSAccessKeyId", "StringToSign", "SignatureProvided", "StringToSignBytes", "CanonicalRequest",
-        "CanonicalRequestBytes"]
-    {
+    for element in [
+        "AWSAccessKeyId",
+        "StringToSign",
+        "SignatureProvided",
+        "StringToSignBytes",
+        "CanonicalRequest",
+        "CanonicalRequestBytes",
+    ] {
         assert!(answer.element(element).is_some(), "{element}");
     }
     let abroad = Raw { region: "eu-west-1".to_owned(), ..raw.clone() };
@@ -244,11 +249,8 @@ fn signed_body(raw: &Raw, request: &http::Request<Full<Bytes>>, chunks: &[&str])
     let hash = |bytes: &[u8]| hex::encode(sha2::Sha256::digest(bytes));
     let mut body = String::new();
     for chunk in chunks {
-        let to_sign = format!(
-            "AWS4-HMAC-SHA256-PAYLOAD\n{date}\n{scope}\n{previous}\n{}\n{}",
-            hash(b""),
-            hash(chunk.as_bytes())
-        );
+        let to_sign =
+            format!("AWS4-HMAC-SHA256-PAYLOAD\n{date}\n{scope}\n{previous}\n{}\n{}", hash(b""), hash(chunk.as_bytes()));
         previous = aws_sigv4::sign::v4::calculate_signature(&key, to_sign.as_bytes());
         body.push_str(&format!("{:x};chunk-signature={previous}\r\n{chunk}\r\n", chunk.len()));
     }

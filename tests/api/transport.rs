@@ -60,9 +60,11 @@ async fn connections_stay_in_step() {
     let mut stream = TcpStream::connect(&raw.authority).await.expect("a connection");
     let body = "GET /stolen HTTP/1.1\r\n\r\n";
     let length = format!("content-length: {}\r\n", body.len());
-    for (method, target, status) in
-        [("GET", "/bucket/key", "200 OK"), ("GET", "/bucket/no", "404 Not Found"), ("DELETE", "/bucket/no", "204 No Content")]
-    {
+    for (method, target, status) in [
+        ("GET", "/bucket/key", "200 OK"),
+        ("GET", "/bucket/no", "404 Not Found"),
+        ("DELETE", "/bucket/no", "204 No Content"),
+    ] {
         let text = head(raw, method, target, &length) + body;
         stream.write_all(text.as_bytes()).await.expect("a server that reads");
         let answer = read_until(&mut stream, "\r\n\r\n").await;
@@ -126,7 +128,8 @@ async fn lengths() {
     raw.head("/bucket/key").await.is(404);
     // Codings that S3 does not take.
     for coding in ["gzip", "deflate", "nonsense"] {
-        let answer = raw.wire(head(raw, "PUT", "/bucket/key", &format!("transfer-encoding: {coding}\r\n{close}"))).await;
+        let answer =
+            raw.wire(head(raw, "PUT", "/bucket/key", &format!("transfer-encoding: {coding}\r\n{close}"))).await;
         let status = answer.split(' ').nth(1).expect("a status").to_owned();
         assert!(["400", "501"].contains(&status.as_str()) && answer.ends_with("\r\n\r\n"), "{answer}");
     }

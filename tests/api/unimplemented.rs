@@ -3,9 +3,28 @@
 use crate::support::{Fixture, Raw};
 
 const BUCKET: [&str; 22] = [
-    "abac", "accelerate", "acl", "analytics&id=x", "cors", "encryption", "intelligent-tiering&id=x", "inventory&id=x",
-    "lifecycle", "logging", "metadataConfiguration", "metrics&id=x", "notification", "object-lock", "ownershipControls",
-    "policy", "policyStatus", "publicAccessBlock", "replication", "requestPayment", "website", "session",
+    "abac",
+    "accelerate",
+    "acl",
+    "analytics&id=x",
+    "cors",
+    "encryption",
+    "intelligent-tiering&id=x",
+    "inventory&id=x",
+    "lifecycle",
+    "logging",
+    "metadataConfiguration",
+    "metrics&id=x",
+    "notification",
+    "object-lock",
+    "ownershipControls",
+    "policy",
+    "policyStatus",
+    "publicAccessBlock",
+    "replication",
+    "requestPayment",
+    "website",
+    "session",
 ];
 
 #[tokio::test]
@@ -27,9 +46,17 @@ async fn of_objects() {
     let fixture = Fixture::with_bucket("bucket").await;
     let raw = &fixture.raw;
     raw.put("/bucket/key", "x").await.is(200);
-    for name in ["acl", "legal-hold", "retention", "torrent", "restore", "select&select-type=2", "encryption", "annotation",
-        "renameObject"]
-    {
+    for name in [
+        "acl",
+        "legal-hold",
+        "retention",
+        "torrent",
+        "restore",
+        "select&select-type=2",
+        "encryption",
+        "annotation",
+        "renameObject",
+    ] {
         for method in ["GET", "PUT", "POST", "DELETE"] {
             check(raw, method, &format!("/bucket/key?{name}")).await;
         }
@@ -55,8 +82,13 @@ async fn each_has_a_method_that_is_known() {
         raw.get(&format!("/bucket?{name}")).await.is_code(501, "NotImplemented");
     }
     for (method, name) in [
-        ("GET", "acl"), ("PUT", "acl"), ("GET", "legal-hold"), ("PUT", "retention"), ("GET", "torrent"),
-        ("POST", "restore"), ("POST", "select&select-type=2"),
+        ("GET", "acl"),
+        ("PUT", "acl"),
+        ("GET", "legal-hold"),
+        ("PUT", "retention"),
+        ("GET", "torrent"),
+        ("POST", "restore"),
+        ("POST", "select&select-type=2"),
     ] {
         raw.request(method, &format!("/bucket/key?{name}")).send().await.is_code(501, "NotImplemented");
     }
@@ -80,10 +112,10 @@ async fn forms_and_preflights() {
         .send()
         .await
         .is_error(403, "AccessForbidden", "CORSResponse: CORS is not enabled for this bucket.");
-    raw.request("OPTIONS", "/bucket/key")
-        .unsigned()
-        .send()
-        .await
-        .is_error(400, "BadRequest", "Insufficient information. Origin request header needed.");
+    raw.request("OPTIONS", "/bucket/key").unsigned().send().await.is_error(
+        400,
+        "BadRequest",
+        "Insufficient information. Origin request header needed.",
+    );
     fixture.stop().await;
 }

@@ -32,11 +32,14 @@ async fn states() {
     let illegal = Err((400, "IllegalVersioningConfigurationException"));
     check(raw, "", illegal).await;
     check(raw, "<Status/>", illegal).await;
-    raw.put("/bucket?versioning", "<VersioningConfiguration/>")
-        .await
-        .is_error(400, "IllegalVersioningConfigurationException", "The Versioning element must be specified");
+    raw.put("/bucket?versioning", "<VersioningConfiguration/>").await.is_error(
+        400,
+        "IllegalVersioningConfigurationException",
+        "The Versioning element must be specified",
+    );
     raw.put("/bucket?versioning", "").await.is_error(400, "MissingRequestBodyError", "Request Body is empty");
-    let long = format!("<VersioningConfiguration><Status>Enabled</Status>{}</VersioningConfiguration>", " ".repeat(1024));
+    let long =
+        format!("<VersioningConfiguration><Status>Enabled</Status>{}</VersioningConfiguration>", " ".repeat(1024));
     raw.put("/bucket?versioning", long)
         .await
         .is_code(400, "MaxMessageLengthExceeded")
@@ -91,10 +94,18 @@ async fn unversioned() {
     raw.get("/bucket/key").await.is(200).has_header("x-amz-version-id", None);
     raw.get("/bucket/key?versionId=null").await.is(200).has_header("x-amz-version-id", None).has_body("x");
     raw.get("/bucket/key?tagging").await.is(200).has_header("x-amz-version-id", None);
-    raw.get("/bucket/missing?versionId=null").await.is_code(404, "NoSuchVersion").has("Key", "missing").has("VersionId", "null");
+    raw.get("/bucket/missing?versionId=null")
+        .await
+        .is_code(404, "NoSuchVersion")
+        .has("Key", "missing")
+        .has("VersionId", "null");
     let versions = raw.get("/bucket?versions").await.is(200).has("VersionId", "null").has("IsLatest", "true");
     versions.has("StorageClass", "STANDARD").has("Size", "1");
-    raw.delete("/bucket/key").await.is(204).has_header("x-amz-version-id", None).has_header("x-amz-delete-marker", None);
+    raw.delete("/bucket/key")
+        .await
+        .is(204)
+        .has_header("x-amz-version-id", None)
+        .has_header("x-amz-delete-marker", None);
     raw.get("/bucket?versions").await.is(200).lacks("Version").lacks("DeleteMarker");
     raw.put("/bucket/key", "x").await.is(200);
     raw.delete("/bucket/key?versionId=null").await.is(204);
@@ -138,7 +149,10 @@ async fn enabled() {
     // Removing the markers brings the key back; removing versions goes on down.
     for version in [&another, &marker] {
         let target = format!("/bucket/key?versionId={version}");
-        raw.delete(&target).await.is(204).has_headers(&[("x-amz-delete-marker", "true"), ("x-amz-version-id", version)]);
+        raw.delete(&target)
+            .await
+            .is(204)
+            .has_headers(&[("x-amz-delete-marker", "true"), ("x-amz-version-id", version)]);
     }
     for (version, next) in [(&two, "one"), (&one, "zero")] {
         let answer = raw.delete(&format!("/bucket/key?versionId={version}")).await.is(204);
@@ -199,7 +213,8 @@ async fn tags_and_copies_of_versions() {
     assert_eq!(copied.header("x-amz-copy-source-version-id"), Some(one.as_str()));
     raw.get(&format!("/bucket/copy?versionId={}", copied.version())).await.is(200).has_body("one");
     // An old version onto its own key is how it is restored.
-    let request = raw.request("PUT", "/bucket/key").header("x-amz-copy-source", &format!("/bucket/key?versionId={one}"));
+    let request =
+        raw.request("PUT", "/bucket/key").header("x-amz-copy-source", &format!("/bucket/key?versionId={one}"));
     request.send().await.is(200);
     raw.get("/bucket/key").await.is(200).has_body("one");
 

@@ -216,8 +216,11 @@ impl Draft<'_> {
 
     /// Sends the request.
     pub async fn send(self) -> Answer {
-        let raw = self.raw;
-        raw.send(self.build()).await
+        let (raw, length) = (self.raw, self.body.len());
+        let mut request = self.build();
+        // The client leaves it out where there is no body.
+        request.headers_mut().insert("content-length", length.into());
+        raw.send(request).await
     }
 }
 
