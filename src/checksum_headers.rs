@@ -194,10 +194,7 @@ pub async fn stage_body(
 ) -> Result<(Staged, Option<Checksum>), S3Error> {
     let md5 = content_md5(&request.headers)?;
     let expected = expected(&request.headers)?;
-    let size = request.body.length().ok_or_else(|| {
-        let message = "You must provide the Content-Length HTTP header.";
-        S3Error::new(StatusCode::LENGTH_REQUIRED, "MissingContentLength", message)
-    })?;
+    let size = request.body.require_length()?;
     if size > most_bytes {
         return Err(too_large(size, most_bytes));
     }

@@ -20,6 +20,7 @@ mod error;
 mod incoming;
 mod metadata_headers;
 mod op;
+mod query_headers;
 mod range;
 mod request;
 mod response;

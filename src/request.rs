@@ -1,9 +1,8 @@
 //! One authenticated request as the operations see it.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
-use http::{HeaderMap, Method};
+use http::HeaderMap;
 use strata_storage::{BucketName, ObjectKey, Store, Timestamp};
 
 use crate::body::Body;
@@ -31,35 +30,33 @@ pub struct Owner {
     pub display_name: String,
 }
 
-/// Who asks, once the signature was checked.
+/// What error documents call a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Identity {
-    /// The access key id that signed.
-    pub access_key: String,
-    /// Whether the request was presigned (query string) rather than signed in a header.
-    pub presigned: bool,
+pub struct RequestName {
+    /// The path asked for, as sent.
+    pub resource: String,
+    /// `x-amz-request-id`
+    pub request_id: String,
+    /// `x-amz-id-2`
+    pub host_id: String,
 }
 
 /// One request: addressed, authenticated, its body decoded and verified as it is read.
 pub struct Request {
-    /// The HTTP method.
-    pub method: Method,
+    /// What errors call it.
+    pub name: Arc<RequestName>,
     /// The bucket, from the path or the host.
     pub bucket: Option<BucketName>,
     /// The object key, percent-decoded.
     pub key: Option<ObjectKey>,
     /// The query parameters, percent-decoded, in the order sent.
     pub query: Query,
-    /// The headers as sent.
+    /// The headers as sent, and those that the query carried.
     pub headers: HeaderMap,
     /// The body; aws-chunked framing is removed, signatures and the payload hash are checked on the way.
     pub body: Body,
-    /// Who asks.
-    pub identity: Identity,
     /// When the request arrived.
     pub now: Timestamp,
-    /// The client's address.
-    pub remote: SocketAddr,
     /// The `Host` that the client used, port included.
     pub host: String,
     /// The request target's path as sent, still percent-encoded.

@@ -11,6 +11,7 @@ use http_body_util::combinators::UnsyncBoxBody;
 
 use crate::error::S3Error;
 use crate::log::RequestLine;
+use crate::request::RequestName;
 use crate::xml::Writer;
 
 /// A body streamed from the engine.
@@ -50,15 +51,9 @@ impl Response {
         response
     }
 
-    /// An error with its document. `resource` is the path that was asked for.
-    pub fn error(error: &S3Error, resource: &str, request_id: &str, host_id: &str) -> Response {
-        let mut document = Writer::plain("Error");
-        document.element("Code", error.code).element("Message", &error.message);
-        for (name, value) in &error.fields {
-            document.element(name, value);
-        }
-        document.element("Resource", resource).element("RequestId", request_id).element("HostId", host_id);
-        let mut response = Response::xml(document.finish());
+    /// An error with its document.
+    pub fn error(error: &S3Error, name: &RequestName) -> Response {
+        let mut response = Response::xml(error_document(error, name));
         response.status = error.status;
         if error.status == StatusCode::NOT_MODIFIED {
             response = Response::empty(error.status);
@@ -73,6 +68,18 @@ impl Response {
             self.headers.insert(name, value);
         }
     }
+}
+
+/// The document of an error.
+pub fn error_document(error: &S3Error, name: &RequestName) -> String {
+    let RequestName { resource, request_id, host_id } = name;
+    let mut document = Writer::plain("Error");
+    document.element("Code", error.code).element("Message", &error.message);
+    for (name, value) in &error.fields {
+        document.element(name, value);
+    }
+    document.element("Resource", resource).element("RequestId", request_id).element("HostId", host_id);
+    document.finish()
 }
 
 /// An answer's body on its way to the connection; it completes the request's log line.
@@ -148,11 +155,16 @@ impl Body for Outgoing {
 mod tests {
     use super::{Payload, Response};
     use crate::error::S3Error;
+    use crate::request::RequestName;
+
+    fn name(resource: &str) -> RequestName {
+        RequestName { resource: resource.to_owned(), request_id: "ID".to_owned(), host_id: "HOST".to_owned() }
+    }
 
     #[test]
     fn error_documents() {
         fn check(error: &S3Error, resource: &str, expected: &str) {
-            let response = Response::error(error, resource, "ID", "HOST");
+            let response = Response::error(error, &name(resource));
             let Payload::Bytes(bytes) = response.body else { panic!("no document") };
             assert_eq!(
                 std::str::from_utf8(&bytes).unwrap(),
@@ -171,7 +183,7 @@ mod tests {
 
     #[test]
     fn internal_reasons_are_not_told() {
-        let response = Response::error(&S3Error::internal("segment 7 is gone"), "/", "ID", "HOST");
+        let response = Response::error(&S3Error::internal("segment 7 is gone"), &name("/"));
         let Payload::Bytes(bytes) = response.body else { panic!("no document") };
         assert!(!std::str::from_utf8(&bytes).unwrap().contains("segment"));
     }

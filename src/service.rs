@@ -20,7 +20,7 @@ use strata_storage::{Clock, Entropy, ObjectKey, Store, StoreStatus};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::address::{self, Address};
-use crate::auth::{Authenticated, Authenticator};
+use crate::auth::Authenticator;
 use crate::body::Body;
 use crate::config::Config;
 use crate::credentials::{Credentials, root_owner};
@@ -28,7 +28,8 @@ use crate::error::S3Error;
 use crate::incoming::{IncomingBody, Rest};
 use crate::log::RequestLine;
 use crate::op;
-use crate::request::{Context, Request};
+use crate::query_headers;
+use crate::request::{Context, Request, RequestName};
 use crate::response::{Outgoing, Payload, Response};
 use crate::route::{Operation, route};
 
@@ -60,7 +61,6 @@ pub struct Peer {
 
 /// What is known of a request so far: for its log line and its error document.
 struct Trail {
-    resource: String,
     query_ids: Vec<(&'static str, String)>,
     method: Method,
     operation: &'static str,
@@ -87,24 +87,25 @@ impl Service {
 
     /// Answers one request. Dropping the future abandons the request.
     pub async fn answer(&self, request: http::Request<Incoming>, peer: &Peer) -> http::Response<Outgoing> {
-        let (request_id, host_id) = self.ids();
         let (parts, incoming) = request.into_parts();
+        let name = self.name(parts.uri.path());
         let config = &self.context.config;
-        let mut line = RequestLine::begin(config.log.requests, &request_id, peer.remote, &parts.method);
+        let mut line = RequestLine::begin(config.log.requests, &name.request_id, peer.remote, &parts.method);
         let (body, rest) = IncomingBody::new(incoming);
         let waits = parts.headers.contains_key(EXPECT);
         let mut trail = Trail::new(&parts);
 
-        let result = self.handle(parts, body, peer, &mut trail).await;
+        let result = self.handle(parts, body, &name, &mut trail).await;
         let close = result.as_ref().is_err_and(|error| error.close) || !rest.drain(waits).await;
         let mut code = "";
         let mut response = result.unwrap_or_else(|error| {
             let error = trail.complete(error);
             if let Some(detail) = &error.detail {
+                let request_id = &name.request_id;
                 tracing::error!(request_id, operation = trail.operation, code = error.code, detail, "request failed");
             }
             code = error.code;
-            Response::error(&error, &trail.resource, &request_id, &host_id)
+            Response::error(&error, &name)
         });
         if trail.method == Method::HEAD {
             response.body = Payload::Empty;
@@ -114,8 +115,8 @@ impl Service {
             response.headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
         response.headers.insert(SERVER, HeaderValue::from_static("Strata"));
-        response.set(REQUEST_ID, request_id);
-        response.set(HOST_ID, host_id);
+        response.set(REQUEST_ID, &name.request_id);
+        response.set(HOST_ID, &name.host_id);
         if let Some(line) = &mut line {
             trail.tell(line, &rest, response.status, code);
         }
@@ -129,7 +130,7 @@ impl Service {
         &self,
         parts: Parts,
         body: IncomingBody,
-        peer: &Peer,
+        name: &Arc<RequestName>,
         trail: &mut Trail,
     ) -> Result<Response, S3Error> {
         let host = host(&parts);
@@ -145,33 +146,33 @@ impl Service {
             trail.query_ids.extend(query.get(parameter).map(|value| (element, value.to_owned())));
         }
 
+        let merged = query_headers::merged(&parts.headers, &query)?;
+        let headers = merged.as_ref().unwrap_or(&parts.headers);
         let has_bucket = address.bucket.is_some();
-        let routed = route(&parts.method, has_bucket, address.key.is_some(), &query, &parts.headers);
+        let routed = route(&parts.method, has_bucket, address.key.is_some(), &query, headers);
         if let Ok(operation) = routed {
             trail.operation = operation.name();
-            op::without_signature(operation, &parts.headers)?;
+            op::without_signature(operation, headers)?;
         }
         let now = self.clock.now();
-        let Authenticated { identity, payload } = self.authenticator.authenticate(&parts, &query, now)?;
+        let payload = self.authenticator.authenticate(&parts, &query, now)?;
         let operation = routed?;
         let bucket = address.bucket.as_deref().map(address::bucket_name).transpose()?;
-        self.check_owner(&parts.headers)?;
+        self.check_owner(headers)?;
         let idle = Duration::from_secs(self.context.config.limits.idle_seconds);
         let transport = BoxBody::new(body.map_err(Into::into));
-        let body = Body::new(transport, &parts.headers, payload, idle)?;
+        let body = Body::new(transport, headers, payload, idle)?;
         let _turn = self.upload_turn(operation).await?;
 
         let raw_path = parts.uri.path().to_owned();
         let request = Request {
-            method: parts.method,
+            name: Arc::clone(name),
             bucket,
             key: address.key,
             query,
-            headers: parts.headers,
+            headers: merged.unwrap_or(parts.headers),
             body,
-            identity,
             now,
-            remote: peer.remote,
             host,
             raw_path,
         };
@@ -227,26 +228,20 @@ impl Service {
         }
     }
 
-    fn ids(&self) -> (String, String) {
+    fn name(&self, resource: &str) -> Arc<RequestName> {
         let request = self.entropy.next_u64();
         let mut bytes = [0; 24];
         bytes[..8].copy_from_slice(&self.server_id.to_be_bytes());
         bytes[8..16].copy_from_slice(&request.to_be_bytes());
         bytes[16..].copy_from_slice(&self.clock.now().as_nanos().to_be_bytes());
-        (format!("{request:016X}"), STANDARD.encode(bytes))
+        let (request_id, host_id) = (format!("{request:016X}"), STANDARD.encode(bytes));
+        Arc::new(RequestName { resource: resource.to_owned(), request_id, host_id })
     }
 }
 
 impl Trail {
     fn new(parts: &Parts) -> Trail {
-        Trail {
-            resource: parts.uri.path().to_owned(),
-            query_ids: Vec::new(),
-            method: parts.method.clone(),
-            operation: "",
-            bucket: String::new(),
-            key: None,
-        }
+        Trail { query_ids: Vec::new(), method: parts.method.clone(), operation: "", bucket: String::new(), key: None }
     }
 
     /// Adds what S3 tells beside a code and the operation had no need to know. What it did tell stays.
@@ -303,7 +298,6 @@ mod tests {
     fn errors_are_completed_with_what_the_request_named() {
         fn check(error: S3Error, expected: &[(&'static str, &str)]) {
             let trail = Trail {
-                resource: "/bucket/key".to_owned(),
                 query_ids: vec![("VersionId", "v".to_owned()), ("UploadId", "u".to_owned())],
                 method: Method::GET,
                 operation: "GetObject",

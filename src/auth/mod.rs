@@ -19,7 +19,7 @@ use strata_storage::Timestamp;
 
 use crate::credentials::Secret;
 use crate::error::S3Error;
-use crate::request::{Identity, Query};
+use crate::request::Query;
 use crate::time::{amz_date, iso8601_second};
 
 use canonical::CanonicalRequest;
@@ -41,15 +41,6 @@ pub struct Authenticator {
     access_key: String,
     secret: Secret,
     keys: SigningKeys,
-}
-
-/// A request whose signature holds.
-#[derive(Debug)]
-pub struct Authenticated {
-    /// Who asks.
-    pub identity: Identity,
-    /// How the body is to be checked.
-    pub payload: PayloadAuth,
 }
 
 /// What a request says about its signature, parsed but not believed.
@@ -77,10 +68,11 @@ impl Authenticator {
         Authenticator { region, access_key, secret: secret_key, keys: SigningKeys::default() }
     }
 
-    /// Checks who signed the request. `query` is the decoded query of the same request.
+    /// Checks who signed the request, and says how its body is to be checked. `query` is the decoded query of the
+    /// same request.
     ///
     /// Refuses what is not signed at all: there is no anonymous access.
-    pub fn authenticate(&self, parts: &Parts, query: &Query, now: Timestamp) -> Result<Authenticated, S3Error> {
+    pub fn authenticate(&self, parts: &Parts, query: &Query, now: Timestamp) -> Result<PayloadAuth, S3Error> {
         let claim = self.claim(&parts.headers, query)?;
         let credential = &claim.credential;
         if credential.access_key != self.access_key {
@@ -99,10 +91,8 @@ impl Authenticator {
                 .with("CanonicalRequest", canonical.text())
                 .with("CanonicalRequestBytes", spaced_hex(canonical.bytes())));
         }
-        let identity =
-            Identity { access_key: self.access_key.clone(), presigned: matches!(claim.validity, Validity::For(_)) };
         let signer = || ChunkSigner::new(key, credential, claim.time, claim.signature);
-        Ok(Authenticated { identity, payload: kind.payload(signer) })
+        Ok(kind.payload(signer))
     }
 
     fn claim<'a>(&self, headers: &'a HeaderMap, query: &'a Query) -> Result<Claim<'a>, S3Error> {

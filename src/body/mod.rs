@@ -66,16 +66,6 @@ impl Body {
         })
     }
 
-    /// No body at all, as for requests that the server makes up.
-    pub fn empty() -> Body {
-        Body {
-            source: Source::new(Transport::from(Bytes::new()), Some(0), Duration::ZERO),
-            framing: Framing::Plain(Plain::new(None, None)),
-            length: None,
-            progress: Progress::Ended,
-        }
-    }
-
     /// An unsigned body in memory.
     #[cfg(test)]
     pub fn from_bytes(bytes: impl Into<Bytes>) -> Body {
@@ -128,14 +118,6 @@ impl Body {
         }
     }
 
-    /// The names that `x-amz-trailer` announced, in lower case: each of them has arrived when the end is reported.
-    pub fn announced_trailers(&self) -> &[String] {
-        match &self.framing {
-            Framing::Chunked(decoder) => decoder.trailers().announced(),
-            Framing::Plain(_) => &[],
-        }
-    }
-
     /// Reads a whole small body. More than `most` bytes: 400 `MaxMessageLengthExceeded` with
     /// `MaxMessageLengthBytes`, without reading when the length was declared.
     pub async fn collect(&mut self, most: usize) -> Result<Bytes, S3Error> {
@@ -154,31 +136,6 @@ impl Body {
             next = self.next().await?;
         }
         self.within(whole.freeze(), most)
-    }
-
-    /// How many bytes are still to come over the connection, framing included; `None` if nobody knows.
-    pub fn remaining(&self) -> Option<u64> {
-        self.source.remaining()
-    }
-
-    /// Reads and forgets what is left, unverified, so that the connection can serve another request. Gives up after
-    /// `limit` bytes. `true` means that nothing is left. For use once the answer is decided.
-    pub async fn drain(&mut self, limit: u64) -> bool {
-        if self.remaining().is_some_and(|remaining| remaining > limit) {
-            return false;
-        }
-        let mut dropped = 0_u64;
-        while !self.source.is_consumed() {
-            match self.source.next().await {
-                Ok(Some(data)) => dropped = dropped.saturating_add(data.len() as u64),
-                Ok(None) => break,
-                Err(_) => return false,
-            }
-            if dropped > limit {
-                return false;
-            }
-        }
-        true
     }
 
     fn build(transport: Transport, headers: &HeaderMap, payload: PayloadAuth, idle: Duration) -> Result<Body, S3Error> {

@@ -100,14 +100,6 @@ impl Source {
         }
     }
 
-    /// How many bytes are still to come; `None` if nobody knows.
-    pub(super) fn remaining(&self) -> Option<u64> {
-        if self.is_consumed() {
-            return Some(0);
-        }
-        self.declared.map(|declared| declared.saturating_sub(self.received))
-    }
-
     /// Whether the connection is past this body.
     pub(super) fn is_consumed(&self) -> bool {
         self.ended || self.transport.is_end_stream()

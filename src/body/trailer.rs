@@ -36,11 +36,6 @@ impl Trailers {
         Ok(Trailers { announced, received: Vec::new() })
     }
 
-    /// The announced names, in lower case.
-    pub(super) fn announced(&self) -> &[String] {
-        &self.announced
-    }
-
     /// A received value.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
         self.received.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())

@@ -44,7 +44,7 @@ pub async fn run(ctx: &Context, mut request: Request) -> Result<Response, S3Erro
         condition,
     };
     let location = format!("http://{}{}", request.host, request.raw_path);
-    keep_alive(finish(ctx.store.clone(), complete, target, location)).await
+    keep_alive(&request.name, finish(ctx.store.clone(), complete, target, location)).await
 }
 
 /// The part that can take long.

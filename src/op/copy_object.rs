@@ -64,7 +64,7 @@ pub async fn run(ctx: &Context, request: Request) -> Result<Response, S3Error> {
 
     let refused = condition.clone();
     let store = ctx.store.clone();
-    let mut response = keep_alive(async move {
+    let mut response = keep_alive(&request.name, async move {
         let (staged, checksum) = stage(&store, &object, algorithm).await?;
         let kept = checksum.clone();
         let put = PutObject { bucket, key: key.clone(), staged, class, metadata, tags, checksum: kept, condition };

@@ -16,8 +16,6 @@ use crate::xml;
 
 /// The most entries of one request.
 const ENTRIES_MAX: usize = 1000;
-/// The largest document: every entry with a key of 1,024 bytes, each byte written as a reference of six.
-const DOCUMENT_BYTES_MAX: usize = 8 << 20;
 /// How many deletes are under way at once: enough to share commits, few enough to leave room for other requests.
 const CONCURRENT_MAX: usize = 16;
 
@@ -25,7 +23,7 @@ const CONCURRENT_MAX: usize = 16;
 pub async fn run(ctx: &Context, mut request: Request) -> Result<Response, S3Error> {
     let bucket = request.bucket()?.clone();
     ctx.store.bucket(&bucket).await?;
-    let bytes = request.body.collect(DOCUMENT_BYTES_MAX).await?;
+    let bytes = request.body.collect(ctx.config.limits.xml_list_bytes).await?;
     checksum_headers::require_for_document(&request.headers, &request.body, &bytes, Need::Required)?;
     let (entries, verbosity) = parse(&bytes)?;
     drop(bytes);

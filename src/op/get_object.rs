@@ -85,7 +85,10 @@ async fn prepare(ctx: &Context, request: &Request) -> Result<Answer, S3Error> {
         checksum_headers::set_headers(&mut response, &checksum, info.parts_count);
         response.set(HeaderName::from_static("x-amz-checksum-type"), checksum_headers::kind_name(kind));
     }
-    response.headers.extend(overrides);
+    // Inserted: to extend a map of headers is to add a second line.
+    for (name, value) in overrides {
+        response.headers.insert(name, value);
+    }
     Ok(Answer { response, content: Some((object, slice.bytes)) })
 }
 

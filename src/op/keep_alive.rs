@@ -2,6 +2,7 @@
 //! is ready.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,8 +12,8 @@ use http_body::Frame;
 use http_body_util::{BodyExt as _, StreamBody};
 
 use crate::error::S3Error;
-use crate::response::{Payload, Response, ResponseBody};
-use crate::xml;
+use crate::request::RequestName;
+use crate::response::{Payload, Response, ResponseBody, error_document};
 
 /// How long the work may take before the answer begins, and between two signs of life. Clients give up after a
 /// minute without a byte, some after half of that.
@@ -51,20 +52,20 @@ impl From<String> for Finished {
     }
 }
 
-/// Answers with the document that `work` makes.
+/// Answers the request of that name with the document that `work` makes.
 ///
 /// Work that ends soon has its real status and headers. After that the status is 200, further headers can't be sent,
 /// and a failure is an `Error` document, as S3 does it. Dropping the answer, as when the client leaves, drops the
 /// work.
-pub async fn keep_alive<F, T>(work: F) -> Result<Response, S3Error>
+pub async fn keep_alive<F, T>(name: &Arc<RequestName>, work: F) -> Result<Response, S3Error>
 where
     F: Future<Output = Result<T, S3Error>> + Send + 'static,
     T: Into<Finished>,
 {
-    answer(work, PATIENCE).await
+    answer(name, work, PATIENCE).await
 }
 
-async fn answer<F, T>(work: F, patience: Duration) -> Result<Response, S3Error>
+async fn answer<F, T>(name: &Arc<RequestName>, work: F, patience: Duration) -> Result<Response, S3Error>
 where
     F: Future<Output = Result<T, S3Error>> + Send + 'static,
     T: Into<Finished>,
@@ -75,7 +76,7 @@ where
         Err(_) => {
             let mut response = Response::empty(StatusCode::OK);
             response.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/xml"));
-            response.body = Payload::Stream(signs_of_life(work, patience));
+            response.body = Payload::Stream(signs_of_life(Arc::clone(name), work, patience));
             return Ok(response);
         }
     };
@@ -93,8 +94,8 @@ enum Phase {
     End,
 }
 
-fn signs_of_life(work: Work, patience: Duration) -> ResponseBody {
-    let frames = stream::unfold(Phase::Begin(work), move |phase| async move {
+fn signs_of_life(name: Arc<RequestName>, work: Work, patience: Duration) -> ResponseBody {
+    let frames = stream::unfold((Phase::Begin(work), name), move |(phase, name)| async move {
         let (text, phase) = match phase {
             Phase::Begin(work) => (DECLARATION.to_owned(), Phase::Wait(work)),
             Phase::Wait(mut work) => match tokio::time::timeout(patience, &mut work).await {
@@ -104,12 +105,12 @@ fn signs_of_life(work: Work, patience: Duration) -> ResponseBody {
                     if let Some(detail) = &error.detail {
                         tracing::error!(code = error.code, detail, "a request failed after its answer had begun");
                     }
-                    (without_declaration(error_document(&error)), Phase::End)
+                    (without_declaration(error_document(&error, &name)), Phase::End)
                 }
             },
             Phase::End => return None,
         };
-        Some((Ok(Frame::data(Bytes::from(text))), phase))
+        Some((Ok(Frame::data(Bytes::from(text))), (phase, name)))
     });
     StreamBody::new(frames).boxed_unsync()
 }
@@ -121,18 +122,9 @@ fn without_declaration(xml: String) -> String {
     }
 }
 
-/// The failure of an answer that began as a success. The ids of the request are in its headers.
-fn error_document(error: &S3Error) -> String {
-    let mut writer = xml::Writer::plain("Error");
-    writer.element("Code", error.code).element("Message", &error.message);
-    for (name, value) in &error.fields {
-        writer.element(name, value);
-    }
-    writer.finish()
-}
-
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
     use std::time::Duration;
 
     use http::header;
@@ -141,10 +133,16 @@ mod tests {
 
     use super::{DECLARATION, Finished, answer};
     use crate::error::S3Error;
+    use crate::request::RequestName;
     use crate::response::{Payload, Response};
 
     const LONG: Duration = Duration::from_secs(3600);
     const SHORT: Duration = Duration::from_millis(1);
+
+    fn name() -> Arc<RequestName> {
+        let [resource, request_id, host_id] = ["/b/k", "ID", "HOST"].map(str::to_owned);
+        Arc::new(RequestName { resource, request_id, host_id })
+    }
 
     async fn text(response: Response) -> String {
         match response.body {
@@ -160,18 +158,18 @@ mod tests {
     #[tokio::test]
     async fn quick_work_has_its_headers_and_status() {
         let done = async { Ok(Finished::new("<a/>".to_owned()).with_header(header::AGE, "1")) };
-        let response = answer(done, LONG).await.expect("an answer");
+        let response = answer(&name(), done, LONG).await.expect("an answer");
         assert_eq!(response.headers[header::AGE], "1");
         assert_eq!(text(response).await, "<a/>");
         let failed = async { Err::<String, _>(S3Error::malformed_xml()) };
-        assert_eq!(answer(failed, LONG).await.err().expect("a failure").code, "MalformedXML");
+        assert_eq!(answer(&name(), failed, LONG).await.err().expect("a failure").code, "MalformedXML");
     }
 
     /// Ends the work only once white space was seen.
     async fn slow(outcome: Result<String, S3Error>) -> String {
         let (end, ended) = oneshot::channel();
         let work = async move { ended.await.expect("the other end is alive") };
-        let response = answer(work, SHORT).await.expect("an answer");
+        let response = answer(&name(), work, SHORT).await.expect("an answer");
         let Payload::Stream(mut body) = response.body else { panic!("the work has not ended") };
         let mut all = String::new();
         let mut end = Some(end);
@@ -201,7 +199,7 @@ mod tests {
         assert!(found.starts_with(DECLARATION));
         assert!(found.ends_with(
             "<Error><Code>InvalidArgument</Code><Message>m</Message><ArgumentName>n</ArgumentName>\
-             <ArgumentValue>v</ArgumentValue></Error>"
+             <ArgumentValue>v</ArgumentValue><Resource>/b/k</Resource><RequestId>ID</RequestId><HostId>HOST</HostId></Error>"
         ));
     }
 }

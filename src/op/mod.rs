@@ -1,6 +1,6 @@
 //! The operations: one file each, and the one place that names them all.
 
-use http::header::ORIGIN;
+use http::header::{CONTENT_TYPE, ORIGIN};
 use http::{HeaderMap, StatusCode};
 
 use crate::error::S3Error;
@@ -93,6 +93,9 @@ pub async fn run(operation: Operation, ctx: &Context, request: Request) -> Resul
 /// Refuses what browsers send without an `Authorization` header; `Ok` for every operation that needs a signature.
 pub fn without_signature(operation: Operation, headers: &HeaderMap) -> Result<(), S3Error> {
     match operation {
+        Operation::PostObject if !is_form(headers) => {
+            Err(S3Error::precondition_failed("Bucket POST must be of the enclosure-type multipart/form-data"))
+        }
         // A form carries its signature in its fields, which nothing here reads.
         Operation::PostObject => Err(not_implemented(operation)),
         Operation::PreflightRequest if !headers.contains_key(ORIGIN) => Err(S3Error::new(
@@ -107,6 +110,11 @@ pub fn without_signature(operation: Operation, headers: &HeaderMap) -> Result<()
         )),
         _ => Ok(()),
     }
+}
+
+fn is_form(headers: &HeaderMap) -> bool {
+    let value = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    value.trim_start().to_ascii_lowercase().starts_with("multipart/form-data")
 }
 
 fn not_implemented(operation: Operation) -> S3Error {

@@ -30,7 +30,8 @@ pub async fn run(ctx: &Context, mut request: Request) -> Result<Response, S3Erro
         Some(_) => Digests::NONE,
         None => Digests::NONE.with(ChecksumAlgorithm::Crc64Nvme),
     };
-    let (staged, sent) = checksum_headers::stage_body(ctx, &mut request, PUT_BYTES_MAX, more).await?;
+    let most_bytes = ctx.config.limits.object_bytes.min(PUT_BYTES_MAX);
+    let (staged, sent) = checksum_headers::stage_body(ctx, &mut request, most_bytes, more).await?;
     let checksum = sent.or_else(|| staged.checksum(ChecksumAlgorithm::Crc64Nvme).cloned());
 
     let mut response = Response::empty(StatusCode::OK);

@@ -29,7 +29,7 @@ pub async fn run(ctx: &Context, request: Request) -> Result<Response, S3Error> {
     check_size(range.as_ref().map_or(info.size, |range| range.end - range.start))?;
     let source_version = info.bucket_versioned.then(|| info.version_id.to_string());
     let work = Copy { store: ctx.store.clone(), target, open, number, source, range };
-    let mut response = keep_alive(work.run()).await?;
+    let mut response = keep_alive(&request.name, work.run()).await?;
     if let Some(version_id) = source_version {
         response.set(SOURCE_VERSION_ID, version_id);
     }

@@ -3,8 +3,7 @@
 //! Sub-resources decide before anything else, so that a request for something not implemented never passes for a
 //! plain read, write or delete.
 
-use http::header::CONTENT_TYPE;
-use http::{HeaderMap, Method, StatusCode};
+use http::{HeaderMap, Method};
 
 use crate::error::S3Error;
 use crate::request::Query;
@@ -121,21 +120,8 @@ fn refine(operation: Operation, query: &Query, headers: &HeaderMap) -> Result<Op
                 _ => operation,
             }
         }
-        Operation::PostObject if !is_form(headers) => {
-            return Err(S3Error::new(
-                StatusCode::PRECONDITION_FAILED,
-                "PreconditionFailed",
-                "At least one of the pre-conditions you specified did not hold",
-            )
-            .with("Condition", "Bucket POST must be of the enclosure-type multipart/form-data"));
-        }
         other => other,
     })
-}
-
-fn is_form(headers: &HeaderMap) -> bool {
-    let value = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    value.trim_start().to_ascii_lowercase().starts_with("multipart/form-data")
 }
 
 #[cfg(test)]

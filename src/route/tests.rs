@@ -8,7 +8,6 @@ use crate::error::S3Error;
 use crate::request::Query;
 
 const COPY: (&str, &str) = ("x-amz-copy-source", "b/k");
-const FORM: (&str, &str) = ("content-type", "multipart/form-data; boundary=x");
 
 /// `target` is `/`, `/b` or `/b/k` with a query.
 fn run(line: &str, header: Option<(&'static str, &str)>) -> Result<Operation, S3Error> {
@@ -108,7 +107,6 @@ fn headers_decide_between_operations() {
     check("PUT /b/k", COPY, Operation::CopyObject);
     check("PUT /b/k?partNumber=1&uploadId=u", COPY, Operation::UploadPartCopy);
     check("PUT /b/k?tagging", COPY, Operation::PutObjectTagging);
-    check("POST /b", FORM, Operation::PostObject);
 }
 
 #[test]
@@ -130,7 +128,6 @@ fn refusals() {
         check(line, 400, "InvalidArgument");
     }
     check("PUT /b/k?uploadId=u", 400, "InvalidArgument");
-    check("POST /b", 412, "PreconditionFailed");
 }
 
 #[test]

@@ -1,0 +1,15 @@
+//! The S3 operations as clients see them: a real SDK and hand-made requests against a server in this process.
+
+mod support;
+
+mod buckets;
+mod checksums;
+mod conditions;
+mod delete_objects;
+mod listing;
+mod multipart;
+mod objects;
+mod signatures;
+mod transport;
+mod unimplemented;
+mod versioning;

@@ -1,0 +1,47 @@
+//! The SDK's client over plain HTTP. Its own connectors all bring TLS, so it gets one of ten lines.
+
+use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
+use aws_sdk_s3::primitives::SdkBody;
+use aws_smithy_runtime_api::client::http::{HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::result::ConnectorError;
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector as TcpConnector;
+use hyper_util::rt::TokioExecutor;
+use strata::Server;
+
+/// The SDK's client.
+pub type Sdk = aws_sdk_s3::Client;
+
+/// A client with the server's credentials that never tries again, so that tests see every answer.
+pub fn client(server: &Server) -> Sdk {
+    let credentials = server.credentials();
+    let credentials =
+        Credentials::new(&credentials.access_key, credentials.secret_key.expose(), None, None, "the server");
+    let connector = SharedHttpConnector::new(Plain(Client::builder(TokioExecutor::new()).build_http()));
+    let config = aws_sdk_s3::Config::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new(server.config().region.clone()))
+        .endpoint_url(server.endpoint())
+        .credentials_provider(credentials)
+        .force_path_style(true)
+        .retry_config(aws_sdk_s3::config::retry::RetryConfig::disabled())
+        .http_client(http_client_fn(move |_, _| connector.clone()))
+        .build();
+    Sdk::from_conf(config)
+}
+
+#[derive(Debug)]
+struct Plain(Client<TcpConnector, SdkBody>);
+
+impl HttpConnector for Plain {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let client = self.0.clone();
+        HttpConnectorFuture::new(async move {
+            let request = request.try_into_http1x().map_err(|error| ConnectorError::user(error.into()))?;
+            let response = client.request(request).await.map_err(|error| ConnectorError::io(error.into()))?;
+            HttpResponse::try_from(response.map(SdkBody::from_body_1_x))
+                .map_err(|error| ConnectorError::other(error.into(), None))
+        })
+    }
+}

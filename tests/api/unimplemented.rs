@@ -1,0 +1,121 @@
+//! What S3 has and this server has not: a clear refusal, and never an answer about something else.
+
+use crate::support::{Fixture, Raw};
+
+const BUCKET: [&str; 22] = [
+    "abac",
+    "accelerate",
+    "acl",
+    "analytics&id=x",
+    "cors",
+    "encryption",
+    "intelligent-tiering&id=x",
+    "inventory&id=x",
+    "lifecycle",
+    "logging",
+    "metadataConfiguration",
+    "metrics&id=x",
+    "notification",
+    "object-lock",
+    "ownershipControls",
+    "policy",
+    "policyStatus",
+    "publicAccessBlock",
+    "replication",
+    "requestPayment",
+    "website",
+    "session",
+];
+
+#[tokio::test]
+async fn of_buckets() {
+    let fixture = Fixture::with_bucket("bucket").await;
+    let raw = &fixture.raw;
+    raw.put("/bucket/key", "x").await.is(200);
+    for name in BUCKET {
+        for method in ["GET", "PUT", "POST", "DELETE"] {
+            check(raw, method, &format!("/bucket?{name}")).await;
+        }
+    }
+    raw.get("/bucket/key").await.is(200).has_body("x");
+    fixture.stop().await;
+}
+
+#[tokio::test]
+async fn of_objects() {
+    let fixture = Fixture::with_bucket("bucket").await;
+    let raw = &fixture.raw;
+    raw.put("/bucket/key", "x").await.is(200);
+    for name in [
+        "acl",
+        "legal-hold",
+        "retention",
+        "torrent",
+        "restore",
+        "select&select-type=2",
+        "encryption",
+        "annotation",
+        "renameObject",
+    ] {
+        for method in ["GET", "PUT", "POST", "DELETE"] {
+            check(raw, method, &format!("/bucket/key?{name}")).await;
+        }
+    }
+    raw.get("/bucket/key").await.is(200).has_body("x");
+    fixture.stop().await;
+}
+
+/// Refused as not implemented, or as a method that the resource does not have even in S3.
+async fn check(raw: &Raw, method: &str, target: &str) {
+    let answer = raw.request(method, target).body("<x/>").send().await;
+    match answer.status.as_u16() {
+        501 => answer.is_code(501, "NotImplemented"),
+        _ => answer.is_code(405, "MethodNotAllowed").has("Method", method),
+    };
+}
+
+#[tokio::test]
+async fn each_has_a_method_that_is_known() {
+    let fixture = Fixture::with_bucket("bucket").await;
+    let raw = &fixture.raw;
+    for name in BUCKET {
+        raw.get(&format!("/bucket?{name}")).await.is_code(501, "NotImplemented");
+    }
+    for (method, name) in [
+        ("GET", "acl"),
+        ("PUT", "acl"),
+        ("GET", "legal-hold"),
+        ("PUT", "retention"),
+        ("GET", "torrent"),
+        ("POST", "restore"),
+        ("POST", "select&select-type=2"),
+    ] {
+        raw.request(method, &format!("/bucket/key?{name}")).send().await.is_code(501, "NotImplemented");
+    }
+    fixture.stop().await;
+}
+
+#[tokio::test]
+async fn forms_and_preflights() {
+    let fixture = Fixture::with_bucket("bucket").await;
+    let raw = &fixture.raw;
+    let form = raw.request("POST", "/bucket").header("content-type", "multipart/form-data; boundary=x").unsigned();
+    form.body("--x--").send().await.is_code(501, "NotImplemented");
+    let other = raw.request("POST", "/bucket").unsigned().send().await;
+    other
+        .is_error(412, "PreconditionFailed", "At least one of the pre-conditions you specified did not hold")
+        .has("Condition", "Bucket POST must be of the enclosure-type multipart/form-data");
+    raw.request("OPTIONS", "/bucket/key")
+        .header("origin", "http://example.com")
+        .header("access-control-request-method", "GET")
+        .unsigned()
+        .send()
+        .await
+        .is_error(403, "AccessForbidden", "CORSResponse: CORS is not enabled for this bucket.");
+    raw.request("OPTIONS", "/bucket/key").unsigned().send().await.is_error(
+        400,
+        "BadRequest",
+        "Insufficient information. Origin request header needed.",
+    );
+    fixture.stop().await;
+}
