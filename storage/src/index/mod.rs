@@ -106,12 +106,32 @@ impl Index {
         self.committer.close().await;
     }
 
+    /// Writes out families of which deletions are held in memory, so that RocksDB merges them away with what they
+    /// delete. Otherwise they wait until that memory fills up, which it cannot while writes are refused.
+    pub(crate) async fn write_out_deletions(&self) -> Result<()> {
+        self.read(|rows| {
+            for family in Family::ALL {
+                if deletions_in_memory(rows.db, family)? > 0 {
+                    let flushed = rows.db.flush_cf(handle(rows.db, family));
+                    flushed.map_err(|source| Error::Index { action: "write out deletions", source })?;
+                }
+            }
+            Ok(())
+        })
+        .await
+    }
+
     /// Writes an openable copy of the database to `directory`, which must not exist. Blocking.
     pub(crate) fn checkpoint(&self, directory: &Path) -> Result<()> {
         rocksdb::checkpoint::Checkpoint::new(&self.db)
             .and_then(|checkpoint| checkpoint.create_checkpoint(directory))
             .map_err(|source| Error::Index { action: "write a checkpoint of the index", source })
     }
+}
+
+fn deletions_in_memory(db: &DB, family: Family) -> Result<u64> {
+    let found = db.property_int_value_cf(handle(db, family), "rocksdb.num-deletes-active-mem-table");
+    Ok(found.map_err(|source| Error::Index { action: "count deletions", source })?.unwrap_or(0))
 }
 
 /// Blocking reads of rows.

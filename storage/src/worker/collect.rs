@@ -8,6 +8,7 @@
 //!    other content uses, and delete the garbage row with or after the last of them.
 //! 3. Forget the answers of uploads that finished more than a day ago.
 //! 4. Remove segments without live blobs, and rewrite those that are mostly dead (`segments`).
+//! 5. If writes are refused for want of room, have the index write out its deletions, which frees inline bytes.
 //!
 //! The process may die between any two commits. What was not reached has its garbage row still, and doing any of it
 //! twice is harmless: deleting what is gone does nothing, and a blob is dropped only if nothing refers to it at that
@@ -101,6 +102,9 @@ pub(crate) async fn collect(inner: &Arc<Inner>) -> Result<u64> {
     let released = release_garbage(inner, &mut state).await?;
     forget_answers(inner, &mut state).await?;
     let freed_bytes = segments::collect(inner, &mut state.segments).await?;
+    if inner.directory.check_room().is_err() {
+        inner.index.write_out_deletions().await?;
+    }
     if released > 0 || freed_bytes > 0 {
         tracing::info!(released, freed_bytes, "collected");
     }
