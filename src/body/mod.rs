@@ -79,13 +79,8 @@ impl Body {
         }
     }
 
-    /// The decoded length in bytes if it is known: `x-amz-decoded-content-length` or `Content-Length`. `None` means
-    /// that the request declared no length, and so has no body.
-    pub fn length(&self) -> Option<u64> {
-        self.length
-    }
-
-    /// The decoded length; 411 `MissingContentLength` if none was declared, for operations that demand one.
+    /// The decoded length in bytes: `x-amz-decoded-content-length` or `Content-Length`. 411 `MissingContentLength` if
+    /// the request declared none, and so has no body.
     pub fn require_length(&self) -> Result<u64, S3Error> {
         self.length.ok_or_else(fault::missing_content_length)
     }

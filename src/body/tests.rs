@@ -108,7 +108,7 @@ async fn chunked_bodies() {
     let declared = headers(&[("content-length", &length), ("x-amz-decoded-content-length", "5")]);
     let payload = PayloadAuth::StreamingSigned { signer: ChunkSigner::example(), trailer: false };
     let mut body = Body::new(Bytes::from(text), &declared, payload, LONG).expect("consistent headers");
-    assert_eq!(body.length(), Some(5));
+    assert_eq!(body.length, Some(5));
     assert_eq!(read(&mut body).await.expect("valid"), "hello");
 }
 
@@ -164,7 +164,7 @@ async fn collecting_is_bounded() {
 #[tokio::test]
 async fn empty_bodies() {
     let mut body = Body::new(Bytes::new(), &headers(&[]), plain(None), LONG).expect("consistent headers");
-    assert_eq!(body.length(), None);
+    assert_eq!(body.length, None);
     assert_eq!(body.require_length().expect_err("no length").status.as_u16(), 411);
     assert!(body.next().await.expect("no bytes").is_none());
 }

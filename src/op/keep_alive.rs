@@ -199,7 +199,8 @@ mod tests {
         assert!(found.starts_with(DECLARATION));
         assert!(found.ends_with(
             "<Error><Code>InvalidArgument</Code><Message>m</Message><ArgumentName>n</ArgumentName>\
-             <ArgumentValue>v</ArgumentValue><Resource>/b/k</Resource><RequestId>ID</RequestId><HostId>HOST</HostId></Error>"
+             <ArgumentValue>v</ArgumentValue><Resource>/b/k</Resource><RequestId>ID</RequestId>\
+             <HostId>HOST</HostId></Error>"
         ));
     }
 }

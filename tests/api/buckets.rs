@@ -38,15 +38,15 @@ async fn buckets_that_are_not_empty_stay() {
     let plain = "The bucket you tried to delete is not empty";
     let versioned = "The bucket you tried to delete is not empty. You must delete all versions in the bucket.";
     raw.put("/bucket/key", "content").await.is(200);
-    raw.delete("/bucket").await.is_error(409, "BucketNotEmpty", plain).has("BucketName", "bucket");
+    raw.delete("/bucket").await.fails_saying(409, "BucketNotEmpty", plain).has("BucketName", "bucket");
     fixture.set_versioning("bucket", "Enabled").await;
     let marker = raw.delete("/bucket/key").await.is(204).version();
-    raw.delete("/bucket").await.is_error(409, "BucketNotEmpty", versioned).has("BucketName", "bucket");
+    raw.delete("/bucket").await.fails_saying(409, "BucketNotEmpty", versioned).has("BucketName", "bucket");
     raw.delete("/bucket/key?versionId=null").await.is(204);
-    raw.delete("/bucket").await.is_error(409, "BucketNotEmpty", versioned);
+    raw.delete("/bucket").await.fails_saying(409, "BucketNotEmpty", versioned);
     raw.delete(&format!("/bucket/key?versionId={marker}")).await.is(204);
     raw.delete("/bucket").await.is(204).has_body("");
-    raw.delete("/bucket").await.is_code(404, "NoSuchBucket").has("BucketName", "bucket");
+    raw.delete("/bucket").await.fails(404, "NoSuchBucket").has("BucketName", "bucket");
     fixture.stop().await;
 }
 
@@ -57,7 +57,7 @@ async fn names() {
         if acceptable {
             answer.is(200);
         } else {
-            answer.is_error(400, "InvalidBucketName", "The specified bucket is not valid.").has("BucketName", name);
+            answer.fails_saying(400, "InvalidBucketName", "The specified bucket is not valid.").has("BucketName", name);
         }
     }
     let fixture = Fixture::start().await;
@@ -102,12 +102,12 @@ async fn locations() {
     let document = |inside: &str| format!("<CreateBucketConfiguration>{inside}</CreateBucketConfiguration>");
     raw.put("/east", document("<LocationConstraint>us-east-1</LocationConstraint>"))
         .await
-        .is_code(400, "InvalidLocationConstraint");
-    raw.put("/east", document("<Nonsense/>")).await.is_code(400, "MalformedXML");
+        .fails(400, "InvalidLocationConstraint");
+    raw.put("/east", document("<Nonsense/>")).await.fails(400, "MalformedXML");
     raw.put("/east", document("")).await.is(200).has_header("location", Some("/east"));
     let answer = raw.get("/east?location").await.is(200);
     assert!(answer.text().contains("<LocationConstraint xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"></Location"));
-    raw.get("/west?location").await.is_code(404, "NoSuchBucket").has("BucketName", "west");
+    raw.get("/west?location").await.fails(404, "NoSuchBucket").has("BucketName", "west");
     fixture.stop().await;
 }
 
@@ -144,7 +144,7 @@ async fn lists_of_buckets() {
     let token = token.replace('=', "%3D").replace('/', "%2F").replace('+', "%2B");
     assert_eq!(check(raw, &format!("?max-buckets=3&continuation-token={token}"), &["ccc"]).await, None);
     for query in ["?max-buckets=0", "?max-buckets=10001", "?max-buckets=x", "?continuation-token=nonsense"] {
-        raw.get(&format!("/{query}")).await.is_code(400, "InvalidArgument");
+        raw.get(&format!("/{query}")).await.fails(400, "InvalidArgument");
     }
     fixture.stop().await;
 }
@@ -164,24 +164,24 @@ async fn tags_of_buckets() {
     };
     raw.get("/bucket?tagging")
         .await
-        .is_error(404, "NoSuchTagSet", "The TagSet does not exist")
+        .fails_saying(404, "NoSuchTagSet", "The TagSet does not exist")
         .has("BucketName", "bucket");
     put(set(&pairs(50))).await.is(204);
     assert_eq!(raw.get("/bucket?tagging").await.is(200).elements("Key").len(), 50);
-    put(set(&pairs(51))).await.is_code(400, "BadRequest");
+    put(set(&pairs(51))).await.fails(400, "BadRequest");
     put(set(&pairs(1))).await.is(204);
     raw.get("/bucket?tagging").await.is(200).has("Key", "key0").has("Value", "value0");
     raw.delete("/bucket?tagging").await.is(204);
-    raw.get("/bucket?tagging").await.is_code(404, "NoSuchTagSet");
+    raw.get("/bucket?tagging").await.fails(404, "NoSuchTagSet");
     raw.delete("/bucket?tagging").await.is(204);
-    raw.get("/missing?tagging").await.is_code(404, "NoSuchBucket");
+    raw.get("/missing?tagging").await.fails(404, "NoSuchBucket");
     fixture.stop().await;
 }
 
 #[tokio::test]
 async fn what_a_new_bucket_cannot_have() {
     async fn check(raw: &Raw, header: (&str, &str), status: u16, code: &str) {
-        raw.request("PUT", "/bucket").header(header.0, header.1).send().await.is_code(status, code);
+        raw.request("PUT", "/bucket").header(header.0, header.1).send().await.fails(status, code);
         raw.head("/bucket").await.is(404);
     }
     let fixture = Fixture::start().await;
@@ -199,7 +199,7 @@ async fn expected_owners() {
         let answer = raw.request("GET", "/bucket?location").header("x-amz-expected-bucket-owner", owner).send().await;
         match expected {
             Ok(()) => answer.is(200),
-            Err((status, code)) => answer.is_code(status, code),
+            Err((status, code)) => answer.fails(status, code),
         };
     }
     let fixture = Fixture::with_bucket("bucket").await;

@@ -85,16 +85,20 @@ async fn single_writes() {
         let put = async |value: &str| raw.request("PUT", "/bucket/key").header(&name, value).body(content).send().await;
         let mismatch =
             format!("The {} you specified did not match the calculated checksum.", algorithm.to_ascii_uppercase());
-        put(&other(value)).await.is_error(400, "BadDigest", &mismatch);
+        put(&other(value)).await.fails_saying(400, "BadDigest", &mismatch);
         let invalid = format!("Value for {name} header is invalid.");
         for bad in ["", "AA==", "not base64", &value[1..]] {
-            put(bad).await.is_error(400, "InvalidRequest", &invalid);
+            put(bad).await.fails_saying(400, "InvalidRequest", &invalid);
         }
         raw.head("/bucket/key").await.is(404);
         put(value).await.is(200).has_headers(&[(&name, value), ("x-amz-checksum-type", "FULL_OBJECT")]);
         check_read(raw, algorithm, value, content).await;
 
-        put_with_trailer(raw, "/bucket/key", content, &name, &other(value)).await.is_error(400, "BadDigest", &mismatch);
+        put_with_trailer(raw, "/bucket/key", content, &name, &other(value)).await.fails_saying(
+            400,
+            "BadDigest",
+            &mismatch,
+        );
         raw.head("/bucket/key").await.is(404);
         put_with_trailer(raw, "/bucket/key", content, &name, value).await.is(200).has_header(&name, Some(value));
         raw.head("/bucket/key").await.is(200).has_header("content-encoding", None);
@@ -139,13 +143,13 @@ async fn faults() {
     let put = |headers: &[(&str, &str)]| raw.request("PUT", "/bucket/key").headers(headers).body(DIGITS);
     let several = "Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed.";
     let request = put(&[("x-amz-checksum-crc32", "y/Q5Jg=="), ("x-amz-checksum-crc32c", "4waSgw==")]);
-    request.send().await.is_error(400, "InvalidRequest", several);
-    put(&[("x-amz-checksum-nonsense", "y/Q5Jg==")]).send().await.is_code(400, "InvalidRequest");
+    request.send().await.fails_saying(400, "InvalidRequest", several);
+    put(&[("x-amz-checksum-nonsense", "y/Q5Jg==")]).send().await.fails(400, "InvalidRequest");
     put(&[("content-md5", "JfnnlDI7RTiF9RgfG2JNCw==")]).send().await.is(200);
-    let wrong = put(&[("content-md5", "AAAAAAAAAAAAAAAAAAAAAA==")]).send().await.is_code(400, "BadDigest");
+    let wrong = put(&[("content-md5", "AAAAAAAAAAAAAAAAAAAAAA==")]).send().await.fails(400, "BadDigest");
     assert!(wrong.element("ExpectedDigest").is_some() && wrong.element("CalculatedDigest").is_some());
     for value in ["", "JfnnlDI7RTiF9RgfG2JN", "nonsense"] {
-        put(&[("content-md5", value)]).send().await.is_code(400, "InvalidDigest");
+        put(&[("content-md5", value)]).send().await.fails(400, "InvalidDigest");
     }
     // A range has no checksum.
     let range = raw.request("GET", "/bucket/key").header("range", "bytes=0-1").header("x-amz-checksum-mode", "ENABLED");
@@ -167,7 +171,7 @@ async fn copies() {
         let changed = copy(&[("x-amz-checksum-algorithm", "SHA1")]).send().await.is(200);
         changed.has("ChecksumSHA1", &checksum("sha1", content.as_bytes()));
     }
-    let answer = copy(&[("x-amz-checksum-algorithm", "NONSENSE")]).send().await.is_code(400, "InvalidRequest");
+    let answer = copy(&[("x-amz-checksum-algorithm", "NONSENSE")]).send().await.fails(400, "InvalidRequest");
     assert!(answer.text().contains("Checksum algorithm provided is unsupported."));
     fixture.stop().await;
 }
@@ -228,10 +232,10 @@ async fn composite_uploads() {
             "The upload was created using a {algorithm} checksum. The complete request must include the checksum for \
              each part. It was missing for part 1 in the request."
         );
-        upload.complete(raw, false, &[]).await.is_error(400, "InvalidRequest", &missing);
+        upload.complete(raw, false, &[]).await.fails_saying(400, "InvalidRequest", &missing);
         let other_kind = "The upload was created using the COMPOSITE checksum mode. The complete request must use the \
                           same checksum mode.";
-        upload.complete(raw, true, &[("x-amz-checksum-type", "FULL_OBJECT")]).await.is_error(
+        upload.complete(raw, true, &[("x-amz-checksum-type", "FULL_OBJECT")]).await.fails_saying(
             400,
             "InvalidRequest",
             other_kind,
@@ -241,7 +245,7 @@ async fn composite_uploads() {
             algorithm,
             parts: upload.parts.iter().map(|(etag, value)| (etag.clone(), other(value))).collect(),
         };
-        wrong.complete(raw, true, &[]).await.is_code(400, "InvalidPart");
+        wrong.complete(raw, true, &[]).await.fails(400, "InvalidPart");
 
         let mut all = raw_checksum(algorithm, &content[..PART_BYTES]);
         all.extend(raw_checksum(algorithm, &content[PART_BYTES..]));
@@ -272,7 +276,7 @@ async fn full_object_uploads() {
         let expected = checksum(algorithm, &content);
         let upload = Upload::of_two_parts(raw, algorithm, kind, &content).await;
         let mismatch = format!("The {algorithm} you specified did not match the calculated checksum.");
-        upload.complete(raw, true, &[(&header(algorithm), &other(&expected))]).await.is_error(
+        upload.complete(raw, true, &[(&header(algorithm), &other(&expected))]).await.fails_saying(
             400,
             "BadDigest",
             &mismatch,
@@ -293,7 +297,11 @@ async fn full_object_uploads() {
     let upload = Upload { id, algorithm: "crc64nvme", parts: vec![(sent.etag(), String::new())] };
     let mode =
         "The upload was created using the null checksum mode. The complete request must use the same checksum mode.";
-    upload.complete(raw, false, &[("x-amz-checksum-type", "COMPOSITE")]).await.is_error(400, "InvalidRequest", mode);
+    upload.complete(raw, false, &[("x-amz-checksum-type", "COMPOSITE")]).await.fails_saying(
+        400,
+        "InvalidRequest",
+        mode,
+    );
     let done = upload.complete(raw, false, &[]).await.is(200);
     done.has("ChecksumCRC64NVME", "rosUhgp5mIg=").has("ChecksumType", "FULL_OBJECT");
     fixture.stop().await;
@@ -305,7 +313,7 @@ async fn faults_of_uploads() {
     let raw = &fixture.raw;
     let create = |headers: &[(&str, &str)]| raw.request("POST", "/bucket/key?uploads").headers(headers);
     let alone = "The x-amz-checksum-type header can only be used with the x-amz-checksum-algorithm header.";
-    create(&[("x-amz-checksum-type", "COMPOSITE")]).send().await.is_error(400, "InvalidRequest", alone);
+    create(&[("x-amz-checksum-type", "COMPOSITE")]).send().await.fails_saying(400, "InvalidRequest", alone);
     for (algorithm, kind) in [
         ("crc64nvme", "COMPOSITE"),
         ("sha1", "FULL_OBJECT"),
@@ -319,9 +327,9 @@ async fn faults_of_uploads() {
         let message = format!("The {kind} checksum type cannot be used with the {algorithm} checksum algorithm.");
         let request =
             create(&[("x-amz-checksum-algorithm", &algorithm.to_ascii_uppercase()), ("x-amz-checksum-type", kind)]);
-        request.send().await.is_error(400, "InvalidRequest", &message);
+        request.send().await.fails_saying(400, "InvalidRequest", &message);
     }
-    let unknown = create(&[("x-amz-checksum-algorithm", "NONSENSE")]).send().await.is_code(400, "InvalidRequest");
+    let unknown = create(&[("x-amz-checksum-algorithm", "NONSENSE")]).send().await.fails(400, "InvalidRequest");
     assert!(
         unknown
             .text()
@@ -334,16 +342,16 @@ async fn faults_of_uploads() {
     let target = format!("/bucket/key?partNumber=1&uploadId={id}");
     let part = |headers: &[(&str, &str)]| raw.request("PUT", &target).headers(headers).body(DIGITS);
     let mismatch = "Checksum Type mismatch occurred, expected checksum Type: sha256, actual checksum Type: crc32";
-    part(&[("x-amz-checksum-crc32", "y/Q5Jg==")]).send().await.is_error(400, "InvalidRequest", mismatch);
+    part(&[("x-amz-checksum-crc32", "y/Q5Jg==")]).send().await.fails_saying(400, "InvalidRequest", mismatch);
     let several = "Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed.";
-    part(&[("x-amz-checksum-crc32", "y/Q5Jg=="), ("x-amz-checksum-crc32c", "4waSgw==")]).send().await.is_error(
+    part(&[("x-amz-checksum-crc32", "y/Q5Jg=="), ("x-amz-checksum-crc32c", "4waSgw==")]).send().await.fails_saying(
         400,
         "InvalidRequest",
         several,
     );
     let wrong = "The SHA256 you specified did not match the calculated checksum.";
-    part(&[("x-amz-checksum-sha256", &other(KNOWN[4].2))]).send().await.is_error(400, "BadDigest", wrong);
-    part(&[("x-amz-checksum-sha256", "AA==")]).send().await.is_error(
+    part(&[("x-amz-checksum-sha256", &other(KNOWN[4].2))]).send().await.fails_saying(400, "BadDigest", wrong);
+    part(&[("x-amz-checksum-sha256", "AA==")]).send().await.fails_saying(
         400,
         "InvalidRequest",
         "Value for x-amz-checksum-sha256 header is invalid.",

@@ -9,7 +9,7 @@ const FUTURE: &str = "Fri, 01 Jan 2100 00:00:00 GMT";
 
 #[track_caller]
 fn is_failed(answer: Answer, condition: &str) {
-    answer.is_error(412, "PreconditionFailed", MESSAGE).has("Condition", condition);
+    answer.fails_saying(412, "PreconditionFailed", MESSAGE).has("Condition", condition);
 }
 
 #[tokio::test]
@@ -95,7 +95,7 @@ async fn writes() {
         };
         write("if-match", OTHER)
             .await
-            .is_error(404, "NoSuchKey", "The specified key does not exist.")
+            .fails_saying(404, "NoSuchKey", "The specified key does not exist.")
             .has("Key", &key[8..]);
         let etag = write("if-none-match", "*").await.is(200);
         let etag = if copy { etag.element("ETag").expect("an ETag") } else { etag.etag() };
@@ -104,7 +104,7 @@ async fn writes() {
         write("if-match", &etag).await.is(200);
         write("if-match", etag.trim_matches('"')).await.is(200);
         raw.delete(key).await.is(204);
-        write("if-match", &etag).await.is_code(404, "NoSuchKey");
+        write("if-match", &etag).await.fails(404, "NoSuchKey");
         write("if-none-match", "*").await.is(200);
     }
     fixture.stop().await;
@@ -114,7 +114,7 @@ async fn writes() {
 async fn values_that_writes_refuse() {
     async fn check(raw: &Raw, headers: &[(&str, &str)], expected: &str) {
         let answer = raw.request("PUT", "/bucket/key").headers(headers).body("x").send().await;
-        answer.is_code(501, "NotImplemented").has("additionalMessage", expected);
+        answer.fails(501, "NotImplemented").has("additionalMessage", expected);
     }
     let fixture = Fixture::with_bucket("bucket").await;
     let raw = &fixture.raw;
@@ -132,18 +132,18 @@ async fn deletes() {
     let fixture = Fixture::with_versioned_bucket("bucket").await;
     let raw = &fixture.raw;
     let delete = async |name: &str, value: &str| raw.request("DELETE", "/bucket/key").header(name, value).send().await;
-    delete("if-match", "*").await.is_code(404, "NoSuchKey");
-    delete("if-match", OTHER).await.is_code(404, "NoSuchKey");
+    delete("if-match", "*").await.fails(404, "NoSuchKey");
+    delete("if-match", OTHER).await.fails(404, "NoSuchKey");
     let etag = raw.put("/bucket/key", "x").await.is(200).etag();
     is_failed(delete("if-match", OTHER).await, "If-Match");
     raw.get("/bucket/key").await.is(200);
     delete("if-match", &format!("\"{etag}\"")).await.is(204).has_header("x-amz-delete-marker", Some("true"));
-    delete("if-match", "*").await.is_code(412, "PreconditionFailed");
+    delete("if-match", "*").await.fails(412, "PreconditionFailed");
     raw.put("/bucket/key", "x").await.is(200);
     delete("if-match", "*").await.is(204);
     raw.put("/bucket/key", "x").await.is(200);
     for (name, value) in [("x-amz-if-match-size", "1"), ("x-amz-if-match-last-modified-time", PAST)] {
-        delete(name, value).await.is_code(501, "NotImplemented");
+        delete(name, value).await.fails(501, "NotImplemented");
     }
     raw.get("/bucket/key").await.is(200);
     fixture.stop().await;
@@ -165,8 +165,8 @@ async fn completions() {
     let conflict = "The conditional request cannot succeed due to a conflicting operation against this resource.";
 
     let upload = start("a").await;
-    complete(&upload, "if-match", OTHER).await.is_code(404, "NoSuchKey");
-    complete(&upload, "if-none-match", OTHER).await.is_code(501, "NotImplemented");
+    complete(&upload, "if-match", OTHER).await.fails(404, "NoSuchKey");
+    complete(&upload, "if-none-match", OTHER).await.fails(501, "NotImplemented");
     let etag = complete(&upload, "if-none-match", "*").await.is(200).element("ETag").expect("an ETag");
     let upload = start("a").await;
     is_failed(complete(&upload, "if-none-match", "*").await, "If-None-Match");
@@ -180,7 +180,7 @@ async fn completions() {
     is_failed(complete(&upload, "if-match", OTHER).await, "If-Match");
     complete(&upload, "if-match", &newer)
         .await
-        .is_error(409, "ConditionalRequestConflict", conflict)
+        .fails_saying(409, "ConditionalRequestConflict", conflict)
         .has("Condition", "If-Match")
         .has("Key", "b");
 
@@ -190,10 +190,10 @@ async fn completions() {
     raw.delete("/bucket/c").await.is(204);
     complete(&upload, "if-none-match", "*")
         .await
-        .is_error(409, "ConditionalRequestConflict", conflict)
+        .fails_saying(409, "ConditionalRequestConflict", conflict)
         .has("Condition", "If-None-Match")
         .has("Key", "c");
-    complete(&upload, "if-match", &old).await.is_code(404, "NoSuchKey");
+    complete(&upload, "if-match", &old).await.fails(404, "NoSuchKey");
     fixture.stop().await;
 }
 

@@ -76,10 +76,10 @@ async fn conditions() {
     check("*", "missing", Some("NoSuchKey")).await;
     check(&etag, "missing", Some("NoSuchKey")).await;
     check(&etag, "a", None).await;
-    raw.get("/bucket/a").await.is_code(404, "NoSuchKey");
+    raw.get("/bucket/a").await.fails(404, "NoSuchKey");
     raw.put("/bucket/a", "x").await.is(200);
     check("*", "a", None).await;
-    raw.get("/bucket/a").await.is_code(404, "NoSuchKey");
+    raw.get("/bucket/a").await.fails(404, "NoSuchKey");
     fixture.stop().await;
 }
 
@@ -89,32 +89,32 @@ async fn documents() {
     let raw = &fixture.raw;
     let many = |count: usize| (0..count).map(|n| format!("<Object><Key>{n}</Key></Object>")).collect::<String>();
     assert_eq!(delete(raw, &many(1000)).await.is(200).elements("Deleted").len(), 1000);
-    delete(raw, &many(1001)).await.is_code(400, "MalformedXML");
+    delete(raw, &many(1001)).await.fails(400, "MalformedXML");
     for inside in ["", "<Object/>", "<Object><Key/></Object>", "<Other/>", "<Object><Key>a</Key><Other/></Object>", "<"]
     {
-        delete(raw, inside).await.is_code(400, "MalformedXML");
+        delete(raw, inside).await.fails(400, "MalformedXML");
     }
     let document = "<Delete><Object><Key>a</Key></Object></Delete>";
-    raw.request("POST", "/bucket?delete").body(document).send().await.is_code(400, "InvalidRequest");
+    raw.request("POST", "/bucket?delete").body(document).send().await.fails(400, "InvalidRequest");
     raw.request("POST", "/bucket?delete")
         .header("content-md5", "AAAAAAAAAAAAAAAAAAAAAA==")
         .body(document)
         .send()
         .await
-        .is_code(400, "BadDigest");
+        .fails(400, "BadDigest");
     raw.request("POST", "/bucket?delete")
         .header("content-md5", "AA")
         .body(document)
         .send()
         .await
-        .is_code(400, "InvalidDigest");
+        .fails(400, "InvalidDigest");
     raw.request("POST", "/bucket?delete")
         .header("x-amz-checksum-crc32", "AAAAAA==")
         .body(document)
         .send()
         .await
-        .is_code(400, "BadDigest");
-    raw.post("/missing?delete", document).await.is_code(404, "NoSuchBucket");
+        .fails(400, "BadDigest");
+    raw.post("/missing?delete", document).await.fails(404, "NoSuchBucket");
     let odd = "<Object><Key>a&lt;&#1;&amp;é</Key></Object>";
     let answer = delete(raw, odd).await.is(200);
     assert_eq!(elements(&answer.text(), "Key"), ["a<&#x1;&é"]);

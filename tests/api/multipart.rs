@@ -77,33 +77,33 @@ async fn completions() {
     let wrong = "0123456789abcdef0123456789abcdef";
     let target = format!("/bucket/key?uploadId={id}");
     let post = async |body: &str| raw.request("POST", &target).body(body.to_owned()).send().await;
-    complete(raw, "key", &id, &[(0, &etag)]).await.is_argument("PartNumber", "PartNumber must be >= 1");
-    complete(raw, "key", &id, &[]).await.is_error(400, "InvalidRequest", "You must specify at least one part");
+    complete(raw, "key", &id, &[(0, &etag)]).await.refuses_argument("PartNumber", "PartNumber must be >= 1");
+    complete(raw, "key", &id, &[]).await.fails_saying(400, "InvalidRequest", "You must specify at least one part");
     for text in [
         "<",
         "<CompleteMultipartUpload><Part/></CompleteMultipartUpload>",
         "<CompleteMultipartUpload><x/></CompleteMultipartUpload>",
     ] {
-        post(text).await.is_code(400, "MalformedXML");
+        post(text).await.fails(400, "MalformedXML");
     }
     let order = "The list of parts was not in ascending order. Parts must be ordered by part number.";
     for parts in [[(5, other.as_str()), (3, etag.as_str())], [(3, &etag), (3, &etag)]] {
-        complete(raw, "key", &id, &parts).await.is_error(400, "InvalidPartOrder", order).has("UploadId", &id);
+        complete(raw, "key", &id, &parts).await.fails_saying(400, "InvalidPartOrder", order).has("UploadId", &id);
     }
     for parts in [[(3, wrong), (5, other.as_str())], [(3, &etag), (4, &other)]] {
-        complete(raw, "key", &id, &parts).await.is_code(400, "InvalidPart").has("UploadId", &id);
+        complete(raw, "key", &id, &parts).await.fails(400, "InvalidPart").has("UploadId", &id);
     }
-    complete(raw, "key", &id, &[(4, &other)]).await.is_code(400, "InvalidPart").has("PartNumber", "4");
+    complete(raw, "key", &id, &[(4, &other)]).await.fails(400, "InvalidPart").has("PartNumber", "4");
     complete(raw, "key", &id, &[(3, &etag), (5, &other)])
         .await
-        .is_error(400, "EntityTooSmall", "Your proposed upload is smaller than the minimum allowed size")
+        .fails_saying(400, "EntityTooSmall", "Your proposed upload is smaller than the minimum allowed size")
         .has("ProposedSize", "5")
         .has("MinSizeAllowed", "5242880")
         .has("PartNumber", "3")
         .has("ETag", &etag);
     let message = "The provided 'x-amz-mp-object-size' header value 5 does not match what was computed: 4";
     let sized = |size: &str| raw.request("POST", &target).header("x-amz-mp-object-size", size);
-    sized("5").body(document(&[(5, &other)])).send().await.is_error(400, "InvalidRequest", message);
+    sized("5").body(document(&[(5, &other)])).send().await.fails_saying(400, "InvalidRequest", message);
     // Unlisted parts are dropped; the ETag counts the listed ones.
     let done = sized("4").body(document(&[(5, &other)])).send().await.is(200);
     let done = done.has("Bucket", "bucket").has("Key", "key").has("ChecksumType", "FULL_OBJECT");
@@ -114,9 +114,9 @@ async fn completions() {
     // Once more gives the same.
     let again = complete(raw, "key", &id, &[(5, &other)]).await.is(200);
     assert_eq!(again.element("ETag"), done.element("ETag"));
-    raw.get(&target).await.is_code(404, "NoSuchUpload").has("UploadId", &id);
-    raw.delete(&target).await.is_code(404, "NoSuchUpload");
-    raw.put(&format!("{target}&partNumber=1"), "x").await.is_code(404, "NoSuchUpload");
+    raw.get(&target).await.fails(404, "NoSuchUpload").has("UploadId", &id);
+    raw.delete(&target).await.fails(404, "NoSuchUpload");
+    raw.put(&format!("{target}&partNumber=1"), "x").await.fails(404, "NoSuchUpload");
     fixture.stop().await;
 }
 
@@ -132,14 +132,14 @@ async fn uploads_that_are_not_there() {
                    aborted or completed.";
     for (key, id) in [("other", id.as_str()), ("key", "nonsense"), ("key", &aborted)] {
         let target = format!("/bucket/{key}?uploadId={id}");
-        let check = |answer: Answer| answer.is_error(404, "NoSuchUpload", message).has("UploadId", id);
+        let check = |answer: Answer| answer.fails_saying(404, "NoSuchUpload", message).has("UploadId", id);
         check(raw.get(&target).await);
         check(raw.delete(&target).await);
         check(raw.put(&format!("{target}&partNumber=1"), "x").await);
         check(complete(raw, key, id, &[(1, "0123456789abcdef0123456789abcdef")]).await);
     }
-    raw.get(&format!("/missing/key?uploadId={id}")).await.is_code(404, "NoSuchBucket");
-    raw.post("/missing/key?uploads", "").await.is_code(404, "NoSuchBucket");
+    raw.get(&format!("/missing/key?uploadId={id}")).await.fails(404, "NoSuchBucket");
+    raw.post("/missing/key?uploads", "").await.fails(404, "NoSuchBucket");
     fixture.stop().await;
 }
 
@@ -151,11 +151,11 @@ async fn part_numbers() {
     let message = "Part number must be an integer between 1 and 10000, inclusive";
     for number in ["0", "10001", "-1", "x", "1.5", ""] {
         let target = format!("/bucket/key?partNumber={number}&uploadId={id}");
-        raw.put(&target, "x").await.is_argument("partNumber", message);
+        raw.put(&target, "x").await.refuses_argument("partNumber", message);
     }
     let first = upload_part(raw, "key", &id, 10_000, "one").await;
     let second = upload_part(raw, "key", &id, 10_000, "two").await;
-    complete(raw, "key", &id, &[(10_000, &first)]).await.is_code(400, "InvalidPart");
+    complete(raw, "key", &id, &[(10_000, &first)]).await.fails(400, "InvalidPart");
     complete(raw, "key", &id, &[(10_000, &second)]).await.is(200);
     raw.get("/bucket/key").await.is(200).has_body("two");
     fixture.stop().await;
@@ -175,19 +175,19 @@ async fn parts_that_copy() {
     let form = "The x-amz-copy-source-range value must be of the form bytes=first-last where first and last are the \
                 zero-based offsets of the first and last bytes to copy";
     for value in ["0-8", "bytes=1-", "bytes=-2", "bytes=1-0", "bytes=0-1,3-4"] {
-        range(value).send().await.is_error(400, "InvalidArgument", form);
+        range(value).send().await.fails_saying(400, "InvalidArgument", form);
     }
     let beyond = "Range specified is not valid for source object of size: 10";
-    range("bytes=0-100").send().await.is_error(400, "InvalidArgument", beyond);
+    range("bytes=0-100").send().await.fails_saying(400, "InvalidArgument", beyond);
     let outside = "The specified copy range is invalid for the source object size";
-    range("bytes=100-200").send().await.is_error(400, "InvalidRequest", outside);
+    range("bytes=100-200").send().await.fails_saying(400, "InvalidRequest", outside);
     copy("/bucket/source?versionId=abc")
         .send()
         .await
-        .is_code(400, "InvalidArgument")
+        .fails(400, "InvalidArgument")
         .has("ArgumentName", "x-amz-copy-source");
-    copy("/bucket/missing").send().await.is_code(404, "NoSuchKey");
-    copy("/missing/source").send().await.is_code(404, "NoSuchBucket");
+    copy("/bucket/missing").send().await.fails(404, "NoSuchKey");
+    copy("/missing/source").send().await.fails(404, "NoSuchBucket");
     let copied = copy(&format!("/bucket/source?versionId={old}")).send().await.is(200);
     let copied = copied.has_header("x-amz-copy-source-version-id", Some(&old)).has_header("x-amz-version-id", None);
     assert!(copied.element("LastModified").is_some());
@@ -280,7 +280,7 @@ async fn lists_of_uploads() {
     check("&key-marker=a", &[2, 3, 4], &[]).await;
     check(&format!("&upload-id-marker={}", ids[3]), &[0, 1, 2, 3, 4], &[]).await;
     check("&delimiter=%2F&key-marker=b%2F", &[4], &[]).await;
-    raw.get("/missing?uploads").await.is_code(404, "NoSuchBucket");
+    raw.get("/missing?uploads").await.fails(404, "NoSuchBucket");
     fixture.stop().await;
 }
 
@@ -301,14 +301,14 @@ async fn reading_by_part() {
     for (key, number, count) in [("key", "3", "2"), ("single", "2", "1")] {
         raw.get(&format!("/bucket/{key}?partNumber={number}"))
             .await
-            .is_error(416, "InvalidPartNumber", "The requested partnumber is not satisfiable")
+            .fails_saying(416, "InvalidPartNumber", "The requested partnumber is not satisfiable")
             .has("ActualPartCount", count)
             .has("PartNumberRequested", number);
     }
     let message = "Cannot specify both Range header and partNumber query parameter";
     let request = raw.request("GET", "/bucket/key?partNumber=1").header("range", "bytes=0-1");
-    request.send().await.is_error(400, "InvalidRequest", message);
-    raw.get("/bucket/key?partNumber=0").await.is_code(400, "InvalidArgument");
+    request.send().await.fails_saying(400, "InvalidRequest", message);
+    raw.get("/bucket/key?partNumber=0").await.fails(400, "InvalidArgument");
     // A range over the seam, and a copy: one piece again.
     let seam = raw.request("GET", "/bucket/key").header("range", "bytes=5242878-5242881").send().await;
     seam.is(206).has_body("aata");
@@ -316,5 +316,45 @@ async fn reading_by_part() {
     assert!(copied.element("ETag").is_some_and(|etag| !etag.contains('-')));
     let attributes = raw.request("GET", "/bucket/key?attributes").header("x-amz-object-attributes", "ObjectParts,ETag");
     attributes.send().await.is(200).has("PartsCount", "2").lacks("Part");
+    fixture.stop().await;
+}
+
+#[tokio::test]
+async fn what_parts_cannot_have() {
+    let fixture = Fixture::with_bucket("bucket").await;
+    let raw = &fixture.raw;
+    let id = create(raw, "key").await;
+    let target = format!("/bucket/key?partNumber=1&uploadId={id}");
+    let part = |name: &str, value: &str| raw.request("PUT", &target).header(name, value).body("x");
+    part("x-amz-server-side-encryption", "AES256").send().await.fails_saying(
+        400,
+        "InvalidArgument",
+        "x-amz-server-side-encryption header is not supported for this operation.",
+    );
+    part("content-md5", "AAAAAAAAAAAAAAAAAAAAAA==").send().await.fails(400, "BadDigest");
+    part("content-md5", "AA==").send().await.fails(400, "InvalidDigest");
+    part("if-none-match", "*").send().await.fails(501, "NotImplemented");
+    raw.get(&format!("/bucket/key?uploadId={id}")).await.is(200).lacks("Part");
+    // Half of what names a part is neither a part nor an object.
+    raw.put(&format!("/bucket/key?uploadId={id}"), "x").await.fails(400, "InvalidArgument");
+    raw.put("/bucket/key?partNumber=1", "x").await.fails(400, "InvalidArgument");
+    raw.head("/bucket/key").await.is(404);
+    fixture.stop().await;
+}
+
+#[tokio::test]
+async fn buckets_with_uploads() {
+    let fixture = Fixture::with_bucket("bucket").await;
+    let raw = &fixture.raw;
+    let ids = [create(raw, "a").await, create(raw, "a").await];
+    upload_part(raw, "a", &ids[0], 1, "one").await;
+    upload_part(raw, "a", &ids[1], 1, "two").await;
+    raw.get("/bucket").await.is(200).lacks("Contents");
+    raw.head("/bucket/a").await.is(404);
+    raw.delete(&format!("/bucket/a?uploadId={}", ids[0])).await.is(204);
+    assert_eq!(raw.get("/bucket?uploads").await.is(200).elements("UploadId"), [ids[1].clone()]);
+    raw.post("/bucket/x%20y?uploads", "").await.is(200).has("Key", "x y");
+    let encoded = raw.get("/bucket?uploads&encoding-type=url").await.is(200).has("EncodingType", "url");
+    assert_eq!(elements(&encoded.text(), "Key"), ["a", "x+y"]);
     fixture.stop().await;
 }

@@ -16,16 +16,16 @@ const HOUR: Duration = Duration::from_secs(3600);
 async fn refusals() {
     let fixture = Fixture::with_bucket("bucket").await;
     let raw = &fixture.raw;
-    raw.request("GET", "/bucket/key").unsigned().send().await.is_error(403, "AccessDenied", "Access Denied");
-    raw.request("GET", "/").unsigned().send().await.is_code(403, "AccessDenied");
+    raw.request("GET", "/bucket/key").unsigned().send().await.fails_saying(403, "AccessDenied", "Access Denied");
+    raw.request("GET", "/").unsigned().send().await.fails(403, "AccessDenied");
     // Nobody without a key learns what is there.
-    raw.request("GET", "/missing").unsigned().send().await.is_code(403, "AccessDenied");
+    raw.request("GET", "/missing").unsigned().send().await.fails(403, "AccessDenied");
     raw.request("HEAD", "/bucket").unsigned().send().await.is(403).has_body("");
 
     let stranger = Raw { access_key: "AKIDSTRANGER".to_owned(), ..raw.clone() };
-    stranger.get("/bucket").await.is_code(403, "InvalidAccessKeyId").has("AWSAccessKeyId", "AKIDSTRANGER");
+    stranger.get("/bucket").await.fails(403, "InvalidAccessKeyId").has("AWSAccessKeyId", "AKIDSTRANGER");
     let guesser = Raw { secret_key: "guessed".to_owned(), ..raw.clone() };
-    let answer = guesser.get("/bucket").await.is_code(403, "SignatureDoesNotMatch");
+    let answer = guesser.get("/bucket").await.fails(403, "SignatureDoesNotMatch");
     for element in [
         "AWSAccessKeyId",
         "StringToSign",
@@ -37,9 +37,9 @@ async fn refusals() {
         assert!(answer.element(element).is_some(), "{element}");
     }
     let abroad = Raw { region: "eu-west-1".to_owned(), ..raw.clone() };
-    abroad.get("/bucket").await.is_code(400, "AuthorizationHeaderMalformed").has("Region", "us-east-1");
+    abroad.get("/bucket").await.fails(400, "AuthorizationHeaderMalformed").has("Region", "us-east-1");
     for time in [now() - 16 * HOUR / 60, now() + 16 * HOUR / 60] {
-        let skewed = raw.request("GET", "/bucket").at(time).send().await.is_code(403, "RequestTimeTooSkewed");
+        let skewed = raw.request("GET", "/bucket").at(time).send().await.fails(403, "RequestTimeTooSkewed");
         let skewed = skewed.has("MaxAllowedSkewMilliseconds", "900000");
         assert!(skewed.element("RequestTime").is_some() && skewed.element("ServerTime").is_some());
     }
@@ -49,15 +49,15 @@ async fn refusals() {
     request.headers_mut().insert("x-amz-meta-added", "later".parse().expect("a value"));
     raw.send(request)
         .await
-        .is_error(403, "AccessDenied", "There were headers present in the request which were not signed")
+        .fails_saying(403, "AccessDenied", "There were headers present in the request which were not signed")
         .has("HeadersNotSigned", "x-amz-meta-added");
     let mut request = raw.request("GET", "/bucket").build();
     request.headers_mut().remove("x-amz-date");
-    raw.send(request).await.is_code(403, "AccessDenied");
+    raw.send(request).await.fails(403, "AccessDenied");
     let mut request = raw.request("GET", "/bucket").build();
     request.headers_mut().insert("authorization", "AWS AKID:signature".parse().expect("a value"));
     let unsupported = "The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256.";
-    raw.send(request).await.is_error(400, "InvalidRequest", unsupported);
+    raw.send(request).await.fails_saying(400, "InvalidRequest", unsupported);
     fixture.stop().await;
 }
 
@@ -67,9 +67,9 @@ async fn payload_hashes() {
     let raw = &fixture.raw;
     raw.request("PUT", "/bucket/key").payload("UNSIGNED-PAYLOAD").body("x").send().await.is(200);
     let wrong = "0".repeat(64);
-    raw.request("PUT", "/bucket/new").payload(&wrong).body("x").send().await.is_code(400, "XAmzContentSHA256Mismatch");
-    raw.request("PUT", "/bucket/new").payload("nonsense").body("x").send().await.is_code(400, "InvalidArgument");
-    raw.request("DELETE", "/bucket/key").payload(&wrong).send().await.is_code(400, "XAmzContentSHA256Mismatch");
+    raw.request("PUT", "/bucket/new").payload(&wrong).body("x").send().await.fails(400, "XAmzContentSHA256Mismatch");
+    raw.request("PUT", "/bucket/new").payload("nonsense").body("x").send().await.fails(400, "InvalidArgument");
+    raw.request("DELETE", "/bucket/key").payload(&wrong).send().await.fails(400, "XAmzContentSHA256Mismatch");
     raw.get("/bucket/key").await.is(200);
     raw.head("/bucket/new").await.is(404);
     fixture.stop().await;
@@ -85,7 +85,7 @@ async fn presigned_by_hand() {
     let target = "/bucket/key?response-content-type=a%2Fb";
     get(target).send().await.is(200).has_header("content-type", Some("a/b"));
     let expired = get("/bucket/key").at(now() - 2 * HOUR).send().await;
-    let expired = expired.is_error(403, "AccessDenied", "Request has expired").has("X-Amz-Expires", "3600");
+    let expired = expired.fails_saying(403, "AccessDenied", "Request has expired").has("X-Amz-Expires", "3600");
     assert!(expired.element("Expires").is_some() && expired.element("ServerTime").is_some());
     raw.request("PUT", "/bucket/put").presigned(HOUR).body("by URL").send().await.is(200);
     raw.get("/bucket/put").await.is(200).has_body("by URL");
@@ -98,9 +98,9 @@ async fn presigned_by_hand() {
         *request.uri_mut() = changed.parse().expect("a URI");
         raw.send(request).await
     };
-    change("/bucket/key?", "/bucket/other?").await.is_code(403, "SignatureDoesNotMatch");
-    change("Expires=3600", "Expires=3601").await.is_code(403, "SignatureDoesNotMatch");
-    change("key?", "key?versionId=null&").await.is_code(403, "SignatureDoesNotMatch");
+    change("/bucket/key?", "/bucket/other?").await.fails(403, "SignatureDoesNotMatch");
+    change("Expires=3600", "Expires=3601").await.fails(403, "SignatureDoesNotMatch");
+    change("key?", "key?versionId=null&").await.fails(403, "SignatureDoesNotMatch");
     for (parameter, to) in [
         ("X-Amz-Expires=3600", "X-Amz-Expires=604801"),
         ("X-Amz-Expires=3600", "X-Amz-Expires=x"),
@@ -109,14 +109,14 @@ async fn presigned_by_hand() {
         ("X-Amz-SignedHeaders=host&", ""),
         ("X-Amz-Algorithm=AWS4-HMAC-SHA256", "X-Amz-Algorithm=other"),
     ] {
-        change(parameter, to).await.is_code(400, "AuthorizationQueryParametersError");
+        change(parameter, to).await.fails(400, "AuthorizationQueryParametersError");
     }
     let mut request = get("/bucket/key").build();
     request.headers_mut().insert("x-amz-meta-added", "later".parse().expect("a value"));
-    raw.send(request).await.is_code(403, "AccessDenied").has("HeadersNotSigned", "x-amz-meta-added");
+    raw.send(request).await.fails(403, "AccessDenied").has("HeadersNotSigned", "x-amz-meta-added");
     let mut request = get("/bucket/key").build();
     request.headers_mut().insert("authorization", "AWS4-HMAC-SHA256 x".parse().expect("a value"));
-    raw.send(request).await.is_code(400, "InvalidArgument");
+    raw.send(request).await.fails(400, "InvalidArgument");
     let mut request = raw.request("PUT", "/bucket/put").presigned(HOUR).body("x").build();
     request.headers_mut().insert("content-type", "any/type".parse().expect("a value"));
     raw.send(request).await.is(200);
@@ -173,23 +173,23 @@ async fn headers_in_urls() {
         ("x-amz-tagging-count", "2"),
         ("x-amz-checksum-crc32", "y/Q5Jg=="),
     ]);
-    put("x-amz-checksum-crc32=AAAAAA%3D%3D").await.is_code(400, "BadDigest");
-    put("x-amz-storage-class=OUTPOSTS").await.is_code(400, "InvalidStorageClass");
-    put("x-amz-acl=public-read").await.is_code(400, "AccessControlListNotSupported");
-    put("x-amz-server-side-encryption=aws:kms").await.is_code(501, "NotImplemented");
-    put("x-amz-object-lock-mode=GOVERNANCE").await.is_code(501, "NotImplemented");
-    put("x-amz-expected-bucket-owner=999999999999").await.is_code(403, "AccessDenied");
-    put("x-amz-meta-n=a%0d%0ab").await.is_code(400, "InvalidArgument");
+    put("x-amz-checksum-crc32=AAAAAA%3D%3D").await.fails(400, "BadDigest");
+    put("x-amz-storage-class=OUTPOSTS").await.fails(400, "InvalidStorageClass");
+    put("x-amz-acl=public-read").await.fails(400, "AccessControlListNotSupported");
+    put("x-amz-server-side-encryption=aws:kms").await.fails(501, "NotImplemented");
+    put("x-amz-object-lock-mode=GOVERNANCE").await.fails(501, "NotImplemented");
+    put("x-amz-expected-bucket-owner=999999999999").await.fails(403, "AccessDenied");
+    put("x-amz-meta-n=a%0d%0ab").await.fails(400, "InvalidArgument");
     let copied = raw.request("PUT", "/bucket/copy?x-amz-copy-source=bucket%2Fkey").presigned(HOUR).send().await.is(200);
     assert!(copied.element("ETag").is_some());
     raw.get("/bucket/copy").await.is(200).has_body("123456789");
     // Also when the signature is in a header.
-    raw.put("/bucket/key?x-amz-storage-class=OUTPOSTS", "x").await.is_code(400, "InvalidStorageClass");
+    raw.put("/bucket/key?x-amz-storage-class=OUTPOSTS", "x").await.fails(400, "InvalidStorageClass");
     // A header of the same name must say the same.
     let both = raw.request("PUT", "/bucket/both?x-amz-meta-a=1").presigned(HOUR);
     both.header("x-amz-meta-a", "1").body("x").send().await.is(200).has_header("x-amz-meta-a", None);
     let both = raw.request("PUT", "/bucket/both?x-amz-meta-a=1").presigned(HOUR);
-    both.header("x-amz-meta-a", "2").body("x").send().await.is_code(400, "InvalidArgument");
+    both.header("x-amz-meta-a", "2").body("x").send().await.fails(400, "InvalidArgument");
     fixture.stop().await;
 }
 

@@ -9,8 +9,12 @@ use crate::support::{Fixture, Raw};
 
 /// The head of a signed request as it goes over the wire, with more headers that are not signed.
 fn head(raw: &Raw, method: &str, target: &str, more: &str) -> String {
-    let request = raw.request(method, target).payload("UNSIGNED-PAYLOAD").build();
-    let mut text = format!("{method} {target} HTTP/1.1\r\n");
+    head_of(&raw.request(method, target).payload("UNSIGNED-PAYLOAD").build(), more)
+}
+
+fn head_of<B>(request: &http::Request<B>, more: &str) -> String {
+    let target = request.uri().path_and_query().expect("a path");
+    let mut text = format!("{} {target} HTTP/1.1\r\n", request.method());
     for (name, value) in request.headers() {
         text.push_str(&format!("{name}: {}\r\n", value.to_str().expect("a header of ASCII")));
     }
@@ -117,6 +121,17 @@ async fn lengths() {
     let chunked = format!("transfer-encoding: chunked\r\n{close}");
     let answer = raw.wire(head(raw, "PUT", "/bucket/key", &chunked) + "1\r\nx\r\n0\r\n\r\n").await;
     assert!(answer.contains("<Code>MissingContentLength</Code>"), "{answer}");
+    // HTTP's own chunks are fine around those of AWS, which tell the length.
+    let request = raw
+        .request("PUT", "/bucket/chunked")
+        .header("x-amz-decoded-content-length", "9")
+        .header("x-amz-trailer", "x-amz-checksum-crc32")
+        .payload("STREAMING-UNSIGNED-PAYLOAD-TRAILER");
+    let body = "9\r\n123456789\r\n0\r\nx-amz-checksum-crc32:y/Q5Jg==\r\n\r\n";
+    let text = head_of(&request.build(), &chunked);
+    let answer = raw.wire(format!("{text}{:x}\r\n{body}\r\n0\r\n\r\n", body.len())).await;
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+    raw.get("/bucket/chunked").await.is(200).has_body("123456789");
     // Fewer bytes than promised.
     let mut stream = TcpStream::connect(&raw.authority).await.expect("a connection");
     let text = head(raw, "PUT", "/bucket/key", "content-length: 100\r\n") + "too short";
@@ -154,20 +169,49 @@ async fn every_answer_names_its_request() {
 }
 
 #[tokio::test]
-async fn virtual_hosts_need_a_domain() {
+async fn hosts() {
+    let fixture = Fixture::with_bucket("bucket").await;
+    let port = fixture.raw.authority.rsplit_once(':').expect("a port").1;
+    let named = |name: &str| Raw { host: format!("{name}:{port}"), ..fixture.raw.clone() };
+    // `localhost` always is a domain of buckets.
+    let raw = named("bucket.localhost");
+    raw.put("/key", "content").await.is(200);
+    raw.get("/key").await.is(200).has_body("content");
+    raw.get("/?list-type=2").await.is(200).has("Key", "key");
+    raw.get("/bucket/key").await.fails(404, "NoSuchKey").has("Key", "bucket/key");
+    named("missing.localhost").get("/key").await.fails(404, "NoSuchBucket").has("BucketName", "missing");
+    let id = raw.post("/big?uploads", "").await.is(200).element("UploadId").expect("an id");
+    let etag = raw.put(&format!("/big?partNumber=1&uploadId={id}"), "x").await.is(200).etag();
+    let part = format!("<Part><PartNumber>1</PartNumber><ETag>{etag}</ETag></Part>");
+    let document = format!("<CompleteMultipartUpload>{part}</CompleteMultipartUpload>");
+    let done = raw.post(&format!("/big?uploadId={id}"), document).await.is(200);
+    done.has("Location", &format!("http://bucket.localhost:{port}/big"));
+    // Any other host means the path.
+    named("localhost").get("/bucket/key").await.is(200);
+    named("bucket.example.com").get("/bucket/key").await.is(200);
+    fixture.stop().await;
+}
+
+#[tokio::test]
+async fn documents_are_bounded() {
     let fixture = Fixture::with_bucket("bucket").await;
     let raw = &fixture.raw;
-    // No domain is configured, so any host means the path.
-    let mut request = raw.request("GET", "/bucket?location").build();
-    request.headers_mut().insert("host", "bucket.example.com".parse().expect("a value"));
-    raw.send(request).await.is_code(403, "SignatureDoesNotMatch");
+    for target in ["/bucket?tagging", "/bucket?delete", "/bucket/key?tagging"] {
+        let method = if target.ends_with("delete") { "POST" } else { "PUT" };
+        let body = vec![b' '; 9 << 20];
+        let answer = raw.request(method, target).md5_of(&body).body(body).send().await;
+        let answer = answer.fails(400, "MaxMessageLengthExceeded");
+        assert!(answer.element("MaxMessageLengthBytes").is_some());
+        let doctype = "<!DOCTYPE x [<!ENTITY a 'b'>]><Tagging><TagSet/></Tagging>";
+        raw.request(method, target).md5_of(doctype.as_bytes()).body(doctype).send().await.fails(400, "MalformedXML");
+    }
     fixture.stop().await;
 }
 
 #[tokio::test]
 async fn methods_that_resources_lack() {
     async fn check(raw: &Raw, method: &str, target: &str) {
-        let answer = raw.request(method, target).send().await.is_code(405, "MethodNotAllowed").has("Method", method);
+        let answer = raw.request(method, target).send().await.fails(405, "MethodNotAllowed").has("Method", method);
         assert!(answer.element("ResourceType").is_some() && answer.header("allow").is_some());
     }
     let fixture = Fixture::with_bucket("bucket").await;

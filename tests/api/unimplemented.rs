@@ -69,8 +69,8 @@ async fn of_objects() {
 async fn check(raw: &Raw, method: &str, target: &str) {
     let answer = raw.request(method, target).body("<x/>").send().await;
     match answer.status.as_u16() {
-        501 => answer.is_code(501, "NotImplemented"),
-        _ => answer.is_code(405, "MethodNotAllowed").has("Method", method),
+        501 => answer.fails(501, "NotImplemented"),
+        _ => answer.fails(405, "MethodNotAllowed").has("Method", method),
     };
 }
 
@@ -79,7 +79,7 @@ async fn each_has_a_method_that_is_known() {
     let fixture = Fixture::with_bucket("bucket").await;
     let raw = &fixture.raw;
     for name in BUCKET {
-        raw.get(&format!("/bucket?{name}")).await.is_code(501, "NotImplemented");
+        raw.get(&format!("/bucket?{name}")).await.fails(501, "NotImplemented");
     }
     for (method, name) in [
         ("GET", "acl"),
@@ -90,7 +90,7 @@ async fn each_has_a_method_that_is_known() {
         ("POST", "restore"),
         ("POST", "select&select-type=2"),
     ] {
-        raw.request(method, &format!("/bucket/key?{name}")).send().await.is_code(501, "NotImplemented");
+        raw.request(method, &format!("/bucket/key?{name}")).send().await.fails(501, "NotImplemented");
     }
     fixture.stop().await;
 }
@@ -100,10 +100,10 @@ async fn forms_and_preflights() {
     let fixture = Fixture::with_bucket("bucket").await;
     let raw = &fixture.raw;
     let form = raw.request("POST", "/bucket").header("content-type", "multipart/form-data; boundary=x").unsigned();
-    form.body("--x--").send().await.is_code(501, "NotImplemented");
+    form.body("--x--").send().await.fails(501, "NotImplemented");
     let other = raw.request("POST", "/bucket").unsigned().send().await;
     other
-        .is_error(412, "PreconditionFailed", "At least one of the pre-conditions you specified did not hold")
+        .fails_saying(412, "PreconditionFailed", "At least one of the pre-conditions you specified did not hold")
         .has("Condition", "Bucket POST must be of the enclosure-type multipart/form-data");
     raw.request("OPTIONS", "/bucket/key")
         .header("origin", "http://example.com")
@@ -111,8 +111,8 @@ async fn forms_and_preflights() {
         .unsigned()
         .send()
         .await
-        .is_error(403, "AccessForbidden", "CORSResponse: CORS is not enabled for this bucket.");
-    raw.request("OPTIONS", "/bucket/key").unsigned().send().await.is_error(
+        .fails_saying(403, "AccessForbidden", "CORSResponse: CORS is not enabled for this bucket.");
+    raw.request("OPTIONS", "/bucket/key").unsigned().send().await.fails_saying(
         400,
         "BadRequest",
         "Insufficient information. Origin request header needed.",

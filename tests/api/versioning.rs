@@ -15,7 +15,7 @@ async fn states() {
                 raw.get("/bucket?versioning").await.is(200).has("Status", status);
             }
             Err((status, code)) => {
-                answer.is_code(status, code);
+                answer.fails(status, code);
             }
         }
     }
@@ -32,25 +32,25 @@ async fn states() {
     let illegal = Err((400, "IllegalVersioningConfigurationException"));
     check(raw, "", illegal).await;
     check(raw, "<Status/>", illegal).await;
-    raw.put("/bucket?versioning", "<VersioningConfiguration/>").await.is_error(
+    raw.put("/bucket?versioning", "<VersioningConfiguration/>").await.fails_saying(
         400,
         "IllegalVersioningConfigurationException",
         "The Versioning element must be specified",
     );
-    raw.put("/bucket?versioning", "").await.is_error(400, "MissingRequestBodyError", "Request Body is empty");
+    raw.put("/bucket?versioning", "").await.fails_saying(400, "MissingRequestBodyError", "Request Body is empty");
     let long =
         format!("<VersioningConfiguration><Status>Enabled</Status>{}</VersioningConfiguration>", " ".repeat(1024));
     raw.put("/bucket?versioning", long)
         .await
-        .is_code(400, "MaxMessageLengthExceeded")
+        .fails(400, "MaxMessageLengthExceeded")
         .has("MaxMessageLengthBytes", "1024");
     raw.get("/bucket?versioning").await.is(200).lacks("Status");
     check(raw, "<Status>Suspended</Status>", Ok("Suspended")).await;
     check(raw, "<Status>Enabled</Status><MfaDelete/>", Ok("Enabled")).await;
     check(raw, "<Status>Enabled</Status>", Ok("Enabled")).await;
     raw.put("/bucket?versioning", "<x><Status>Suspended</Status></x>").await.is(200);
-    raw.get("/missing?versioning").await.is_code(404, "NoSuchBucket");
-    raw.put("/missing?versioning", "<x><Status>Suspended</Status></x>").await.is_code(404, "NoSuchBucket");
+    raw.get("/missing?versioning").await.fails(404, "NoSuchBucket");
+    raw.put("/missing?versioning", "<x><Status>Suspended</Status></x>").await.fails(404, "NoSuchBucket");
     fixture.stop().await;
 }
 
@@ -58,7 +58,7 @@ async fn states() {
 async fn version_ids() {
     async fn check(raw: &Raw, target: &str, message: &str) {
         for method in ["GET", "DELETE"] {
-            raw.request(method, target).send().await.is_argument("versionId", message);
+            raw.request(method, target).send().await.refuses_argument("versionId", message);
         }
         raw.head(target).await.is(400).has_body("");
     }
@@ -76,13 +76,13 @@ async fn version_ids() {
             check(raw, &format!("/bucket/{key}?versionId=abcdefghijklmnopqrstuvwxyz012345"), invalid).await;
             check(raw, &format!("/bucket/{key}?versionId="), empty).await;
             check(raw, &format!("/bucket/{key}?versionId"), empty).await;
-            raw.get(&format!("/bucket/{key}?tagging&versionId=abc")).await.is_argument("versionId", invalid);
+            raw.get(&format!("/bucket/{key}?tagging&versionId=abc")).await.refuses_argument("versionId", invalid);
         }
     }
-    raw.get("/missing/key?versionId=abc").await.is_code(404, "NoSuchBucket");
+    raw.get("/missing/key?versionId=abc").await.fails(404, "NoSuchBucket");
     let copy = |source: &'static str| raw.request("PUT", "/bucket/copy").header("x-amz-copy-source", source);
-    copy("/bucket/key?versionId=abc").send().await.is_error(400, "InvalidRequest", "Invalid Request");
-    copy("/bucket/key?versionId=").send().await.is_code(400, "InvalidArgument");
+    copy("/bucket/key?versionId=abc").send().await.fails_saying(400, "InvalidRequest", "Invalid Request");
+    copy("/bucket/key?versionId=").send().await.fails(400, "InvalidArgument");
     fixture.stop().await;
 }
 
@@ -96,7 +96,7 @@ async fn unversioned() {
     raw.get("/bucket/key?tagging").await.is(200).has_header("x-amz-version-id", None);
     raw.get("/bucket/missing?versionId=null")
         .await
-        .is_code(404, "NoSuchVersion")
+        .fails(404, "NoSuchVersion")
         .has("Key", "missing")
         .has("VersionId", "null");
     let versions = raw.get("/bucket?versions").await.is(200).has("VersionId", "null").has("IsLatest", "true");
@@ -109,7 +109,7 @@ async fn unversioned() {
     raw.get("/bucket?versions").await.is(200).lacks("Version").lacks("DeleteMarker");
     raw.put("/bucket/key", "x").await.is(200);
     raw.delete("/bucket/key?versionId=null").await.is(204);
-    raw.get("/bucket/key").await.is_code(404, "NoSuchKey");
+    raw.get("/bucket/key").await.fails(404, "NoSuchKey");
     fixture.stop().await;
 }
 
@@ -134,11 +134,11 @@ async fn enabled() {
     let deleted = raw.delete("/bucket/key").await.is(204).has_header("x-amz-delete-marker", Some("true"));
     let marker = deleted.version();
     let headers = [("x-amz-delete-marker", "true"), ("x-amz-version-id", marker.as_str())];
-    raw.get("/bucket/key").await.is_code(404, "NoSuchKey").has("Key", "key").has_headers(&headers);
+    raw.get("/bucket/key").await.fails(404, "NoSuchKey").has("Key", "key").has_headers(&headers);
     raw.head("/bucket/key").await.is(404).has_headers(&headers).has_body("");
     raw.get("/bucket").await.is(200).lacks("Contents");
     let by_id = format!("/bucket/key?versionId={marker}");
-    let answer = raw.get(&by_id).await.is_error(405, "MethodNotAllowed", MARKER_METHOD);
+    let answer = raw.get(&by_id).await.fails_saying(405, "MethodNotAllowed", MARKER_METHOD);
     let answer = answer.has("Method", "GET").has("ResourceType", "DeleteMarker").has_headers(&headers);
     assert!(answer.has_header("allow", Some("DELETE")).header("last-modified").is_some());
     let answer = raw.head(&by_id).await.is(405).has_headers(&headers).has_header("allow", Some("DELETE"));
@@ -161,7 +161,7 @@ async fn enabled() {
     }
     raw.get(&format!("/bucket/key?versionId={two}"))
         .await
-        .is_error(404, "NoSuchVersion", "The specified version does not exist.")
+        .fails_saying(404, "NoSuchVersion", "The specified version does not exist.")
         .has("Key", "key")
         .has("VersionId", &two);
     raw.delete(&format!("/bucket/key?versionId={two}")).await.is(204).has_header("x-amz-version-id", Some(&two));
@@ -189,7 +189,7 @@ async fn suspended() {
         raw.delete("/bucket/key").await.is(204).has_headers(&headers);
         assert_eq!(raw.get("/bucket?versions").await.is(200).elements("VersionId"), ["null", &one]);
     }
-    raw.get("/bucket/key").await.is_code(404, "NoSuchKey").has_headers(&headers);
+    raw.get("/bucket/key").await.fails(404, "NoSuchKey").has_headers(&headers);
     raw.delete("/bucket/key?versionId=null").await.is(204).has_headers(&headers);
     raw.get("/bucket/key").await.is(200).has_body("one");
     raw.delete("/bucket/key?versionId=null").await.is(204).has_header("x-amz-delete-marker", None);
@@ -222,22 +222,22 @@ async fn tags_and_copies_of_versions() {
     let allow = ("allow", "DELETE");
     raw.put("/bucket/key?tagging", tagging)
         .await
-        .is_code(405, "MethodNotAllowed")
+        .fails(405, "MethodNotAllowed")
         .has("Method", "PUT")
         .has("ResourceType", "DeleteMarker")
         .has_headers(&[allow])
         .has_header("x-amz-version-id", None);
     raw.put(&format!("/bucket/key?tagging&versionId={marker}"), tagging)
         .await
-        .is_code(405, "MethodNotAllowed")
+        .fails(405, "MethodNotAllowed")
         .has_headers(&[allow, ("x-amz-delete-marker", "true"), ("x-amz-version-id", &marker)]);
     copy("/bucket/key".to_owned())
         .send()
         .await
-        .is_code(404, "NoSuchKey")
+        .fails(404, "NoSuchKey")
         .has_headers(&[("x-amz-delete-marker", "true"), ("x-amz-version-id", &marker)]);
     let message = "The source of a copy request may not specifically refer to a delete marker by version id.";
-    copy(format!("/bucket/key?versionId={marker}")).send().await.is_error(400, "InvalidRequest", message);
+    copy(format!("/bucket/key?versionId={marker}")).send().await.fails_saying(400, "InvalidRequest", message);
     fixture.stop().await;
 }
 
@@ -249,7 +249,7 @@ async fn writes_accept_no_version_id() {
     let upload = raw.post("/bucket/key?uploads", "").await.is(200).element("UploadId").expect("an id");
     raw.put(&format!("/bucket/key?partNumber=1&uploadId={upload}&versionId={version}"), "x")
         .await
-        .is_argument("versionId", "This operation does not accept a version-id.");
+        .refuses_argument("versionId", "This operation does not accept a version-id.");
     fixture.stop().await;
 }
 
@@ -324,7 +324,7 @@ async fn lists() {
 #[tokio::test]
 async fn faults_of_lists() {
     async fn check(raw: &Raw, query: &str, name: &str, message: &str) {
-        raw.get(&format!("/bucket?versions&{query}")).await.is_argument(name, message);
+        raw.get(&format!("/bucket?versions&{query}")).await.refuses_argument(name, message);
     }
     let fixture = Fixture::with_bucket("bucket").await;
     let raw = &fixture.raw;
@@ -346,6 +346,36 @@ async fn faults_of_lists() {
     check(raw, "max-keys=x&version-id-marker=abc&encoding-type=&prefix=%00", "max-keys", range).await;
     check(raw, "version-id-marker=abc&encoding-type=&prefix=%00", "version-id-marker", without).await;
     check(raw, "encoding-type=&prefix=%00", "encoding-type", "Invalid Encoding Method specified in Request").await;
-    raw.get("/missing?versions").await.is_code(404, "NoSuchBucket");
+    raw.get("/missing?versions").await.fails(404, "NoSuchBucket");
+    fixture.stop().await;
+}
+
+#[tokio::test]
+async fn many_deletes_while_suspended() {
+    let fixture = Fixture::with_versioned_bucket("bucket").await;
+    let raw = &fixture.raw;
+    let version = raw.put("/bucket/key", "x").await.is(200).version();
+    fixture.set_versioning("bucket", "Suspended").await;
+    let deleted = raw.post("/bucket?delete", "<Delete><Object><Key>key</Key></Object></Delete>").await.is(200);
+    deleted.has("DeleteMarker", "true").has("DeleteMarkerVersionId", "null").lacks("VersionId");
+    assert_eq!(raw.get("/bucket?versions").await.is(200).elements("VersionId"), ["null", &version]);
+    let named = "<Delete><Object><Key>key</Key><VersionId>null</VersionId></Object></Delete>";
+    let deleted = raw.post("/bucket?delete", named).await.is(200);
+    deleted.has("VersionId", "null").has("DeleteMarker", "true").has("DeleteMarkerVersionId", "null");
+    raw.get("/bucket/key").await.is(200);
+    fixture.stop().await;
+}
+
+#[tokio::test]
+async fn encoded_lists() {
+    let fixture = Fixture::with_versioned_bucket("bucket").await;
+    let raw = &fixture.raw;
+    raw.put("/bucket/a%20b/c", "x").await.is(200);
+    raw.delete("/bucket/%C3%BC").await.is(204);
+    let list = raw.get("/bucket?versions&encoding-type=url").await.is(200).has("EncodingType", "url");
+    assert_eq!(list.elements("Key"), ["a+b/c", "%C3%BC"]);
+    let list = raw.get("/bucket?versions&encoding-type=url&delimiter=%2F&key-marker=a%20a&prefix=a%20").await.is(200);
+    let list = list.has("KeyMarker", "a+a").has("Prefix", "a+").has("Delimiter", "/");
+    assert_eq!(elements(&list.text(), "CommonPrefixes"), ["<Prefix>a+b/</Prefix>"]);
     fixture.stop().await;
 }

@@ -26,15 +26,15 @@ impl Answer {
 
     /// Checks status, code and message of an error.
     #[track_caller]
-    pub fn is_error(self, status: u16, code: &str, message: &str) -> Answer {
-        let answer = self.is_code(status, code);
+    pub fn fails_saying(self, status: u16, code: &str, message: &str) -> Answer {
+        let answer = self.fails(status, code);
         assert_eq!(answer.element("Message").as_deref(), Some(message), "{}: {}", answer.request, answer.text());
         answer
     }
 
     /// Checks status and code of an error, and that its document names the request as the headers do.
     #[track_caller]
-    pub fn is_code(self, status: u16, code: &str) -> Answer {
+    pub fn fails(self, status: u16, code: &str) -> Answer {
         let found = (self.status.as_u16(), self.element("Code"));
         assert_eq!(found, (status, Some(code.to_owned())), "{}: {}", self.request, self.text());
         assert_eq!(self.header("content-type"), Some("application/xml"), "{}", self.request);
@@ -46,8 +46,8 @@ impl Answer {
 
     /// Checks 400 `InvalidArgument` and the argument that it names.
     #[track_caller]
-    pub fn is_argument(self, name: &str, message: &str) -> Answer {
-        self.is_error(400, "InvalidArgument", message).has("ArgumentName", name)
+    pub fn refuses_argument(self, name: &str, message: &str) -> Answer {
+        self.fails_saying(400, "InvalidArgument", message).has("ArgumentName", name)
     }
 
     /// Checks an element of the document.

@@ -24,8 +24,10 @@ use super::Answer;
 pub struct Raw {
     /// The connections.
     pub client: Client<HttpConnector, Full<Bytes>>,
-    /// `host:port`
+    /// `host:port` to connect to.
     pub authority: String,
+    /// The `Host` to name.
+    pub host: String,
     /// The access key id.
     pub access_key: String,
     /// The secret access key.
@@ -63,6 +65,7 @@ impl Raw {
         Raw {
             client: Client::builder(TokioExecutor::new()).build_http(),
             authority: server.address().to_string(),
+            host: server.address().to_string(),
             access_key: credentials.access_key.clone(),
             secret_key: credentials.secret_key.expose().to_owned(),
             region: server.config().region.clone(),
@@ -176,7 +179,7 @@ impl Draft<'_> {
         let mut builder = http::Request::builder()
             .method(method.as_str())
             .uri(format!("http://{}{target}", raw.authority))
-            .header("host", &raw.authority);
+            .header("host", &raw.host);
         for (name, value) in &headers {
             builder = builder.header(name, value);
         }
