@@ -56,8 +56,10 @@ impl Connections {
                 _ = phase.wait_for(|phase| *phase != Phase::Serving) => return,
             };
             let accepted = tokio::select! {
-                accepted = listener.accept() => accepted,
+                // In this order, so that nobody is accepted any more once others saw the server stop.
+                biased;
                 _ = phase.wait_for(|phase| *phase != Phase::Serving) => return,
+                accepted = listener.accept() => accepted,
             };
             match accepted {
                 Ok((stream, remote)) => {
