@@ -111,8 +111,8 @@ pub const SETTINGS: &[Setting] = &[
     ),
     setting(
         "limits.uploads",
-        "1024",
-        "Request bodies being stored at once; further ones wait up to 20 s for their turn, then get SlowDown.",
+        "256",
+        "Request bodies being stored at once, each with up to 1 MiB of memory, and 64 MiB for all; others wait up to 20 s.",
         |config, text| value::count(text, 1, 1_000_000).map(|count| config.limits.uploads = count),
     ),
     setting("limits.object_bytes", r#""5GiB""#, "The largest body of one PutObject or UploadPart.", |config, text| {

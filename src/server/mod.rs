@@ -156,12 +156,17 @@ impl Server {
     }
 }
 
+/// Every body that may be stored at once can hold a write buffer, however slow its client; with these besides, the fast
+/// ones fill one while the other is being written.
+const WRITE_BUFFERS_SPARE: usize = 64;
+
 fn open_options(config: &Config) -> OpenOptions {
     let collect = config.storage.collect_seconds;
     OpenOptions {
         segment_bytes: config.storage.segment_bytes,
         cache_bytes: config.storage.cache_bytes,
         collect_every: (collect > 0).then(|| Duration::from_secs(collect)),
+        write_buffers_max: config.limits.uploads.saturating_add(WRITE_BUFFERS_SPARE),
         ..OpenOptions::new(&config.data)
     }
 }

@@ -1,7 +1,7 @@
 //! Read path: a version is found in the index, and its bytes come verified, piece by piece.
 //!
 //! No lock is taken. A reader enters its epoch before it looks at the index, so that the collector keeps every blob
-//! and manifest page that it may find; small bytes that live in the index are read at once, together with their
+//! and manifest page that it may find, and leaves it when the body that it found is registered as held; small bytes that live in the index are read at once, together with their
 //! version's row. A row that vanishes between two reads means that a write came between: the lookup begins again.
 
 use std::ops::Range;
@@ -14,7 +14,7 @@ use crate::bucket::{Bucket, Versioning};
 use crate::error::{Entity, Error, Result};
 use crate::index::record::{Body, Content, ContentForm, ObjectRecord, VersionRecord};
 use crate::index::{Family, key};
-use crate::locks::Reader;
+use crate::locks::{Held, Reader};
 use crate::name::{BucketName, ObjectKey};
 use crate::object::{ObjectInfo, ObjectPart, VersionSelector};
 use crate::plan::{Piece, Plan};
@@ -33,7 +33,8 @@ const MOVES_MAX: u32 = 1000;
 /// version is overwritten or deleted meanwhile.
 pub struct OpenObject {
     pub(crate) inner: Arc<Inner>,
-    pub(crate) reader: Arc<Reader>,
+    /// Keeps the body from being collected.
+    pub(crate) held: Arc<Held>,
     pub(crate) info: ObjectInfo,
     pub(crate) body: Body,
     /// The bytes of an object that lives in the index.
@@ -73,7 +74,7 @@ impl OpenObject {
         assert!(range.start <= range.end && range.end <= self.info.size, "the range lies within the object");
         ObjectReader {
             inner: Arc::clone(&self.inner),
-            _reader: Arc::clone(&self.reader),
+            _held: Arc::clone(&self.held),
             plan: self.plan(),
             inline: self.inline.clone(),
             left: range,
@@ -90,7 +91,7 @@ impl OpenObject {
 /// A verified stream of an object's bytes.
 pub struct ObjectReader {
     inner: Arc<Inner>,
-    _reader: Arc<Reader>,
+    _held: Arc<Held>,
     plan: Plan,
     inline: Option<Bytes>,
     /// What was not handed out yet.
@@ -174,7 +175,7 @@ impl Store {
     ///
     /// `Err(NotFound(Bucket | Key | Version))` as it says; `Err(DeleteMarker)` if the version found is a marker.
     pub async fn object(&self, bucket: &BucketName, key: &ObjectKey, version: VersionSelector) -> Result<OpenObject> {
-        let reader = Arc::new(self.inner.readers.enter());
+        let reader = self.inner.readers.enter();
         let bucket = self.bucket(bucket).await?;
         for _ in 0..LOOKUPS_MAX {
             let stamp = match version {
@@ -210,7 +211,7 @@ impl Store {
     /// Opens a version whose row was found; `None` if it was removed before its small bytes were read.
     async fn open_version(
         &self,
-        reader: &Arc<Reader>,
+        reader: &Reader,
         bucket: &Bucket,
         stamp: Stamp,
         record: VersionRecord,
@@ -235,8 +236,8 @@ impl Store {
             _ => None,
         };
         let (info, body) = split(object, stamp, version_id, bucket);
-        let (inner, reader) = (Arc::clone(&self.inner), Arc::clone(reader));
-        Ok(Some(OpenObject { inner, reader, info, body, inline }))
+        let (inner, held) = (Arc::clone(&self.inner), Arc::new(reader.hold(body.id())));
+        Ok(Some(OpenObject { inner, held, info, body, inline }))
     }
 }
 

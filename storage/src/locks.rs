@@ -1,4 +1,4 @@
-//! Locks in memory: stripes for keys, uploads and buckets, pins for blobs, epochs for readers.
+//! Locks in memory: stripes for keys, uploads and buckets, pins for blobs, epochs for readers, and what they hold.
 //!
 //! Order, to exclude deadlock: bucket, upload, key. A guard travels with the batch that was computed under it and is
 //! released when that batch is durable, so a dropped future never leaves a half-guarded commit.
@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Mutex as AsyncMutex, Notify, OwnedMutexGuard, OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
 
 use crate::blob::BlobId;
+use crate::stamp::Stamp;
 
 /// Stripes per kind of lock: enough that unrelated keys seldom meet, few enough to make at open.
 const STRIPES: usize = 1024;
@@ -90,7 +91,7 @@ impl Locks {
     }
 
     /// Serialises changes of one upload.
-    pub(crate) async fn upload(&self, upload: crate::stamp::Stamp) -> OwnedMutexGuard<()> {
+    pub(crate) async fn upload(&self, upload: Stamp) -> OwnedMutexGuard<()> {
         self.uploads[self.stripe(upload)].clone().lock_owned().await
     }
 
@@ -179,6 +180,9 @@ impl Drop for Collecting {
 
 /// Readers by the epoch in which they began, so that bytes released in an epoch outlive its readers.
 ///
+/// A reader that has found a body holds it by name and leaves its epoch, so that a long read keeps what it reads and
+/// nothing else. Both happen under one lock and in that order: whoever sees an epoch passed sees what its readers hold.
+///
 /// Writers are counted the same way: a sealed segment may hold bytes that a batch is still to name, until every writer
 /// that began before it was sealed is gone.
 #[derive(Default)]
@@ -188,12 +192,27 @@ pub(crate) struct Readers(Mutex<Epochs>);
 struct Epochs {
     now: u64,
     active: BTreeMap<u64, u32>,
+    held: HashMap<Stamp, u32>,
 }
 
 /// One reader. What was visible when it began stays readable while it lives.
 pub(crate) struct Reader {
     readers: Arc<Readers>,
     epoch: u64,
+}
+
+/// A body that is being read. It stays readable while this lives.
+pub(crate) struct Held {
+    readers: Arc<Readers>,
+    body: Stamp,
+}
+
+impl Reader {
+    /// Keeps a body that this reader found, beyond the reader's own end.
+    pub(crate) fn hold(&self, body: Stamp) -> Held {
+        *lock(&self.readers.0).held.entry(body).or_insert(0) += 1;
+        Held { readers: Arc::clone(&self.readers), body }
+    }
 }
 
 impl Readers {
@@ -215,6 +234,23 @@ impl Readers {
     /// Whether no reader of `epoch` or an earlier one is left.
     pub(crate) fn passed(&self, epoch: u64) -> bool {
         lock(&self.0).active.first_key_value().is_none_or(|(&oldest, _)| oldest > epoch)
+    }
+
+    /// Whether a body is being read. Once nobody can find it any more, `false` is for good.
+    pub(crate) fn holds(&self, body: Stamp) -> bool {
+        lock(&self.0).held.contains_key(&body)
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let mut epochs = lock(&self.readers.0);
+        if let Some(count) = epochs.held.get_mut(&self.body) {
+            *count -= 1;
+            if *count == 0 {
+                epochs.held.remove(&self.body);
+            }
+        }
     }
 }
 

@@ -32,6 +32,9 @@ pub struct OpenOptions {
     pub part_bytes_min: u64,
     /// How often unreferenced bytes are collected; `None` only when [`Store::collect`] is called. Default 30 s.
     pub collect_every: Option<Duration>,
+    /// Buffers of 1 MiB for large bodies on their way in; each is made when it is first needed. A body whose client has
+    /// come to a halt keeps one, so have more of them than bodies at once. Default 320, for 256 bodies.
+    pub write_buffers_max: usize,
 }
 
 impl OpenOptions {
@@ -45,6 +48,7 @@ impl OpenOptions {
             cache_bytes: 128 << 20,
             part_bytes_min: 5 << 20,
             collect_every: Some(Duration::from_secs(30)),
+            write_buffers_max: 320,
         }
     }
 }
@@ -148,6 +152,7 @@ fn open(options: OpenOptions) -> Result<Inner> {
     let blobs = Blobs::open(BlobsOptions {
         directory: directory.segments(),
         segment_bytes: options.segment_bytes,
+        write_buffers_max: options.write_buffers_max,
         store_id: directory.store_id,
         clock: Arc::clone(&options.clock),
         next_segment: next_segment(&index)?,

@@ -12,8 +12,8 @@ use crate::fs::DIRECT_ALIGNMENT_BYTES;
 
 /// The size of a write buffer, in bytes: large enough that direct writes run at the disk's full rate.
 pub const WRITE_BUFFER_BYTES: usize = 1 << 20;
-/// All large writes together hold at most this many buffers, two of them each: 80 writers at full overlap.
-pub const WRITE_BUFFERS_MAX: usize = 160;
+/// Idle write buffers beyond this number are given back.
+const WRITE_BUFFERS_IDLE_MAX: usize = 160;
 /// The size of a read buffer, in bytes: 1 MiB of content that starts within a piece, with head, tail and padding.
 const READ_BUFFER_BYTES: usize = (1 << 20) + 2 * PIECE_BYTES;
 /// Below this many bytes a read has memory of its own, of the exact size.
@@ -63,7 +63,7 @@ impl Buffers {
     pub fn new(write_buffers_max: usize) -> Buffers {
         Buffers {
             write_permits: Arc::new(Semaphore::new(write_buffers_max)),
-            write_idle: Arc::new(Idle { most: write_buffers_max, buffers: Mutex::default() }),
+            write_idle: Arc::new(Idle { most: WRITE_BUFFERS_IDLE_MAX, buffers: Mutex::default() }),
             read_idle: Arc::new(Idle { most: READ_BUFFERS_IDLE_MAX, buffers: Mutex::default() }),
         }
     }
@@ -71,12 +71,13 @@ impl Buffers {
     /// A write buffer, waiting until there is one. Whoever holds one already must not wait for a second.
     pub async fn write_buffer(&self) -> Result<WriteBuffer> {
         let permit = self.write_permits.clone().acquire_owned().await.map_err(|_| Error::Closed)?;
-        Ok(self.permitted(permit))
+        Ok(WriteBuffer { buffer: Pooled::new(&self.write_idle, WRITE_BUFFER_BYTES), _permit: permit })
     }
 
-    /// A write buffer, if one is to be had at once.
-    pub fn try_write_buffer(&self) -> Option<WriteBuffer> {
-        self.write_permits.clone().try_acquire_owned().ok().map(|permit| self.permitted(permit))
+    /// How many write buffers are to be had at once.
+    #[cfg(test)]
+    pub fn write_buffers_free(&self) -> usize {
+        self.write_permits.available_permits()
     }
 
     /// Memory for a read of that many bytes.
@@ -85,10 +86,6 @@ impl Buffers {
             return ReadBuffer::Exact(vec![0; bytes]);
         }
         ReadBuffer::Pooled(Pooled::new(&self.read_idle, READ_BUFFER_BYTES), bytes)
-    }
-
-    fn permitted(&self, permit: OwnedSemaphorePermit) -> WriteBuffer {
-        WriteBuffer { buffer: Pooled::new(&self.write_idle, WRITE_BUFFER_BYTES), _permit: permit }
     }
 }
 
@@ -197,15 +194,16 @@ mod tests {
     use super::{AlignedBuffer, Buffers};
     use crate::fs::DIRECT_ALIGNMENT_BYTES;
 
-    #[test]
-    fn buffers_are_aligned_and_bounded() {
+    #[tokio::test]
+    async fn buffers_are_aligned_and_bounded() {
         assert!(AlignedBuffer::new(4096).as_ptr().addr().is_multiple_of(DIRECT_ALIGNMENT_BYTES));
-        let buffers = Buffers::new(5);
-        let mut held: Vec<_> = (0..5).map(|_| buffers.try_write_buffer().unwrap()).collect();
+        let buffers = Buffers::new(2);
+        let mut held = vec![buffers.write_buffer().await.unwrap(), buffers.write_buffer().await.unwrap()];
         assert!(held.iter().all(|buffer| buffer.as_ptr().addr().is_multiple_of(DIRECT_ALIGNMENT_BYTES)));
-        assert!(buffers.try_write_buffer().is_none());
+        assert_eq!(buffers.write_buffers_free(), 0);
         held.pop();
-        assert!(buffers.try_write_buffer().is_some());
+        assert_eq!(buffers.write_buffers_free(), 1);
+        buffers.write_buffer().await.unwrap();
     }
 
     #[test]

@@ -3,6 +3,10 @@
 //! The extent of a chunk is reserved at the beginning, so several bodies write to one segment side by side. The order
 //! is: data in pieces of 1 MiB, the tail, and (only if the chunk ended early) the head once more; then the sync. Dying
 //! or dropping the writer at any point leaves an extent that nothing names.
+//!
+//! A writer fills one buffer while the one before is on its way to the disk. That one goes back to the pool by itself,
+//! so a writer whose body has come to a halt holds one buffer and no more: with as many buffers as there are bodies,
+//! no body waits for another one's client.
 
 use std::sync::Arc;
 
@@ -114,7 +118,7 @@ pub struct LargeWriter {
     hashed: usize,
     /// Where the buffer being filled goes.
     position: u64,
-    in_flight: Option<JoinHandle<Result<WriteBuffer>>>,
+    in_flight: Option<JoinHandle<Result<()>>>,
     /// The record's first block, kept in case the head must be written again.
     first_block: Option<AlignedBuffer>,
     /// False while a call is under way, and for good after it failed or was dropped.
@@ -238,7 +242,8 @@ impl LargeWriter {
     /// Copies what fits into the buffer and returns the rest.
     async fn copy_some<'a>(&mut self, bytes: &'a [u8]) -> Result<&'a [u8]> {
         if self.buffer.is_none() {
-            self.buffer = Some(self.next_buffer().await?);
+            // Nobody who holds one waits, so those who wait go on as soon as a write returns.
+            self.buffer = Some(self.buffers.write_buffer().await?);
         }
         let buffer = self.buffer.as_mut().expect("it was just put there");
         let (now, rest) = bytes.split_at(bytes.len().min(WRITE_BUFFER_BYTES - self.filled));
@@ -267,8 +272,8 @@ impl LargeWriter {
 
     /// Sends the filled part of the buffer to the disk, after the write before it has returned.
     async fn flush(&mut self) -> Result<()> {
-        let recycled = self.settle().await?;
-        let Some(full) = std::mem::replace(&mut self.buffer, recycled) else { return Ok(()) };
+        self.settle().await?;
+        let Some(full) = self.buffer.take() else { return Ok(()) };
         let (filled, position) = (self.filled, self.position);
         if position == self.start && self.declared_bytes > self.plain_bytes {
             let mut block = AlignedBuffer::new(BLOCK_BYTES);
@@ -278,36 +283,21 @@ impl LargeWriter {
         self.position += filled as u64;
         (self.filled, self.hashed) = (0, 0);
         let segment = self.segment.clone();
-        self.in_flight = Some(tokio::task::spawn_blocking(move || {
-            segment.write(&full[..filled], position)?;
-            Ok(full)
-        }));
+        self.in_flight = Some(tokio::task::spawn_blocking(move || segment.write(&full[..filled], position)));
         Ok(())
     }
 
-    /// Waits for the write under way and returns its buffer.
-    async fn settle(&mut self) -> Result<Option<WriteBuffer>> {
-        let Some(in_flight) = &mut self.in_flight else { return Ok(None) };
+    /// Waits for the write under way.
+    async fn settle(&mut self) -> Result<()> {
+        let Some(in_flight) = &mut self.in_flight else { return Ok(()) };
         let written = in_flight.await;
         self.in_flight = None;
         match written {
-            Ok(written) => written.map(Some),
+            Ok(written) => written,
             Err(error) => match error.try_into_panic() {
                 Ok(panic) => std::panic::resume_unwind(panic),
                 Err(_cancelled) => Err(Error::Closed),
             },
-        }
-    }
-
-    /// A buffer to fill. Only who holds none may wait for one, or all could wait for each other; who has a write
-    /// under way takes a second if there is one, and the first again if not.
-    async fn next_buffer(&mut self) -> Result<WriteBuffer> {
-        if let Some(buffer) = self.buffers.try_write_buffer() {
-            return Ok(buffer);
-        }
-        match self.settle().await? {
-            Some(buffer) => Ok(buffer),
-            None => self.buffers.write_buffer().await,
         }
     }
 

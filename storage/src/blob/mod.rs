@@ -40,7 +40,7 @@ pub use layout::{Placement, SMALL_BYTES_MAX};
 pub use read::ChunkReader;
 
 use append::{Append, Job};
-use buffer::{Buffers, WRITE_BUFFERS_MAX};
+use buffer::Buffers;
 use large::LargeLane;
 use read::Source;
 use segments::SegmentSet;
@@ -60,7 +60,13 @@ pub struct BlobsOptions {
     pub next_segment: u64,
     /// Where the files are.
     pub disk: Arc<dyn Disk>,
+    /// Buffers of 1 MiB for large chunks on their way in. A chunk holds one from its first byte to its last, and a
+    /// second one while a write is under way if there is one to spare.
+    pub write_buffers_max: usize,
 }
+
+/// Buffers for large chunks that are moved: two to fill, two on their way to the disk.
+const MOVE_BUFFERS_MAX: usize = 4;
 
 /// What is known about a segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,6 +119,8 @@ pub struct Blobs {
 struct Shared {
     segments: Arc<SegmentSet>,
     buffers: Arc<Buffers>,
+    /// Apart, so that slow bodies never keep the collector from making room.
+    move_buffers: Arc<Buffers>,
     large: LargeLane,
     /// Absent only within `drop`.
     queue: Option<mpsc::Sender<Job>>,
@@ -122,6 +130,7 @@ struct Shared {
 impl Blobs {
     /// Opens the segments. Costs a look at each file's name and size; blocks the thread for it.
     pub fn open(options: BlobsOptions) -> Result<Blobs> {
+        let write_buffers_max = options.write_buffers_max;
         let segments = Arc::new(SegmentSet::open(options)?);
         let (queue, jobs) = mpsc::channel(append::QUEUE_MAX);
         let appender = std::thread::Builder::new().name("segment-append".into()).spawn({
@@ -131,7 +140,8 @@ impl Blobs {
         let shared = Shared {
             large: LargeLane::new(segments.clone()),
             segments,
-            buffers: Arc::new(Buffers::new(WRITE_BUFFERS_MAX)),
+            buffers: Arc::new(Buffers::new(write_buffers_max)),
+            move_buffers: Arc::new(Buffers::new(MOVE_BUFFERS_MAX)),
             queue: Some(queue),
             appender: Some(appender.map_err(|error| Error::io("start the appending thread", error))?),
         };
@@ -160,6 +170,12 @@ impl Blobs {
     /// ends, so the best is to tell the exact size.
     pub async fn begin_large(&self, plain_bytes: u64, stream: &StreamHint) -> Result<LargeWriter> {
         LargeWriter::begin(&self.shared.large, self.shared.buffers.clone(), plain_bytes, stream).await
+    }
+
+    /// As [`Blobs::begin_large`], for a chunk that comes from another segment: it waits for no body.
+    pub async fn begin_move(&self, plain_bytes: u64) -> Result<LargeWriter> {
+        LargeWriter::begin(&self.shared.large, self.shared.move_buffers.clone(), plain_bytes, &StreamHint::new(None))
+            .await
     }
 
     /// Waits until all that the tickets stand for is on stable storage. After an `Err` none of it can be relied upon.

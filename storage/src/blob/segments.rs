@@ -74,7 +74,7 @@ impl ReadFile {
 impl SegmentSet {
     /// Finds the segments of a directory, making it if it is missing. Reads names and sizes only.
     pub fn open(options: BlobsOptions) -> Result<SegmentSet> {
-        let BlobsOptions { directory, segment_bytes, store_id, clock, next_segment, disk } = options;
+        let BlobsOptions { directory, segment_bytes, store_id, clock, next_segment, disk, .. } = options;
         let mut known: BTreeMap<u64, Known> = BTreeMap::new();
         for name in names(&*disk, &directory)? {
             let corrupt =

@@ -156,6 +156,16 @@ pub(crate) struct CompletedRecord {
     pub(crate) checksum: Option<Checksum>,
 }
 
+impl Body {
+    /// What no other body has: the stamp under which its references, or its pages, are found.
+    pub(crate) fn id(&self) -> Stamp {
+        match self {
+            Body::Single(content) => content.id,
+            Body::Parts { table, .. } => *table,
+        }
+    }
+}
+
 /// A value of the garbage family: what nothing names any more.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Garbage {

@@ -6,6 +6,7 @@
 //!    to the segments that it finds, so neither side disturbs the other.
 //! 4. The copy, until here under another name, is synced and renamed.
 //!
+//! All of it runs in a task of its own: dropping the call leaves neither a part of a copy nor segments unguarded.
 //! Dying before 4 leaves a directory `<name>.partial-<random>`, which nothing refers to and anybody may delete.
 
 use std::io;
@@ -16,15 +17,20 @@ use crate::directory::{index_in, segments_in, write_format};
 use crate::error::{Error, Result};
 use crate::fs;
 use crate::store::Inner;
+use crate::worker::to_its_end;
 
 const ACTION: &str = "write a checkpoint";
 
 /// Writes the copy to `directory`, which must not exist.
 pub(crate) async fn checkpoint(inner: &Arc<Inner>, directory: &Path) -> Result<()> {
+    to_its_end(guarded(Arc::clone(inner), directory.to_path_buf())).await
+}
+
+async fn guarded(inner: Arc<Inner>, directory: PathBuf) -> Result<()> {
     inner.check_writable()?;
-    let partial = partial_path(directory, inner.entropy.next_u64())?;
+    let partial = partial_path(&directory, inner.entropy.next_u64())?;
     let _segments_stay = inner.collector.segments.lock().await;
-    let outcome = write_copy(inner, &partial, directory).await;
+    let outcome = write_copy(&inner, &partial, &directory).await;
     if outcome.is_err() {
         // Best effort: what stays is named as what it is.
         let _ = fs::blocking(move || std::fs::remove_dir_all(&partial)).await;

@@ -2,9 +2,9 @@
 //!
 //! A pass does, in this order:
 //!
-//! 1. Read the garbage rows, then end the readers' epoch. Whoever entered before may still be reading what the rows
-//!    describe, so the rows wait, without holding anything up, until those readers are gone.
-//! 2. Release each row (`release`): delete its references, its inline bytes and manifest pages, drop the blobs that no
+//! 1. Read the garbage rows, then end the readers' epoch. Whoever entered before may still find what the rows describe,
+//!    so the rows wait until those readers have found it, or have gone.
+//! 2. Release each row that no reader holds (`release`): delete its references, its inline bytes and manifest pages, drop the blobs that no
 //!    other content uses, and delete the garbage row with or after the last of them.
 //! 3. Forget the answers of uploads that finished more than a day ago.
 //! 4. Remove segments without live blobs, and rewrite those that are mostly dead (`segments`).
@@ -21,7 +21,10 @@
 //!   is durable. So either the write's reference is seen, or the write's look comes after the drop.
 //! * A write that adds a blob pins it as well. The committer takes batches in order: an addition after the drop gets
 //!   the new place, one before it came with a reference.
-//! * A reader that found a version before it was removed keeps its epoch from passing, and with it the blobs.
+//! * A reader that looks for a version keeps its epoch from passing; once it found one, it holds the body by name, and
+//!   the body's garbage row waits, with the references that keep the blobs.
+//! * A pass runs in a task of its own, so that a dropped call never stops it half-way, and begins when the committer has
+//!   done all that came before: it never takes for present what an earlier pass is about to delete.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -34,15 +37,17 @@ use crate::index::record::{CompletedRecord, Garbage, Record as _};
 use crate::index::{Batch, Family, Step};
 use crate::list::following;
 use crate::multipart_complete::ANSWER_KEPT;
+use crate::stamp::Stamp;
 use crate::store::Inner;
 use crate::worker::release::Releaser;
-use crate::worker::segments;
+use crate::worker::{segments, to_its_end};
 
 /// Garbage rows that wait for one epoch: their keys are kept in memory, 16 bytes each.
 const ROUND_ROWS: usize = 65_536;
 /// Rounds of one pass, so that a pass ends even if garbage arrives as fast as it is released.
 const ROUNDS_MAX: usize = 16;
-/// How long a pass waits for an epoch's readers. Most are brief; the rows of the others wait for a later pass.
+/// How long a pass waits for an epoch's readers, who only look something up. If that takes longer, the rows wait for a
+/// later pass.
 const READERS_AWAITED: Duration = Duration::from_millis(100);
 const READERS_LOOKED_FOR_EVERY: Duration = Duration::from_millis(5);
 /// Answers of finished uploads that one pass looks at.
@@ -59,9 +64,10 @@ pub(crate) struct Collector {
 }
 
 impl Collector {
-    /// Waits for the pass under way.
+    /// Waits for the pass and the checkpoint under way.
     pub(crate) async fn wait(&self) {
         drop(self.pass.lock().await);
+        drop(self.segments.lock().await);
     }
 }
 
@@ -86,10 +92,12 @@ pub(crate) fn spawn(inner: Weak<Inner>, every: Duration) {
         loop {
             ticks.tick().await;
             let Some(inner) = inner.upgrade() else { return };
-            match collect(&inner).await {
-                Ok(_) => {}
-                Err(Error::Closed | Error::Poisoned) => return,
-                Err(error) => tracing::error!(%error, "a collection failed; the next one goes on"),
+            match tokio::spawn(pass(Arc::clone(&inner))).await {
+                Ok(Ok(_)) => {}
+                // Closed, or refusing writes until it is opened anew.
+                _ if inner.check_writable().is_err() => return,
+                Ok(Err(error)) => tracing::error!(%error, "a collection failed; the next one goes on"),
+                Err(error) => tracing::error!(%error, "a collection did not end; the next one goes on"),
             }
         }
     });
@@ -97,11 +105,17 @@ pub(crate) fn spawn(inner: Weak<Inner>, every: Duration) {
 
 /// Runs one pass and returns the bytes freed on disk.
 pub(crate) async fn collect(inner: &Arc<Inner>) -> Result<u64> {
+    to_its_end(pass(Arc::clone(inner))).await
+}
+
+async fn pass(inner: Arc<Inner>) -> Result<u64> {
     let mut state = inner.collector.pass.lock().await;
     inner.check_writable()?;
-    let released = release_garbage(inner, &mut state).await?;
-    forget_answers(inner, &mut state).await?;
-    let freed_bytes = segments::collect(inner, &mut state.segments).await?;
+    // A pass whose task was cut off, with its runtime, may have left a batch on its way.
+    inner.index.commit(Batch::new()).await?;
+    let released = release_garbage(&inner, &mut state).await?;
+    forget_answers(&inner, &mut state).await?;
+    let freed_bytes = segments::collect(&inner, &mut state.segments).await?;
     if inner.directory.check_room().is_err() {
         inner.index.write_out_deletions().await?;
     }
@@ -168,9 +182,13 @@ async fn readers_left(inner: &Inner, epoch: u64) -> bool {
 async fn release(inner: &Arc<Inner>, rows: Vec<Vec<u8>>) -> Result<u64> {
     let mut releaser = Releaser::new(inner);
     let total = rows.len() as u64;
-    let mut unreadable = 0;
+    let (mut unreadable, mut held) = (0, 0);
     for row in rows {
         let outcome = match inner.index.record::<Garbage>(Family::Garbage, row.clone()).await {
+            Ok(Some(garbage)) if body(&garbage).is_some_and(|body| inner.readers.holds(body)) => {
+                held += 1;
+                Ok(())
+            }
             Ok(Some(garbage)) => releaser.garbage(row, &garbage).await,
             Ok(None) => Ok(()),
             Err(error) => Err(error),
@@ -186,7 +204,18 @@ async fn release(inner: &Arc<Inner>, rows: Vec<Vec<u8>>) -> Result<u64> {
         }
     }
     let kept = releaser.finish().await?;
-    Ok(total.saturating_sub(kept).saturating_sub(unreadable))
+    if held > 0 {
+        tracing::debug!(rows = held, "garbage is still being read");
+    }
+    Ok(total.saturating_sub(kept + unreadable + held))
+}
+
+/// What a reader of the garbage would hold; nobody reads an upload's parts before they are an object.
+fn body(garbage: &Garbage) -> Option<Stamp> {
+    match garbage {
+        Garbage::Body(body) => Some(body.id()),
+        Garbage::Content(_) | Garbage::Upload(_) | Garbage::Bucket(_) => None,
+    }
 }
 
 /// Looks at a bounded number of answers, going on where the pass before ended.

@@ -2,8 +2,9 @@
 //!
 //! A batch deletes references and, in the same moment, drops the blobs that nothing else refers to. A row that leads to
 //! others (a manifest page, an upload, the garbage row itself) is deleted only when all that it leads to is durably
-//! gone, so nothing is ever lost sight of. What a pinned blob belongs to is kept, with all rows above it, and tried
-//! again in the next pass.
+//! gone, so nothing is ever lost sight of. What only a pinned blob belongs to is kept, with all rows above it, and tried
+//! again in the next pass. A blob that others refer to as well needs no claim, pinned or not, for it is not dropped:
+//! nobody but this file deletes references, batch after batch, so the one seen is there until a later batch deletes it.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -163,7 +164,7 @@ impl<'a> Releaser<'a> {
         if self.gathered >= ROWS_PER_BATCH { self.flush().await } else { Ok(()) }
     }
 
-    /// Forgets the gathered units in one commit, but for those with a pinned blob.
+    /// Forgets the gathered units in one commit, but for those with a pinned blob that nothing else refers to.
     async fn flush(&mut self) -> Result<()> {
         let mut units = std::mem::take(&mut self.units);
         self.gathered = 0;
@@ -171,12 +172,16 @@ impl<'a> Releaser<'a> {
             return Ok(());
         }
         let mut batch = Batch::new();
-        let blobs: BTreeSet<BlobId> = units.iter().flat_map(|unit| &unit.references).map(|&(blob, _)| blob).collect();
-        let mut pinned = BTreeSet::new();
-        for blob in blobs {
+        let leaving = all_references(&units);
+        let blobs = leaving.iter().map(|&(blob, _)| blob).collect();
+        let (mut claimed, mut pinned) = (BTreeSet::new(), BTreeSet::new());
+        for blob in self.inner.index.read(move |rows| unreferenced(rows, &leaving, blobs)).await? {
             match self.inner.pins.collect(blob) {
                 // The batch holds the claim until the drop is durable, even if this task is dropped.
-                Some(claim) => batch.hold(claim),
+                Some(claim) => {
+                    batch.hold(claim);
+                    claimed.insert(blob);
+                }
                 None => _ = pinned.insert(blob),
             }
         }
@@ -184,11 +189,12 @@ impl<'a> Releaser<'a> {
         units.retain(|unit| unit.references.iter().all(|(blob, _)| !pinned.contains(blob)));
         self.kept += (gathered - units.len()) as u64;
 
-        let leaving: BTreeSet<(BlobId, Stamp)> = units.iter().flat_map(|unit| &unit.references).copied().collect();
+        let leaving = all_references(&units);
         for (blob, content) in &leaving {
             batch.delete(Family::Reference, key::reference(blob, *content));
         }
-        for blob in self.inner.index.read(move |rows| unreferenced(rows, &leaving)).await? {
+        // The look that decides comes after the claims: until then writes could add references.
+        for blob in self.inner.index.read(move |rows| unreferenced(rows, &leaving, claimed)).await? {
             batch.drop_blob(blob);
         }
         for (family, row) in units.into_iter().flat_map(|unit| unit.rows) {
@@ -202,11 +208,14 @@ fn references(chunks: &[ChunkRef], content: Stamp) -> Vec<(BlobId, Stamp)> {
     chunks.iter().map(|chunk| (chunk.blob, content)).collect()
 }
 
-/// The blobs that have no references but those that leave. One seek each, and a step per leaving reference.
-fn unreferenced(rows: &Rows<'_>, leaving: &BTreeSet<(BlobId, Stamp)>) -> Result<Vec<BlobId>> {
+fn all_references(units: &[Unit]) -> BTreeSet<(BlobId, Stamp)> {
+    units.iter().flat_map(|unit| &unit.references).copied().collect()
+}
+
+/// Those of `blobs` that have no references but those that leave. One seek each, and a step per leaving reference.
+fn unreferenced(rows: &Rows<'_>, leaving: &BTreeSet<(BlobId, Stamp)>, blobs: BTreeSet<BlobId>) -> Result<Vec<BlobId>> {
     let leaving_rows: BTreeSet<Vec<u8>> =
         leaving.iter().map(|(blob, content)| key::reference(blob, *content)).collect();
-    let blobs: BTreeSet<BlobId> = leaving.iter().map(|&(blob, _)| blob).collect();
     let mut found = Vec::new();
     for blob in blobs {
         let from = blob.0.to_vec();

@@ -1,7 +1,8 @@
 //! Segments: removed when nothing in them is live, rewritten when most is dead or too many are tiny.
 //!
-//! Only sealed segments are touched, and only when every writer that began before they were found sealed is gone: a
-//! write may have placed records in a segment that its batch is still to name. The order for one segment:
+//! Only settled segments are touched: sealed ones, after every writer that began before they were found sealed is gone,
+//! because a write may have placed records in a segment that its batch is still to name. As nobody writes to a sealed
+//! segment, it stays settled. The collector is such a writer itself when it moves blobs. The order for one segment:
 //!
 //! 1. Read and verify each blob that a placement row names, and write it to another segment, synced.
 //! 2. Commit: repoint the blobs, each only if it is still at the old place.
@@ -9,14 +10,14 @@
 //!
 //! Dying after 1 leaves duplicates that nothing names; after 2, or in the midst of 3, a segment without live blobs,
 //! which the next pass removes. Readers that look up a blob before 2 and open its segment after 3 find it gone, and
-//! look again. A blob that cannot be read is told about, and its segment stays.
+//! look again. A blob that cannot be read is told about, and its segment stays; others are not held up by it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use tokio::task::JoinSet;
 
-use crate::blob::{BlobId, Blobs, Placement, ReadError, ReadResult, SMALL_BYTES_MAX, SegmentInfo, StreamHint};
+use crate::blob::{BlobId, Blobs, Placement, ReadError, SMALL_BYTES_MAX, SegmentInfo};
 use crate::error::{Error, Result};
 use crate::index::record::Record as _;
 use crate::index::{Batch, Family, Rows, Step, key};
@@ -36,12 +37,18 @@ const GROUP_BLOBS: usize = 64;
 /// The most that is being copied at once, in bytes: bounds memory, and lets small records share syncs.
 const COPYING_BYTES_MAX: u64 = 16 << 20;
 
+/// For so many passes a segment is left alone in which a blob could not be read: enough that the log is not filled with
+/// it, few enough that a disk which recovered is used again within the hour.
+const UNREADABLE_PASSES: u32 = 100;
+
 /// What is kept between passes.
 #[derive(Default)]
 pub(super) struct State {
     waiting: Option<Round>,
-    /// Segments with a blob that cannot be read, so that it is told about once.
-    unreadable: BTreeSet<u64>,
+    /// The segments that nobody writes to any more, not even in a batch on its way.
+    settled: BTreeSet<u64>,
+    /// Segments with a blob that could not be read, and for how many more passes they are left alone.
+    unreadable: BTreeMap<u64, u32>,
 }
 
 /// Sealed segments that may be touched when the writers of an epoch are gone.
@@ -52,12 +59,14 @@ struct Round {
 
 /// Returns the bytes freed on disk, less those written.
 pub(super) async fn collect(inner: &Arc<Inner>, state: &mut State) -> Result<u64> {
-    let settled = settled_segments(inner, state);
-    let infos: Vec<SegmentInfo> =
-        inner.blobs.segments().into_iter().filter(|info| settled.contains(&info.id)).collect();
+    let infos = settled_segments(inner, state);
+    state.unreadable.retain(|id, passes| {
+        *passes -= 1;
+        *passes > 0 && state.settled.contains(id)
+    });
     let (mut freed_bytes, mut rewritten_bytes) = (0_u64, 0_u64);
     for (id, live_bytes) in candidates(inner, &infos).await? {
-        if state.unreadable.contains(&id) {
+        if live_bytes > 0 && state.unreadable.contains_key(&id) {
             continue;
         }
         // Segments without live bytes come first and cost nothing, whatever was written before.
@@ -69,30 +78,31 @@ pub(super) async fn collect(inner: &Arc<Inner>, state: &mut State) -> Result<u64
         match rewrite.outcome {
             Outcome::Emptied => freed_bytes += remove(inner, id).await?,
             Outcome::Begun => {}
-            Outcome::Unreadable => _ = state.unreadable.insert(id),
+            Outcome::Unreadable => _ = state.unreadable.insert(id, UNREADABLE_PASSES),
         }
     }
     Ok(freed_bytes.saturating_sub(rewritten_bytes))
 }
 
-/// The segments that nobody writes to any more, not even in a batch on its way.
-fn settled_segments(inner: &Inner, state: &mut State) -> BTreeSet<u64> {
+/// The segments there are that nobody writes to any more, not even in a batch on its way.
+fn settled_segments(inner: &Inner, state: &mut State) -> Vec<SegmentInfo> {
+    let infos = inner.blobs.segments();
     // A round is not replaced by a newer one before it has passed: there may always be some writer.
-    let passed = match state.waiting.take() {
-        Some(round) if !inner.writers.passed(round.epoch) => {
-            state.waiting = Some(round);
-            return BTreeSet::new();
+    if state.waiting.as_ref().is_none_or(|round| inner.writers.passed(round.epoch)) {
+        state.settled.extend(state.waiting.take().into_iter().flat_map(|round| round.segments));
+        let is_new = |info: &&SegmentInfo| info.sealed && !state.settled.contains(&info.id);
+        let segments: BTreeSet<u64> = infos.iter().filter(is_new).map(|info| info.id).collect();
+        // After the look: whoever begins from now on cannot write to a segment that is sealed.
+        let epoch = inner.writers.advance();
+        if inner.writers.passed(epoch) {
+            state.settled.extend(segments);
+        } else if !segments.is_empty() {
+            state.waiting = Some(Round { segments, epoch });
         }
-        passed => passed.map(|round| round.segments).unwrap_or_default(),
-    };
-    let sealed = inner.blobs.segments().into_iter().filter(|info| info.sealed).map(|info| info.id).collect();
-    // After the look: whoever begins from now on cannot write to a segment that is sealed.
-    let round = Round { segments: sealed, epoch: inner.writers.advance() };
-    if inner.writers.passed(round.epoch) {
-        return round.segments;
     }
-    state.waiting = Some(round);
-    passed
+    let settled: Vec<SegmentInfo> = infos.into_iter().filter(|info| state.settled.contains(&info.id)).collect();
+    state.settled = settled.iter().map(|info| info.id).collect();
+    settled
 }
 
 /// The segments to remove or rewrite, with their live bytes, in the order of what they cost.
@@ -146,7 +156,10 @@ async fn rewrite(inner: &Arc<Inner>, segment: u64, bytes_max: u64) -> Result<Rew
         let named = inner.index.read(move |rows| named_blobs(rows, segment, &start)).await?;
         let Some(last) = named.last else { break };
         from = following(last);
-        let moved = copy_all(inner, named.blobs).await?;
+        // The copies' segment must not be taken for settled before the batch that names them is durable.
+        let writer = inner.writers.enter();
+        let mut moved = copy_all(inner, named.blobs).await?;
+        moved.batch.hold(writer);
         bytes += moved.bytes;
         inner.index.commit(moved.batch).await?;
         if moved.unreadable {
@@ -205,10 +218,8 @@ impl Moved {
                 self.batch.move_blob(blob, from, to);
                 Ok(())
             }
-            Err(ReadError::Engine(error)) if !matches!(error, Error::Corrupt { .. } | Error::UnknownFormat { .. }) => {
-                Err(error)
-            }
-            Err(error) => {
+            Err(CopyError::Failed(error)) => Err(error),
+            Err(CopyError::Unreadable(error)) => {
                 let (blob, segment, offset) = (hex::encode(blob.0), from.segment, from.offset);
                 tracing::error!(%error, blob, segment, offset, "a blob cannot be read; its segment is kept");
                 self.unreadable = true;
@@ -221,7 +232,30 @@ impl Moved {
 struct Copied {
     blob: BlobId,
     from: Placement,
-    outcome: ReadResult<Placement>,
+    outcome: std::result::Result<Placement, CopyError>,
+}
+
+/// Why a blob was not written anew.
+enum CopyError {
+    /// The blob, or its place on the disk, is damaged. Others may be sound.
+    Unreadable(ReadError),
+    /// Nothing can be written, or the store is closing.
+    Failed(Error),
+}
+
+impl From<Error> for CopyError {
+    fn from(error: Error) -> CopyError {
+        CopyError::Failed(error)
+    }
+}
+
+impl From<ReadError> for CopyError {
+    fn from(error: ReadError) -> CopyError {
+        match error {
+            ReadError::Engine(Error::Closed) => CopyError::Failed(Error::Closed),
+            error => CopyError::Unreadable(error),
+        }
+    }
 }
 
 /// Writes blobs anew, several at once, and waits until all are on stable storage.
@@ -256,9 +290,10 @@ fn joined(copied: std::result::Result<Copied, tokio::task::JoinError>) -> Result
 }
 
 /// Writes one blob anew. `Ok` means that the copy is verified and on stable storage.
-async fn copy(blobs: &Blobs, blob: BlobId, from: Placement) -> ReadResult<Placement> {
-    let other_name =
-        || Error::Corrupt { what: "blob name", place: format!("segment {} at {}", from.segment, from.offset) };
+async fn copy(blobs: &Blobs, blob: BlobId, from: Placement) -> std::result::Result<Placement, CopyError> {
+    let place = || format!("segment {} at {}", from.segment, from.offset);
+    let other_name = || ReadError::Engine(Error::Corrupt { what: "blob name", place: place() });
+    from.check().map_err(|fault| ReadError::Engine(fault.at(place())))?;
     if u64::from(from.plain_bytes) <= SMALL_BYTES_MAX as u64 {
         let content = blobs.read(&blob, &from, 0..from.plain_bytes).await?;
         let (name, table) = Blobs::hash(&content);
@@ -268,7 +303,7 @@ async fn copy(blobs: &Blobs, blob: BlobId, from: Placement) -> ReadResult<Placem
         return Ok(blobs.append(blob, vec![content], table).await?);
     }
     let mut content = blobs.reader(&blob, &from, 0..from.plain_bytes);
-    let mut writer = blobs.begin_large(u64::from(from.plain_bytes), &StreamHint::new(None)).await?;
+    let mut writer = blobs.begin_move(u64::from(from.plain_bytes)).await?;
     while let Some(bytes) = content.next().await? {
         writer.write(bytes).await?;
     }
@@ -283,14 +318,21 @@ async fn copy(blobs: &Blobs, blob: BlobId, from: Placement) -> ReadResult<Placem
 /// Removes a segment, if the index places nothing in it, and returns the bytes freed.
 async fn remove(inner: &Inner, segment: u64) -> Result<u64> {
     let _no_checkpoint = inner.collector.segments.lock().await;
-    let from = key::placement(segment, 0);
-    let named = inner.index.read(move |rows| rows.first(Family::Placement, &from, &end_of(segment))).await?;
-    if named.is_some() {
+    let is_named = move |rows: &Rows<'_>| {
+        let named = rows.first(Family::Placement, &key::placement(segment, 0), &end_of(segment))?;
+        Ok(named.is_some())
+    };
+    if inner.index.read(is_named).await? {
         return Ok(0);
     }
     let mut batch = Batch::new();
     batch.delete(Family::Segment, segment.to_be_bytes().to_vec());
     inner.index.commit(batch).await?;
+    // Once more, now that every batch before that one is done: bytes that are named must not go, whoever erred.
+    if inner.index.read(is_named).await? {
+        tracing::error!(segment, "a segment that was thought to be settled is in use; it is kept");
+        return Ok(0);
+    }
     let freed_bytes = inner.blobs.remove_segment(segment).await?;
     tracing::debug!(segment, freed_bytes, "removed a segment");
     Ok(freed_bytes)

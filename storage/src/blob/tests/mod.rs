@@ -27,6 +27,7 @@ fn options(directory: &Path) -> BlobsOptions {
         clock: Arc::new(ManualClock::new(Timestamp::from_nanos(1))),
         next_segment: 1,
         disk: Arc::new(SystemDisk),
+        write_buffers_max: 16,
     }
 }
 

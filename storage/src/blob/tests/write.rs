@@ -1,6 +1,7 @@
 //! Writing: whatever was acknowledged is there, also after reopening, in the segments that it should be in.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::task::JoinSet;
 
@@ -89,12 +90,27 @@ async fn writers_share_buffers_without_waiting_for_each_other() {
         writer.write(content.slice(..10)).await.unwrap();
         writers.push(writer);
     }
-    assert!(buffers.try_write_buffer().is_none(), "each holds one, so neither finds a second");
+    assert_eq!(buffers.write_buffers_free(), 0, "each holds one, so neither finds a second");
     for mut writer in writers {
         writer.write(content.slice(10..)).await.unwrap();
         let (_, _, ticket) = writer.finish().await.unwrap();
         ticket.synced().await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn a_writer_whose_body_halts_holds_one_buffer() {
+    let directory = tempfile::tempdir().unwrap();
+    let segments = Arc::new(crate::blob::segments::SegmentSet::open(options(directory.path())).unwrap());
+    let lane = LargeLane::new(segments);
+    let (buffers, hint) = (Arc::new(Buffers::new(3)), StreamHint::new(None));
+    let mut writer = LargeWriter::begin(&lane, buffers.clone(), 3 << 20, &hint).await.unwrap();
+    writer.write(content(1, MIB + 10)).await.unwrap();
+    // The first MiB is on its way to the disk, or there already: both others are to be had without further ado.
+    let both = async { (buffers.write_buffer().await.unwrap(), buffers.write_buffer().await.unwrap()) };
+    drop(tokio::time::timeout(Duration::from_secs(60), both).await.unwrap());
+    drop(writer);
+    assert_eq!(buffers.write_buffers_free(), 3);
 }
 
 #[tokio::test]

@@ -9,6 +9,8 @@ use strata_storage::{
     VersionId, VersionSelector, Versioning, VersionsQuery, WriteCondition,
 };
 
+mod apart;
+
 const CHUNK: usize = 100_000;
 
 struct Fixture {
@@ -36,7 +38,11 @@ impl Fixture {
     }
 
     async fn open(&self) -> Store {
-        let store = Store::open(self.options()).await.expect("it opens");
+        self.open_with(self.options()).await
+    }
+
+    async fn open_with(&self, options: OpenOptions) -> Store {
+        let store = Store::open(options).await.expect("it opens");
         match store.create_bucket(&self.bucket, NewBucket::default()).await {
             Ok(_) | Err(Error::BucketExists) => store,
             Err(error) => panic!("{error}"),
