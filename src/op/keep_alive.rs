@@ -179,7 +179,7 @@ mod tests {
             if all.ends_with(' ')
                 && let Some(end) = end.take()
             {
-                end.send(outcome.clone()).ok().expect("the work waits");
+                assert!(end.send(outcome.clone()).is_ok(), "the work waits");
             }
         }
         all

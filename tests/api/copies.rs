@@ -2,8 +2,7 @@
 
 use crate::support::{Fixture, Raw};
 
-const ONTO_ITSELF: &str =
-    "This copy request is illegal because it is trying to copy an object to itself without changing the object's \
+const ONTO_ITSELF: &str = "This copy request is illegal because it is trying to copy an object to itself without changing the object's \
      metadata, storage class, website redirect location or encryption attributes.";
 
 async fn with_source() -> Fixture {
