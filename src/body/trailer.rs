@@ -107,7 +107,7 @@ mod tests {
     fn announcements() {
         fn check(values: &[&'static str], expected: Result<&[&str], &str>) {
             let found = announced(values);
-            let found = found.as_ref().map(|trailers| trailers.announced().to_vec()).map_err(|code| *code);
+            let found = found.as_ref().map(|trailers| trailers.announced.clone()).map_err(|code| *code);
             assert_eq!(
                 found,
                 expected.map(|names| names.iter().map(|name| (*name).to_owned()).collect()),
