@@ -2,9 +2,6 @@
 
 use crate::support::{Fixture, Raw};
 
-const ONTO_ITSELF: &str = "This copy request is illegal because it is trying to copy an object to itself without changing the object's \
-     metadata, storage class, website redirect location or encryption attributes.";
-
 async fn with_source() -> Fixture {
     let fixture = Fixture::with_bucket("bucket").await;
     fixture
@@ -44,13 +41,15 @@ async fn attributes() {
 
 #[tokio::test]
 async fn onto_itself() {
+    let illegal = "This copy request is illegal because it is trying to copy an object to itself without changing the \
+                   object's metadata, storage class, website redirect location or encryption attributes.";
     let fixture = with_source().await;
     let raw = &fixture.raw;
     let copy = |headers: &[(&str, &str)]| {
         raw.request("PUT", "/bucket/source").header("x-amz-copy-source", "/bucket/source").headers(headers)
     };
-    copy(&[]).send().await.fails_saying(400, "InvalidRequest", ONTO_ITSELF);
-    copy(&[("x-amz-metadata-directive", "COPY")]).send().await.fails_saying(400, "InvalidRequest", ONTO_ITSELF);
+    copy(&[]).send().await.fails_saying(400, "InvalidRequest", illegal);
+    copy(&[("x-amz-metadata-directive", "COPY")]).send().await.fails_saying(400, "InvalidRequest", illegal);
     copy(&[("x-amz-storage-class", "STANDARD")]).send().await.is(200);
     copy(&[("x-amz-website-redirect-location", "/x")]).send().await.is(200);
     copy(&[("x-amz-metadata-directive", "REPLACE")]).send().await.is(200);
