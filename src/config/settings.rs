@@ -112,7 +112,7 @@ pub const SETTINGS: &[Setting] = &[
     setting(
         "limits.uploads",
         "256",
-        "Request bodies being stored at once, each with up to 1 MiB of memory, and 64 MiB for all; others wait up to 20 s.",
+        "Request bodies being stored at once, in 1 MiB of memory each; others wait up to 20 s, then get SlowDown.",
         |config, text| value::count(text, 1, 1_000_000).map(|count| config.limits.uploads = count),
     ),
     setting("limits.object_bytes", r#""5GiB""#, "The largest body of one PutObject or UploadPart.", |config, text| {
