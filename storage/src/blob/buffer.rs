@@ -14,8 +14,8 @@ use crate::fs::DIRECT_ALIGNMENT_BYTES;
 pub const WRITE_BUFFER_BYTES: usize = 1 << 20;
 /// Idle write buffers beyond this number are given back.
 const WRITE_BUFFERS_IDLE_MAX: usize = 160;
-/// The size of a read buffer, in bytes: 1 MiB of content that starts within a piece, with head, tail and padding.
-const READ_BUFFER_BYTES: usize = (1 << 20) + 2 * PIECE_BYTES;
+/// The size of a read buffer, in bytes: 256 KiB of content that starts within a piece, with head, tail and padding.
+const READ_BUFFER_BYTES: usize = (256 << 10) + 2 * PIECE_BYTES;
 /// Below this many bytes a read has memory of its own, of the exact size.
 const READ_BUFFER_BYTES_LEAST: usize = 128 << 10;
 /// Idle read buffers beyond this number are given back. Busy ones are bounded by the readers there are.

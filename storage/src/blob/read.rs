@@ -19,8 +19,9 @@ use crate::blob::segments::{ReadFile, SegmentSet};
 use crate::error::{Error, Result};
 use crate::fs::blocking;
 
-/// A [`ChunkReader`] hands out at most this many bytes at a time.
-const STEP_BYTES: u32 = 1 << 20;
+/// A [`ChunkReader`] hands out at most this many bytes at a time: few enough that they are still in the processor's
+/// cache when they are hashed and then sent.
+const STEP_BYTES: u32 = 256 << 10;
 
 /// What a range needs of a record, and how it lies in memory: `[head] pieces [tail]`.
 struct Plan {
@@ -209,7 +210,7 @@ impl ChunkReader {
         ChunkReader { source, left: range, file: None, table: None, ahead: None }
     }
 
-    /// The next bytes, at most 1 MiB, or `None` at the end. `Err(Moved)` is possible for the first bytes only. A
+    /// The next bytes, at most 256 KiB, or `None` at the end. `Err(Moved)` is possible for the first bytes only. A
     /// dropped future loses nothing: the next call goes on where it was.
     pub async fn next(&mut self) -> ReadResult<Option<Bytes>> {
         let file = match &self.file {
