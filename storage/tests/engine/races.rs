@@ -10,7 +10,7 @@ use crate::support::{Fixture, bucket, content, get, key, make_bucket, put};
 const WRITERS: u64 = 8;
 
 /// Rounds of each race. Every round is a fresh key or a fresh ETag, so there is nothing to wait for between them.
-const ROUNDS: u64 = 400;
+const ROUNDS: u64 = 1000;
 
 async fn race(fixture: &Fixture, name: &str, round: u64, condition: WriteCondition) -> (usize, Option<u64>) {
     let barrier = Arc::new(Barrier::new(usize::try_from(WRITERS).expect("a few")));

@@ -38,7 +38,7 @@ fn every_range_is_that_of_the_content() {
             let mut reader = blobs.reader(id, placement, start..end);
             let mut all = Vec::new();
             while let Some(bytes) = reader.next().await.unwrap() {
-                assert!(!bytes.is_empty() && bytes.len() <= 1 << 20);
+                assert!(!bytes.is_empty() && bytes.len() <= 256 << 10);
                 all.extend_from_slice(&bytes);
             }
             assert_eq!(all, expected);
@@ -55,7 +55,8 @@ async fn a_removed_segment_reads_as_moved_except_for_who_began() {
     let content = content(1, 3 << 20);
     let (id, placement) = put_large(&blobs, &content, 0, &StreamHint::new(None)).await.unwrap();
     let mut reader = blobs.reader(&id, &placement, 0..placement.plain_bytes);
-    assert_eq!(reader.next().await.unwrap().unwrap(), content[..1 << 20]);
+    let first = reader.next().await.unwrap().unwrap();
+    assert!(first == content[..first.len()] && first.len() < content.len());
 
     assert!(matches!(blobs.remove_segment(placement.segment).await, Err(Error::Conflict)));
     blobs.seal_active().await.unwrap();
@@ -65,9 +66,11 @@ async fn a_removed_segment_reads_as_moved_except_for_who_began() {
     assert!(blobs.segments().is_empty());
     assert!(matches!(blobs.read(&id, &placement, 0..1).await, Err(ReadError::Moved)));
     assert!(matches!(read_all(&blobs, &id, &placement).await, Err(ReadError::Moved)));
-    assert_eq!(reader.next().await.unwrap().unwrap(), content[1 << 20..2 << 20]);
-    assert_eq!(reader.next().await.unwrap().unwrap(), content[2 << 20..]);
-    assert!(reader.next().await.unwrap().is_none());
+    let mut all = first.to_vec();
+    while let Some(bytes) = reader.next().await.unwrap() {
+        all.extend_from_slice(&bytes);
+    }
+    assert!(all == content, "who began reads on to the end");
 }
 
 #[tokio::test]
