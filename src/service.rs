@@ -133,7 +133,7 @@ impl Service {
         name: &Arc<RequestName>,
         trail: &mut Trail,
     ) -> Result<Response, S3Error> {
-        let host = host(&parts);
+        let host = host(&parts)?;
         let address = address::resolve(&host, parts.uri.path(), &self.context.config.domains)?;
         if let Some(response) = self.health(&parts, &address) {
             trail.operation = "Health";
@@ -278,12 +278,17 @@ impl Trail {
 }
 
 /// The host that the client meant: the header, or the authority of an absolute request target.
-fn host(parts: &Parts) -> String {
-    match (parts.uri.authority(), parts.headers.get(HOST)) {
-        (Some(authority), _) => authority.as_str().to_owned(),
-        (None, Some(value)) => String::from_utf8_lossy(value.as_bytes()).into_owned(),
-        (None, None) => String::new(),
+///
+/// A signature covers the header, and the host names the bucket. So a request that names two hosts is refused, or what
+/// is acted upon would not be what was signed.
+fn host(parts: &Parts) -> Result<String, S3Error> {
+    let named = parts.headers.get_all(HOST).iter().map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+    let mut hosts: Vec<String> = named.chain(parts.uri.authority().map(|host| host.as_str().to_owned())).collect();
+    let host = hosts.pop().unwrap_or_default();
+    if hosts.iter().all(|other| other.eq_ignore_ascii_case(&host)) && hosts.len() <= 1 {
+        return Ok(host);
     }
+    Err(S3Error::invalid_request("The Host header and the request target name more than one host."))
 }
 
 #[cfg(test)]
@@ -291,8 +296,29 @@ mod tests {
     use http::Method;
     use strata_storage::{Entity, Error, ObjectKey};
 
-    use super::Trail;
+    use super::{Trail, host};
     use crate::error::S3Error;
+
+    #[test]
+    fn a_request_names_one_host() {
+        fn check(target: &str, hosts: &[&str], expected: Result<&str, &str>) {
+            let mut request = http::Request::builder().uri(target);
+            for host in hosts {
+                request = request.header("host", *host);
+            }
+            let (parts, ()) = request.body(()).unwrap().into_parts();
+            let found = host(&parts).map_err(|error| error.code);
+            assert_eq!(found.as_deref().map_err(|code| *code), expected, "{target} {hosts:?}");
+        }
+        check("/k", &["b.localhost:9000"], Ok("b.localhost:9000"));
+        check("/k", &[], Ok(""));
+        check("http://b.localhost:9000/k", &[], Ok("b.localhost:9000"));
+        check("http://b.localhost:9000/k", &["B.localhost:9000"], Ok("b.localhost:9000"));
+        // The signature covers the header; the target would choose another bucket.
+        check("http://private.localhost:9000/k", &["public.localhost:9000"], Err("InvalidRequest"));
+        check("/k", &["public.localhost", "private.localhost"], Err("InvalidRequest"));
+        check("http://a.localhost/k", &["a.localhost", "a.localhost"], Err("InvalidRequest"));
+    }
 
     #[test]
     fn errors_are_completed_with_what_the_request_named() {

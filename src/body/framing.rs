@@ -36,6 +36,8 @@ impl Lengths {
         match (self.chunked, self.decoded_length) {
             (true, None) => Err(fault::missing_content_length()),
             (true, length) => Ok(length),
+            // Framing that the payload's form does not announce would be stored as if it were content.
+            (false, Some(length)) if self.content_length != Some(length) => Err(fault::incomplete_body()),
             (false, _) => Ok(self.content_length),
         }
     }
@@ -129,8 +131,9 @@ mod tests {
         let missing = "MissingContentLength";
         check(&[], (Some(0), Ok(None), Err(missing)));
         check(&[LENGTH], (Some(10), Ok(Some(10)), Err(missing)));
-        check(&[LENGTH, LENGTH, DECODED], (Some(10), Ok(Some(10)), Ok(5)));
-        check(&[DECODED], (Some(0), Ok(None), Err(missing)));
+        check(&[LENGTH, LENGTH, DECODED], (Some(10), Err("IncompleteBody"), Ok(5)));
+        check(&[("content-length", "5"), DECODED], (Some(5), Ok(Some(5)), Ok(5)));
+        check(&[DECODED], (Some(0), Err("IncompleteBody"), Err(missing)));
         check(&[CHUNKED], (None, Err(missing), Err(missing)));
         check(&[CHUNKED, DECODED], (None, Ok(Some(5)), Ok(5)));
     }

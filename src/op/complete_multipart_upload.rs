@@ -11,7 +11,7 @@ use crate::error::S3Error;
 use crate::op::completed_parts::{self, Created};
 use crate::op::create_multipart_upload;
 use crate::op::keep_alive::{Finished, keep_alive};
-use crate::op::target::VERSION_ID;
+use crate::op::target::{VERSION_ID, refuse_version};
 use crate::op::upload::{self, Target};
 use crate::request::{Context, Request};
 use crate::response::Response;
@@ -19,6 +19,7 @@ use crate::xml::Writer;
 
 /// Answers `POST /bucket/key?uploadId=U`.
 pub async fn run(ctx: &Context, mut request: Request) -> Result<Response, S3Error> {
+    refuse_version(&request)?;
     let target = upload::target(ctx, &request).await?;
     let condition = conditions::write_condition(&request.headers)?;
     let size = object_size(&request.headers)?;

@@ -85,6 +85,10 @@ pub async fn open_source(
     flavour: Flavour,
     now: Timestamp,
 ) -> Result<(CopySource, OpenObject), S3Error> {
+    // A signature covers repeated lines joined, so which of them counts must not be open.
+    if headers.get_all(HEADER).iter().count() > 1 {
+        return Err(S3Error::invalid_argument("Copy Source must be given once", HEADER, ""));
+    }
     let value = headers.get(HEADER).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
     let source = parse_source(value.as_deref().unwrap_or_default(), flavour)?;
     check_owner(headers, &ctx.owner.account)?;
