@@ -20,6 +20,7 @@ pub(crate) use commit::Committer;
 pub(crate) use family::Family;
 
 use crate::error::{Error, Result};
+use crate::fs::blocking;
 use record::Record;
 
 /// RocksDB's write buffers together, in bytes: bounds memory and the log to replay at open.
@@ -88,7 +89,7 @@ impl Index {
         work: impl FnOnce(&Rows<'_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let db = Arc::clone(&self.db);
-        tokio::task::spawn_blocking(move || work(&Rows { db: &db })).await.map_err(|_| Error::Closed)?
+        blocking(move || work(&Rows { db: &db })).await?
     }
 
     /// Makes a batch visible and durable. Dropping the future does not stop it.
