@@ -35,6 +35,7 @@ mod checksum;
 mod error;
 mod name;
 mod object;
+mod pool;
 mod stamp;
 
 // The doors to the outside: time, randomness, files.
@@ -83,6 +84,7 @@ pub use object::{
     ChecksumSummary, DeleteCondition, ETag, Metadata, ObjectInfo, ObjectPart, StorageClass, Tag, VersionSelector,
     WriteCondition,
 };
+pub use pool::{Pool, PoolSet};
 pub use put::{PutObject, Written};
 pub use stage::{CopyStage, Stage, StageOptions, Staged};
 pub use stamp::{Stamp, Timestamp, UploadId, VersionId};
