@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use http::header::{ALLOW, LAST_MODIFIED};
 use http::{HeaderName, HeaderValue, StatusCode};
-use strata_storage::{Entity, Error, Timestamp, VersionId};
+use strata_storage::{Entity, Error, StorageClass, Tier, Timestamp, VersionId};
 
 /// An error as S3 answers it.
 #[derive(Debug, Clone)]
@@ -183,6 +183,7 @@ impl From<Error> for S3Error {
                 "BadDigest",
                 "The Content-MD5 or checksum value that you specified did not match what the server received.",
             ),
+            Error::Archived { class, tier } => archived(class, tier),
             Error::BadMarker => bad_request("InvalidArgument", "The marker provided is incorrect"),
             Error::NoSpace { .. } => {
                 unavailable("The server's disk is full; free space and try again.").with_detail(error)
@@ -230,6 +231,17 @@ fn delete_marker(version_id: VersionId, modified: Timestamp, by_id: bool) -> S3E
         error = error.with_header(ALLOW, HeaderValue::from_static("DELETE"));
     }
     error
+}
+
+/// What must be restored first. The tier is told for INTELLIGENT_TIERING only.
+fn archived(class: StorageClass, tier: Tier) -> S3Error {
+    let message = "The operation is not valid for the object's storage class";
+    let error = S3Error::new(StatusCode::FORBIDDEN, "InvalidObjectState", message).with("StorageClass", class.name());
+    match tier {
+        Tier::Archive => error.with("AccessTier", "ARCHIVE_ACCESS"),
+        Tier::DeepArchive => error.with("AccessTier", "DEEP_ARCHIVE_ACCESS"),
+        Tier::Frequent | Tier::Infrequent | Tier::ArchiveInstant => error,
+    }
 }
 
 fn not_allowed() -> S3Error {

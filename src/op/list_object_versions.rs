@@ -174,8 +174,13 @@ mod tests {
             modified: Timestamp::from_secs(1),
             object,
         };
-        let object =
-            VersionObject { size: 3, etag: ETag::single([1; 16]), class: StorageClass::Standard, checksum: None };
+        let object = VersionObject {
+            size: 3,
+            etag: ETag::single([1; 16]),
+            class: StorageClass::Standard,
+            restore: None,
+            checksum: None,
+        };
         let page = VersionsPage {
             entries: vec![entry(None), entry(Some(object))],
             common_prefixes: vec![],

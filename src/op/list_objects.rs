@@ -87,6 +87,7 @@ mod tests {
             etag: ETag::single([0xab; 16]),
             modified: Timestamp::from_secs(1),
             class: StorageClass::Standard,
+            restore: None,
             checksum: None,
         };
         ListPage { entries: vec![entry], common_prefixes: vec!["c/".to_string()], next: Some("c/".to_string()) }

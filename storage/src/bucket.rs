@@ -54,6 +54,11 @@ impl Bucket {
     pub fn was_versioned(&self) -> bool {
         self.versioning != Versioning::Unversioned
     }
+
+    /// Whether there are rules that act on its objects by themselves.
+    pub(crate) fn has_rules(&self) -> bool {
+        false
+    }
 }
 
 /// How a bucket shall begin.

@@ -19,6 +19,7 @@ impl Store {
     /// checksum that the source lacks). The range must lie within the object.
     pub async fn stage_copy(&self, source: &OpenObject, options: CopyStage) -> Result<Staged> {
         self.inner.check_takes_bytes()?;
+        source.check_readable()?;
         let writer = self.inner.writers.enter();
         let range = options.range.unwrap_or(0..source.info.size);
         let size = range.end - range.start;
@@ -43,7 +44,7 @@ impl Store {
             match piece {
                 Piece::Blob { blob, range } => {
                     let chunk = ChunkRef { blob, offset: range.start, bytes: range.end - range.start };
-                    chunks.add_stored(&self.inner, chunk).await;
+                    chunks.add_stored(&self.inner, chunk, source.pools).await?;
                 }
                 // The small last part of a multipart object: within a longer copy its bytes become a blob.
                 Piece::Inline { content, range } => {

@@ -11,6 +11,7 @@ use crate::name::{BucketName, ObjectKey};
 use crate::object::DeleteCondition;
 use crate::stamp::{Stamp, VersionId};
 use crate::store::{Inner, Store};
+use crate::usage::{Usage, marker_key};
 use crate::versions::Version;
 
 /// What to delete.
@@ -111,9 +112,12 @@ impl Inner {
         } else if let Some(newest) = newest.as_ref().filter(|newest| newest.null) {
             batch.put(Family::Null, row.clone(), &newest.stamp);
         }
+        if let Some(newest) = &newest {
+            self.wake(bucket, key, newest.stamp, batch);
+        }
         batch.delete(Family::Current, row);
-        let record = VersionRecord { null, object: None };
-        batch.put(Family::Version, key::version(bucket.id, key.as_str(), stamp), &record);
+        batch.count(marker_key(bucket.id), Usage::marker(key.as_str()));
+        self.put_version(bucket, key, stamp, VersionRecord { null, due: None, object: None }, batch);
         let version_id = if null { VersionId::Null } else { VersionId::Stamp(stamp) };
         Ok(Deleted { marker: true, version_id: Some(version_id) })
     }
@@ -131,7 +135,10 @@ impl Inner {
         let Some(removed) = self.remove_version(bucket, key, &stamp, batch).await? else { return Ok(nothing) };
         if newest.is_some_and(|newest| newest.stamp == stamp) {
             match self.version_before(bucket, key, stamp).await? {
-                Some(next) => self.make_visible(bucket, key, &next, batch),
+                Some(next) => {
+                    self.make_visible(bucket, key, &next, batch);
+                    self.wake(bucket, key, next.stamp, batch);
+                }
                 None => batch.delete(Family::Current, key::object(bucket.id, key.as_str())),
             }
         }

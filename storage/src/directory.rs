@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 use crate::fs;
 
 /// The format that this build writes.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// An open data directory. Dropping it releases the lock.
 pub(crate) struct Directory {
@@ -128,10 +128,10 @@ mod tests {
 
     #[test]
     fn formats_read_back_and_unknown_ones_are_told() {
-        assert_eq!(format_text([0xAB; 16]), "strata 1 abababababababababababababababab\n");
+        assert_eq!(format_text([0xAB; 16]), "strata 2 abababababababababababababababab\n");
         assert_eq!(read_format(format_text([0xAB; 16]).as_bytes()).expect("it was just written"), [0xAB; 16]);
-        assert!(matches!(read_format(b"strata 2 what ever"), Err(Error::UnknownFormat { found: 2, known: 1 })));
-        for text in ["", "minio 1 00", "strata", "strata x 00", "strata 1", "strata 1 zz"] {
+        assert!(matches!(read_format(b"strata 3 what ever"), Err(Error::UnknownFormat { found: 3, known: 2 })));
+        for text in ["", "minio 2 00", "strata", "strata x 00", "strata 2", "strata 2 zz"] {
             assert!(matches!(read_format(text.as_bytes()), Err(Error::Corrupt { .. })), "{text}");
         }
     }

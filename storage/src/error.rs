@@ -1,7 +1,8 @@
 //! What can go wrong in the engine, grouped by what the caller does next.
 
-use crate::object::ETag;
+use crate::object::{ETag, StorageClass};
 use crate::stamp::{Timestamp, VersionId};
+use crate::tiering::Tier;
 
 /// The engine's result.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -92,6 +93,14 @@ pub enum Error {
     /// A marker given to a list call cannot be used.
     #[error("the list marker is not valid")]
     BadMarker,
+    /// The object is archived: it can be read once it was restored.
+    #[error("the object is archived; restore it first")]
+    Archived {
+        /// Its storage class.
+        class: StorageClass,
+        /// Its tier, if the class is INTELLIGENT_TIERING.
+        tier: Tier,
+    },
     /// Stored bytes do not match their checksum. Do not retry; the blob needs repair.
     #[error("{what} is corrupt at {place}")]
     Corrupt {

@@ -12,14 +12,17 @@ use bytes::Bytes;
 use crate::blob::{BlobId, ChunkReader, Placement, ReadError};
 use crate::bucket::{Bucket, Versioning};
 use crate::error::{Entity, Error, Result};
-use crate::index::record::{Body, Content, ContentForm, ObjectRecord, VersionRecord};
+use crate::index::record::{Body, Content, ContentForm, ObjectRecord, Record as _, StoredBlob, VersionRecord};
 use crate::index::{Family, key};
 use crate::locks::{Held, Reader};
 use crate::name::{BucketName, ObjectKey};
-use crate::object::{ObjectInfo, ObjectPart, VersionSelector};
+use crate::object::{ObjectInfo, ObjectPart, StorageClass, VersionSelector};
 use crate::plan::{Piece, Plan};
-use crate::stamp::{Stamp, VersionId};
+use crate::pool::{Pool, PoolSet};
+use crate::residence::Residence;
+use crate::stamp::{Stamp, Timestamp, VersionId};
 use crate::store::{Inner, Store};
+use crate::tiering::Tier;
 
 /// How often a lookup begins again when writes come between its reads. Each time means that another write of the
 /// same key finished, so this many in a row do not happen by chance.
@@ -37,6 +40,8 @@ pub struct OpenObject {
     pub(crate) held: Arc<Held>,
     pub(crate) info: ObjectInfo,
     pub(crate) body: Body,
+    /// The pools in which the version may want its chunks.
+    pub(crate) pools: PoolSet,
     /// The bytes of an object that lives in the index.
     pub(crate) inline: Option<Bytes>,
 }
@@ -78,9 +83,17 @@ impl OpenObject {
             plan: self.plan(),
             inline: self.inline.clone(),
             left: range,
+            pools: self.pools,
+            archived: (!self.info.readable).then_some((self.info.class, self.info.tier)),
             chunk: None,
             moved: 0,
         }
+    }
+
+    /// `Err(Archived)` if the bytes have to be restored before they can be read.
+    pub(crate) fn check_readable(&self) -> Result<()> {
+        let ObjectInfo { class, tier, readable, .. } = self.info;
+        if readable { Ok(()) } else { Err(Error::Archived { class, tier }) }
     }
 
     pub(crate) fn plan(&self) -> Plan {
@@ -96,6 +109,10 @@ pub struct ObjectReader {
     inline: Option<Bytes>,
     /// What was not handed out yet.
     left: Range<u64>,
+    /// Where the chunks are looked for first.
+    pools: PoolSet,
+    /// Set if the bytes must not be read.
+    archived: Option<(StorageClass, Tier)>,
     chunk: Option<ChunkReader>,
     /// How often a chunk was found moved.
     moved: u32,
@@ -104,8 +121,12 @@ pub struct ObjectReader {
 impl ObjectReader {
     /// The next bytes, or `None` at the end. Bytes are handed out only after their hash was checked.
     ///
-    /// `Err(Corrupt)` means that stored bytes do not match their hash.
+    /// `Err(Corrupt)` means that stored bytes do not match their hash, `Err(Archived)` that they have to be restored
+    /// first.
     pub async fn next(&mut self) -> Result<Option<Bytes>> {
+        if let Some((class, tier)) = self.archived {
+            return Err(Error::Archived { class, tier });
+        }
         if self.left.is_empty() {
             return Ok(None);
         }
@@ -150,7 +171,7 @@ impl ObjectReader {
                 Ok(Some(whole(bytes, &content)?.slice(range)))
             }
             Piece::Blob { blob, range } => {
-                let placement = self.inner.placement(&blob).await?;
+                let (_, placement) = self.inner.placement(&blob, self.pools).await?;
                 self.chunk = Some(self.inner.blobs.reader(&blob, &placement, range));
                 Ok(None)
             }
@@ -235,9 +256,10 @@ impl Store {
             }
             _ => None,
         };
-        let (info, body) = split(object, stamp, version_id, bucket);
+        let pools = object.residence.pools;
+        let (info, body) = split(object, stamp, version_id, bucket, self.inner.clock.now());
         let (inner, held) = (Arc::clone(&self.inner), Arc::new(reader.hold(body.id())));
-        Ok(Some(OpenObject { inner, held, info, body, inline }))
+        Ok(Some(OpenObject { inner, held, info, body, pools, inline }))
     }
 }
 
@@ -252,10 +274,24 @@ impl Inner {
         newest.ok_or(Error::NotFound(Entity::Key))
     }
 
-    /// Where a blob is that something readable refers to.
-    pub(crate) async fn placement(&self, blob: &BlobId) -> Result<Placement> {
-        let row = self.index.record(Family::Blob, blob.0.to_vec()).await?;
-        row.ok_or_else(|| Error::Corrupt { what: "blob row (missing)", place: hex::encode(blob.0) })
+    /// Where a blob is that something readable refers to, looked for in `pools` first. A blob that is brought from one
+    /// pool to another is in at least one of them at every moment.
+    pub(crate) async fn placement(&self, blob: &BlobId, pools: PoolSet) -> Result<(Pool, Placement)> {
+        for pool in pools.iter() {
+            let row = key::stored_blob(&StoredBlob { id: *blob, pool });
+            if let Some(placement) = self.index.record(Family::Blob, row).await? {
+                return Ok((pool, placement));
+            }
+        }
+        // It left those pools since they were read. All its rows are seen as of one moment.
+        let from = blob.0.to_vec();
+        let found =
+            self.index.read(move |rows| rows.first(Family::Blob, &from, &key::after_prefix(from.clone()))).await?;
+        let missing = || Error::Corrupt { what: "blob row (missing)", place: hex::encode(blob.0) };
+        let (row, value) = found.ok_or_else(missing)?;
+        let pool =
+            row.last().and_then(|&number| Pool::from_number(number)).ok_or_else(|| key::corrupt("blob row", &row))?;
+        Ok((pool, Placement::decode(&value)?))
     }
 
     /// The small bytes of a content.
@@ -264,7 +300,15 @@ impl Inner {
     }
 }
 
-fn split(object: ObjectRecord, stamp: Stamp, version_id: VersionId, bucket: &Bucket) -> (ObjectInfo, Body) {
+fn split(
+    object: ObjectRecord,
+    stamp: Stamp,
+    version_id: VersionId,
+    bucket: &Bucket,
+    now: Timestamp,
+) -> (ObjectInfo, Body) {
+    let readable = object.residence.is_readable(now);
+    let Residence { class, tier, restore, .. } = object.residence;
     let parts_count = match &object.body {
         Body::Single(_) => 0,
         Body::Parts { count, .. } => *count,
@@ -274,7 +318,10 @@ fn split(object: ObjectRecord, stamp: Stamp, version_id: VersionId, bucket: &Buc
         size: object.size,
         etag: object.etag,
         modified: stamp.time,
-        class: object.class,
+        class,
+        tier,
+        restore: restore.filter(|restore| restore.is_told(now)),
+        readable,
         checksum: object.checksum,
         metadata: object.metadata,
         tags: object.tags,

@@ -36,7 +36,10 @@ mod error;
 mod name;
 mod object;
 mod pool;
+mod residence;
 mod stamp;
+mod tiering;
+mod usage;
 
 // The doors to the outside: time, randomness, files.
 mod clock;
@@ -63,6 +66,7 @@ mod stage;
 mod store;
 mod store_buckets;
 mod tags;
+mod timer;
 mod versions;
 
 // What runs by itself.
@@ -86,7 +90,10 @@ pub use object::{
 };
 pub use pool::{Pool, PoolSet};
 pub use put::{PutObject, Written};
+pub use residence::{Restore, RestoreSpeed};
 pub use stage::{CopyStage, Stage, StageOptions, Staged};
 pub use stamp::{Stamp, Timestamp, UploadId, VersionId};
 pub use store::{OpenOptions, Store, StoreStatus};
 pub use tags::Tagged;
+pub use tiering::Tier;
+pub use usage::{Usage, UsageKey};

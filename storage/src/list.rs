@@ -5,6 +5,7 @@ use crate::index::record::{CurrentRecord, Record as _};
 use crate::index::{Family, Rows, Step, key};
 use crate::name::{BucketName, ObjectKey};
 use crate::object::{ChecksumSummary, ETag, StorageClass};
+use crate::residence::Restore;
 use crate::stamp::Timestamp;
 use crate::store::Store;
 
@@ -38,6 +39,8 @@ pub struct ListEntry {
     pub modified: Timestamp,
     /// Storage class.
     pub class: StorageClass,
+    /// The restore under way, or the restored copy; an expired one may still be told of.
+    pub restore: Option<Restore>,
     /// Its checksum's algorithm and kind.
     pub checksum: Option<ChecksumSummary>,
 }
@@ -95,6 +98,7 @@ fn entry(key: ObjectKey, record: CurrentRecord) -> ListEntry {
         etag: record.etag,
         modified: record.stamp.time,
         class: record.class,
+        restore: record.restore,
         checksum: record.checksum,
     }
 }

@@ -6,6 +6,7 @@ use crate::index::{Family, Rows, Step, key};
 use crate::list::{Next, Pager, Scope, Start, following};
 use crate::name::{BucketName, ObjectKey};
 use crate::object::{ChecksumSummary, ETag, StorageClass};
+use crate::residence::Restore;
 use crate::stamp::{Stamp, Timestamp, VersionId};
 use crate::store::Store;
 
@@ -50,6 +51,8 @@ pub struct VersionObject {
     pub etag: ETag,
     /// Storage class.
     pub class: StorageClass,
+    /// The restore under way, or the restored copy; an expired one may still be told of.
+    pub restore: Option<Restore>,
     /// Its checksum's algorithm and kind.
     pub checksum: Option<ChecksumSummary>,
 }
@@ -125,7 +128,8 @@ fn entry(key: ObjectKey, stamp: Stamp, latest: bool, record: VersionRecord) -> V
         object: record.object.map(|object| VersionObject {
             size: object.size,
             etag: object.etag,
-            class: object.class,
+            class: object.residence.class,
+            restore: object.residence.restore,
             checksum: object.checksum_summary(),
         }),
     }

@@ -104,16 +104,13 @@ impl Store {
         let upload = self.upload_record(bucket.id, key, id).await?;
         let row = key::part(id.0, number);
         if let Some(replaced) = inner.index.record::<PartRecord>(Family::Part, row.clone()).await? {
-            inner.release(Garbage::Content(replaced.content), &mut batch);
+            inner.release(Garbage::Content(replaced.content, replaced.pools), &mut batch);
         }
         let algorithm = upload.checksum.map_or(ChecksumAlgorithm::Crc64Nvme, |(algorithm, _)| algorithm);
-        let part = PartRecord {
-            md5: staged.md5(),
-            modified: inner.clock.now(),
-            checksum,
-            object_checksum: staged.checksum(algorithm).ok_or(Error::ChecksumMismatch)?.clone(),
-            content: staged.attach(&mut batch),
-        };
+        let md5 = staged.md5();
+        let object_checksum = staged.checksum(algorithm).ok_or(Error::ChecksumMismatch)?.clone();
+        let (content, pools) = staged.attach(&mut batch);
+        let part = PartRecord { md5, modified: inner.clock.now(), checksum, object_checksum, content, pools };
         batch.put(Family::Part, row, &part);
         inner.index.commit(batch).await?;
         Ok(PartInfo::of(number, part))

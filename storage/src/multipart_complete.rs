@@ -23,7 +23,9 @@ use crate::index::record::{
 use crate::index::{Batch, Family, Rows, Step, key};
 use crate::name::{BucketName, ObjectKey};
 use crate::object::{ETag, WriteCondition};
-use crate::stamp::{Stamp, UploadId, VersionId};
+use crate::pool::PoolSet;
+use crate::residence::Residence;
+use crate::stamp::{Stamp, Timestamp, UploadId, VersionId};
 use crate::store::{Inner, Store};
 
 /// How long a finished upload answers a repeated request.
@@ -141,21 +143,21 @@ impl Inner {
         batch: &mut Batch,
     ) -> Result<CompletedUpload> {
         let Answer { bucket, key, upload, request_hash } = answer;
-        let Assembly { size, etag, checksum, listed, unlisted } = assembly;
+        let Assembly { size, etag, checksum, listed, pools, unlisted } = assembly;
         for &number in unlisted.keys().chain(listed.iter().map(|part| &part.number)) {
             batch.delete(Family::Part, key::part(upload, number));
         }
         for content in unlisted.into_values() {
-            self.release(Garbage::Content(content), batch);
+            self.release(Garbage::Content(content.0, content.1), batch);
         }
         let object = ObjectRecord {
             size,
             etag,
-            class: record.class,
             checksum: Some(checksum.clone()),
             metadata: record.metadata,
             tags: record.tags,
             body: write_pages(self.stamp(), &listed, batch),
+            residence: Residence::new(record.class, Timestamp::default(), pools, size),
         };
         let written = self.install(bucket, key, Some(upload), object, batch).await?;
         let completed = CompletedRecord {
@@ -229,8 +231,10 @@ struct Assembly {
     etag: ETag,
     checksum: Checksum,
     listed: Vec<PartEntry>,
+    /// The pools in which the listed parts may want their chunks.
+    pools: PoolSet,
     /// The parts that the request leaves out.
-    unlisted: BTreeMap<u16, Content>,
+    unlisted: BTreeMap<u16, (Content, PoolSet)>,
 }
 
 /// Puts an object together from those parts of an upload that the request lists, in S3's order of checks.
@@ -271,8 +275,9 @@ fn assemble(
         size,
         etag,
         checksum,
+        pools: listed.iter().fold(PoolSet::EMPTY, |pools, (_, part)| pools.union(part.pools)),
         listed: listed.into_iter().map(entry).collect(),
-        unlisted: uploaded.into_iter().map(|(number, part)| (number, part.content)).collect(),
+        unlisted: uploaded.into_iter().map(|(number, part)| (number, (part.content, part.pools))).collect(),
     })
 }
 
@@ -369,6 +374,7 @@ mod tests {
     use crate::error::{Entity, Error, Result};
     use crate::index::record::{Content, ContentForm, CurrentRecord, PartRecord};
     use crate::object::{ETag, StorageClass, WriteCondition};
+    use crate::pool::PoolSet;
     use crate::stamp::{Stamp, Timestamp};
 
     const LEAST: u64 = 4;
@@ -388,7 +394,14 @@ mod tests {
     fn part(bytes: &[u8], algorithm: ChecksumAlgorithm) -> PartRecord {
         let (md5, object_checksum) = digests(bytes, algorithm);
         let content = Content { id: stamp(1), bytes: bytes.len() as u64, form: ContentForm::Inline };
-        PartRecord { md5, modified: Timestamp::default(), checksum: None, object_checksum, content }
+        PartRecord {
+            md5,
+            modified: Timestamp::default(),
+            checksum: None,
+            object_checksum,
+            content,
+            pools: PoolSet::EMPTY,
+        }
     }
 
     fn wanted(number: u16, bytes: &[u8]) -> CompletedPart {
@@ -469,6 +482,7 @@ mod tests {
             size: 0,
             etag,
             class: StorageClass::Standard,
+            restore: None,
             checksum: None,
         };
         let check = |condition: &WriteCondition, current: Option<u64>, deleted_since| {

@@ -5,7 +5,9 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::checksum::{Checksum, ChecksumAlgorithm, ChecksumKind};
+use crate::residence::Restore;
 use crate::stamp::{Timestamp, VersionId};
+use crate::tiering::Tier;
 
 /// An entity tag: 16 bytes, usually an MD5, and the number of parts of a multipart object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -177,6 +179,12 @@ pub struct ObjectInfo {
     pub modified: Timestamp,
     /// Storage class.
     pub class: StorageClass,
+    /// Tier, if the class is INTELLIGENT_TIERING.
+    pub tier: Tier,
+    /// The restore under way, or the restored copy that can be read now.
+    pub restore: Option<Restore>,
+    /// Whether the bytes can be read now; `false` for an archived object without a restored copy.
+    pub readable: bool,
     /// The checksum that the client sent, or the one computed for it.
     pub checksum: Option<Checksum>,
     /// System and user metadata.

@@ -12,13 +12,16 @@
 use crate::bucket::{Bucket, Versioning};
 use crate::checksum::Checksum;
 use crate::error::{Entity, Error, Result};
+use crate::index::key::DueKind;
 use crate::index::record::{Body, Content, ContentForm, CurrentRecord, Garbage, ObjectRecord, VersionRecord};
 use crate::index::{Batch, Family, key};
 use crate::name::{BucketName, ObjectKey};
 use crate::object::{ETag, Metadata, StorageClass, Tag, WriteCondition};
+use crate::residence::Residence;
 use crate::stage::Staged;
 use crate::stamp::{Stamp, Timestamp, VersionId};
 use crate::store::{Inner, Store};
+use crate::usage::{Usage, marker_key};
 
 /// An object to be written.
 pub struct PutObject {
@@ -84,8 +87,10 @@ impl Store {
 
         let mut batch = Batch::new();
         let (size, etag) = (staged.size(), ETag::single(staged.md5()));
-        let body = Body::Single(staged.attach(&mut batch));
-        let object = ObjectRecord { size, etag, class, checksum, metadata, tags, body };
+        let (content, pools) = staged.attach(&mut batch);
+        // The stamp is not known yet; `install` sets the time.
+        let residence = Residence::new(class, Timestamp::default(), pools, size);
+        let object = ObjectRecord { size, etag, checksum, metadata, tags, body: Body::Single(content), residence };
         let written = self.inner.install(&bucket, &key, None, object, &mut batch).await?;
         batch.hold(bucket_guard);
         batch.hold(key_guard);
@@ -116,7 +121,7 @@ impl Inner {
         bucket: &Bucket,
         key: &ObjectKey,
         stamp: Option<Stamp>,
-        object: ObjectRecord,
+        mut object: ObjectRecord,
         batch: &mut Batch,
     ) -> Result<Written> {
         let null = bucket.versioning != Versioning::Enabled;
@@ -129,12 +134,16 @@ impl Inner {
             };
         }
         let stamp = stamp.unwrap_or_else(|| self.stamp_after(newest.as_ref().map(|newest| newest.stamp.time)));
+        object.residence.since = self.clock.now();
         let becomes_current = newest.as_ref().is_none_or(|newest| newest.stamp.time <= stamp.time);
         let row = key::object(bucket.id, key.as_str());
         if becomes_current {
-            if let Some(newest) = newest.filter(|newest| newest.null) {
-                // The null version is not the visible object any more, so its pointer is needed from now on.
-                batch.put(Family::Null, row.clone(), &newest.stamp);
+            if let Some(newest) = newest {
+                self.wake(bucket, key, newest.stamp, batch);
+                if newest.null {
+                    // The null version is not the visible object any more, so its pointer is needed from now on.
+                    batch.put(Family::Null, row.clone(), &newest.stamp);
+                }
             }
             batch.put(Family::Current, row, &CurrentRecord::of(stamp, null, &object));
         } else {
@@ -146,8 +155,10 @@ impl Inner {
         }
         let written =
             Written { version_id: (!null).then_some(VersionId::Stamp(stamp)), etag: object.etag, modified: stamp.time };
-        let record = VersionRecord { null, object: Some(object) };
-        batch.put(Family::Version, key::version(bucket.id, key.as_str(), stamp), &record);
+        let (counted, usage) = object.usage(bucket.id);
+        batch.count(counted, usage);
+        let record = VersionRecord { null, due: None, object: Some(object) };
+        self.put_version(bucket, key, stamp, record, batch);
         Ok(written)
     }
 
@@ -168,8 +179,19 @@ impl Inner {
         if record.null && bucket.versioning != Versioning::Unversioned {
             batch.delete(Family::Null, key::object(bucket.id, key.as_str()));
         }
-        if let Some(object) = &record.object {
-            self.release(Garbage::Body(object.body.clone()), batch);
+        if let Some(due) = record.due {
+            batch.delete(Family::Due, key::due(due, DueKind::Version, bucket.id, key.as_str(), *stamp));
+        }
+        match &record.object {
+            Some(object) => {
+                let (counted, usage) = object.usage(bucket.id);
+                batch.count(counted, usage.negated());
+                if object.residence.class == StorageClass::IntelligentTiering {
+                    batch.delete(Family::Access, stamp.to_bytes().to_vec());
+                }
+                self.release(Garbage::Body(object.body.clone(), object.residence.pools), batch);
+            }
+            None => batch.count(marker_key(bucket.id), Usage::marker(key.as_str()).negated()),
         }
         Ok(Some(record))
     }
@@ -178,8 +200,8 @@ impl Inner {
     /// finds its version gone, and looks again.
     pub(crate) fn release(&self, garbage: Garbage, batch: &mut Batch) {
         match garbage {
-            Garbage::Body(Body::Single(Content { form: ContentForm::Empty, .. })) => {}
-            Garbage::Body(Body::Single(Content { id, form: ContentForm::Inline, .. })) => {
+            Garbage::Body(Body::Single(Content { form: ContentForm::Empty, .. }), _) => {}
+            Garbage::Body(Body::Single(Content { id, form: ContentForm::Inline, .. }), _) => {
                 batch.delete(Family::Inline, id.to_bytes().to_vec());
             }
             garbage => batch.put(Family::Garbage, self.stamp().to_bytes().to_vec(), &garbage),
@@ -204,6 +226,7 @@ mod tests {
             size: 0,
             etag,
             class: StorageClass::Standard,
+            restore: None,
             checksum: None,
         };
         let check = |condition: &WriteCondition, exists: bool| check_write(condition, exists.then_some(&current));

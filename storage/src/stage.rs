@@ -18,9 +18,10 @@ use bytes::{Bytes, BytesMut};
 use crate::blob::{BlobId, Blobs, LargeWriter, Placement, StreamHint, Ticket};
 use crate::checksum::{Checksum, ChecksumAlgorithm, Digests, Hasher};
 use crate::error::{Error, Result};
-use crate::index::record::{CHUNKS_INLINE_MAX, CHUNKS_PER_PAGE, ChunkRef, Content, ContentForm};
+use crate::index::record::{CHUNKS_INLINE_MAX, CHUNKS_PER_PAGE, ChunkRef, Content, ContentForm, StoredBlob};
 use crate::index::{Batch, Family, key};
 use crate::locks::{Pin, Reader};
+use crate::pool::{Pool, PoolSet};
 use crate::stamp::Stamp;
 use crate::store::{Inner, Store};
 
@@ -177,15 +178,16 @@ impl Stage {
 #[derive(Default)]
 pub(crate) struct ChunkList {
     staged: StagedChunks,
-    known: HashMap<BlobId, ()>,
+    known: HashMap<BlobId, Pool>,
     tickets: Vec<Ticket>,
     bytes: u64,
 }
 
-/// Chunks in order, the places of those that are new, and the pins that keep all of them.
+/// Chunks in order with their pools, the places of those that are new, and the pins that keep all of them.
 #[derive(Default)]
 pub(crate) struct StagedChunks {
     chunks: Vec<ChunkRef>,
+    pools: Vec<Pool>,
     new: Vec<(BlobId, Placement)>,
     pins: Vec<Pin>,
 }
@@ -199,7 +201,7 @@ impl ChunkList {
             let placement = inner.blobs.append(blob, vec![bytes], table).await?;
             self.staged.new.push((blob, placement));
         }
-        self.push(ChunkRef { blob, offset: 0, bytes: size });
+        self.push(ChunkRef { blob, offset: 0, bytes: size }, Pool::Hot);
         Ok(())
     }
 
@@ -209,30 +211,40 @@ impl ChunkList {
             self.staged.new.push((blob, placement));
             self.tickets.push(ticket);
         }
-        self.push(ChunkRef { blob, offset: 0, bytes: placement.plain_bytes });
+        self.push(ChunkRef { blob, offset: 0, bytes: placement.plain_bytes }, Pool::Hot);
         Ok(())
     }
 
-    /// Takes a range of a blob that the caller's open object keeps alive.
-    pub(crate) async fn add_stored(&mut self, inner: &Inner, chunk: ChunkRef) {
-        if self.known.insert(chunk.blob, ()).is_none() {
-            self.staged.pins.push(inner.pins.pin(chunk.blob).await);
-        }
-        self.push(chunk);
+    /// Takes a range of a blob that the caller's open object keeps alive, in the pool where it is.
+    pub(crate) async fn add_stored(&mut self, inner: &Inner, chunk: ChunkRef, pools: PoolSet) -> Result<()> {
+        let pool = match self.known.get(&chunk.blob) {
+            Some(pool) => *pool,
+            None => {
+                // Pinned first: from now on the blob leaves no pool where the look finds it.
+                self.staged.pins.push(inner.pins.pin(chunk.blob).await);
+                let (found, _) = inner.placement(&chunk.blob, pools).await?;
+                self.known.insert(chunk.blob, found);
+                found
+            }
+        };
+        self.push(chunk, pool);
+        Ok(())
     }
 
-    fn push(&mut self, chunk: ChunkRef) {
+    fn push(&mut self, chunk: ChunkRef, pool: Pool) {
         self.bytes += u64::from(chunk.bytes);
         self.staged.chunks.push(chunk);
+        self.staged.pools.push(pool);
     }
 
-    /// Pins a blob, then says whether it has a place already: in the index, or earlier in this body.
+    /// Pins a blob, then says whether it has a place in the hot pool already: in the index, or earlier in this body.
     async fn is_stored(&mut self, inner: &Inner, blob: BlobId) -> Result<bool> {
-        if self.known.insert(blob, ()).is_some() {
+        if self.known.insert(blob, Pool::Hot) == Some(Pool::Hot) {
             return Ok(true);
         }
         self.staged.pins.push(inner.pins.pin(blob).await);
-        Ok(inner.index.get(Family::Blob, blob.0.to_vec()).await?.is_some())
+        let row = key::stored_blob(&StoredBlob { id: blob, pool: Pool::Hot });
+        Ok(inner.index.get(Family::Blob, row).await?.is_some())
     }
 
     /// Waits until every chunk is on stable storage.
@@ -285,8 +297,10 @@ impl Staged {
         self.checksums.iter().find(|checksum| checksum.algorithm == algorithm)
     }
 
-    /// Adds to `batch` what makes the bytes belong to the content returned, and hands it the pins.
-    pub(crate) fn attach(self, batch: &mut Batch) -> Content {
+    /// Adds to `batch` what makes the bytes belong to the content returned, and hands it the pins. The set says in
+    /// which pools the content wants its chunks.
+    pub(crate) fn attach(self, batch: &mut Batch) -> (Content, PoolSet) {
+        let mut pools = PoolSet::EMPTY;
         let form = match self.form {
             StagedForm::Inline(bytes) if bytes.is_empty() => ContentForm::Empty,
             StagedForm::Inline(bytes) => {
@@ -295,20 +309,22 @@ impl Staged {
             }
             StagedForm::Chunks(staged) => {
                 batch.hold(self.writer);
+                pools = staged.pools.iter().fold(pools, |pools, &pool| pools.with(pool));
                 staged.attach(self.id, batch)
             }
         };
-        Content { id: self.id, bytes: self.size, form }
+        (Content { id: self.id, bytes: self.size, form }, pools)
     }
 }
 
 impl StagedChunks {
     fn attach(self, id: Stamp, batch: &mut Batch) -> ContentForm {
         for (blob, placement) in self.new {
-            batch.add_blob(blob, placement);
+            batch.add_blob(StoredBlob { id: blob, pool: Pool::Hot }, placement);
         }
-        for chunk in &self.chunks {
-            batch.put_raw(Family::Reference, key::reference(&chunk.blob, id), Vec::new());
+        for (chunk, &pool) in self.chunks.iter().zip(&self.pools) {
+            let blob = StoredBlob { id: chunk.blob, pool };
+            batch.put_raw(Family::Reference, key::reference(&blob, id), Vec::new());
         }
         for pin in self.pins {
             batch.hold(pin);

@@ -41,10 +41,14 @@ impl Store {
             let by_id = version != VersionSelector::Current;
             return Err(Error::DeleteMarker { version_id, modified: stamp.time, by_id });
         };
-        object.tags = tags;
-
         let mut batch = Batch::new();
+        let (counted, before) = object.usage(bucket.id);
+        object.tags = tags;
+        batch.count(counted, before.negated());
+        batch.count(counted, object.usage(bucket.id).1);
         batch.put(Family::Version, row, &record);
+        // Rules may ask for tags.
+        self.inner.wake(&bucket, key, stamp, &mut batch);
         batch.hold(bucket_guard);
         batch.hold(key_guard);
         self.inner.index.commit(batch).await?;

@@ -1,20 +1,24 @@
 //! A batch: one state change of the index, with the locks that it was computed under.
 
-use crate::blob::{BlobId, Placement};
+use crate::blob::Placement;
 use crate::index::family::Family;
-use crate::index::record::Record;
+use crate::index::key;
+use crate::index::record::{Record, StoredBlob};
 use crate::locks::Guard;
+use crate::usage::{Usage, UsageKey};
 
 /// One change of a row.
 pub(crate) enum Change {
     Put(Family, Vec<u8>, Vec<u8>),
     Delete(Family, Vec<u8>),
     /// Names a blob's place unless it has one already.
-    AddBlob(BlobId, Placement),
+    AddBlob(StoredBlob, Placement),
     /// Repoints a blob from one place to another, if it is still at the first.
-    MoveBlob(BlobId, Placement, Placement),
+    MoveBlob(StoredBlob, Placement, Placement),
     /// Forgets a blob's place.
-    DropBlob(BlobId),
+    DropBlob(StoredBlob),
+    /// Adds to the counters of a family of counters.
+    Add(Family, Vec<u8>, Vec<i64>),
 }
 
 /// Changes that become visible and durable together. The guards are released after the commit, also when the
@@ -48,15 +52,22 @@ impl Batch {
         self.changes.push(Change::Delete(family, key));
     }
 
-    pub(crate) fn add_blob(&mut self, id: BlobId, placement: Placement) {
-        self.changes.push(Change::AddBlob(id, placement));
+    pub(crate) fn add_blob(&mut self, blob: StoredBlob, placement: Placement) {
+        self.changes.push(Change::AddBlob(blob, placement));
     }
 
-    pub(crate) fn move_blob(&mut self, id: BlobId, from: Placement, to: Placement) {
-        self.changes.push(Change::MoveBlob(id, from, to));
+    pub(crate) fn move_blob(&mut self, blob: StoredBlob, from: Placement, to: Placement) {
+        self.changes.push(Change::MoveBlob(blob, from, to));
     }
 
-    pub(crate) fn drop_blob(&mut self, id: BlobId) {
-        self.changes.push(Change::DropBlob(id));
+    pub(crate) fn drop_blob(&mut self, blob: StoredBlob) {
+        self.changes.push(Change::DropBlob(blob));
+    }
+
+    /// Counts what came to a bucket's class, or, negated, what left it.
+    pub(crate) fn count(&mut self, key: UsageKey, usage: Usage) {
+        if usage != Usage::default() {
+            self.changes.push(Change::Add(Family::Usage, key::usage(key), usage.to_array().to_vec()));
+        }
     }
 }

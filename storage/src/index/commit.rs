@@ -20,11 +20,11 @@ use std::thread::JoinHandle;
 use rocksdb::{DB, WriteBatch, WriteOptions};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::blob::{BlobId, Placement};
+use crate::blob::Placement;
 use crate::error::{Error, Result};
 use crate::index::batch::{Batch, Change};
 use crate::index::family::Family;
-use crate::index::record::Record;
+use crate::index::record::{Record, StoredBlob};
 use crate::index::{handle, key};
 
 /// Batches that may wait; further ones make their tasks wait.
@@ -168,14 +168,14 @@ struct Group<'a> {
     db: &'a DB,
     writes: WriteBatch,
     /// Places of blobs as this group leaves them.
-    blobs: HashMap<BlobId, Option<Placement>>,
-    /// Changes of segments' live bytes.
-    live_bytes: HashMap<u64, i64>,
+    blobs: HashMap<StoredBlob, Option<Placement>>,
+    /// Changes of counters, the segments' live bytes among them.
+    counters: HashMap<(Family, Vec<u8>), Vec<i64>>,
 }
 
 impl<'a> Group<'a> {
     fn new(db: &'a DB) -> Group<'a> {
-        Group { db, writes: WriteBatch::default(), blobs: HashMap::new(), live_bytes: HashMap::new() }
+        Group { db, writes: WriteBatch::default(), blobs: HashMap::new(), counters: HashMap::new() }
     }
 
     fn take(&mut self, request: Request) -> Taken {
@@ -198,7 +198,7 @@ impl<'a> Group<'a> {
             }
             let row = self
                 .db
-                .get_cf(handle(self.db, Family::Blob), id.0)
+                .get_cf(handle(self.db, Family::Blob), key::stored_blob(id))
                 .map_err(|source| Error::Index { action: "look up a blob", source })?;
             let placement = row.map(|row| Placement::decode(&row)).transpose()?;
             self.blobs.insert(*id, placement);
@@ -221,33 +221,41 @@ impl<'a> Group<'a> {
                 }
             }
             Change::DropBlob(id) => self.set_place(id, None),
+            Change::Add(family, key, numbers) => self.count(family, key, &numbers),
         }
     }
 
-    fn place(&self, id: BlobId) -> Option<Placement> {
+    fn place(&self, id: StoredBlob) -> Option<Placement> {
         self.blobs.get(&id).copied().flatten()
     }
 
-    fn set_place(&mut self, id: BlobId, to: Option<Placement>) {
+    fn set_place(&mut self, id: StoredBlob, to: Option<Placement>) {
         let (blob, placement) = (handle(self.db, Family::Blob), handle(self.db, Family::Placement));
         if let Some(from) = self.blobs.insert(id, to).flatten() {
             self.writes.delete_cf(placement, key::placement(from.segment, from.offset));
-            *self.live_bytes.entry(from.segment).or_insert(0) -= bytes(from);
+            self.count(Family::Segment, from.segment.to_be_bytes().to_vec(), &[-bytes(from)]);
         }
         match to {
             Some(to) => {
-                self.writes.put_cf(blob, id.0, to.encode());
+                self.writes.put_cf(blob, key::stored_blob(&id), to.encode());
                 self.writes.put_cf(placement, key::placement(to.segment, to.offset), id.encode());
-                *self.live_bytes.entry(to.segment).or_insert(0) += bytes(to);
+                self.count(Family::Segment, to.segment.to_be_bytes().to_vec(), &[bytes(to)]);
             }
-            None => self.writes.delete_cf(blob, id.0),
+            None => self.writes.delete_cf(blob, key::stored_blob(&id)),
         }
     }
 
+    /// Adds to a row of counters, which the group writes once however many batches change it.
+    fn count(&mut self, family: Family, key: Vec<u8>, numbers: &[i64]) {
+        let sums = self.counters.entry((family, key)).or_insert_with(|| vec![0; numbers.len()]);
+        assert_eq!(sums.len(), numbers.len(), "rows of a family have one length");
+        sums.iter_mut().zip(numbers).for_each(|(sum, number)| *sum = sum.wrapping_add(*number));
+    }
+
     fn finish(&mut self) {
-        let segment = handle(self.db, Family::Segment);
-        for (id, change) in self.live_bytes.drain() {
-            self.writes.merge_cf(segment, id.to_be_bytes(), change.to_le_bytes());
+        for ((family, key), numbers) in self.counters.drain() {
+            let row: Vec<u8> = numbers.into_iter().flat_map(i64::to_le_bytes).collect();
+            self.writes.merge_cf(handle(self.db, family), key, row);
         }
     }
 }

@@ -25,20 +25,30 @@ pub(crate) enum Family {
     Part,
     /// upload stamp -> result of a finished upload, kept for repeated requests
     Completed,
-    /// blob id -> placement
+    /// blob id, pool -> placement
     Blob,
-    /// blob id, content id -> nothing: the content uses the blob
+    /// blob id, pool, content id -> nothing: the content uses the blob in that pool
     Reference,
-    /// segment id, offset -> blob id
+    /// segment id, offset -> blob id, pool
     Placement,
     /// segment id -> live bytes, a counter
     Segment,
     /// stamp -> what a removed version, upload or bucket leaves behind, to be released
     Garbage,
+    /// time, kind, bucket id, esc(key), time, random -> nothing: the version or upload is to be looked at then
+    Due,
+    /// bucket id -> where re-indexing its versions for new rules goes on
+    Reindex,
+    /// version stamp -> when the version was last read, for INTELLIGENT_TIERING
+    Access,
+    /// bucket id, class, tier -> what they hold, counters
+    Usage,
+    /// bucket id, month, class, kind -> requests, retrievals and early deletions, counters
+    Meter,
 }
 
 impl Family {
-    pub(crate) const ALL: [Family; 15] = [
+    pub(crate) const ALL: [Family; 20] = [
         Family::Meta,
         Family::Bucket,
         Family::Current,
@@ -54,6 +64,11 @@ impl Family {
         Family::Placement,
         Family::Segment,
         Family::Garbage,
+        Family::Due,
+        Family::Reindex,
+        Family::Access,
+        Family::Usage,
+        Family::Meter,
     ];
 
     /// The column family's name on disk.
@@ -74,6 +89,11 @@ impl Family {
             Family::Placement => "placement",
             Family::Segment => "segment",
             Family::Garbage => "garbage",
+            Family::Due => "due",
+            Family::Reindex => "reindex",
+            Family::Access => "access",
+            Family::Usage => "usage",
+            Family::Meter => "meter",
         }
     }
 
@@ -98,7 +118,9 @@ impl Family {
         // A scan that meets many tombstones pays for each; files full of them are compacted early.
         options.add_compact_on_deletion_collector_factory(4096, 2048, 0.5);
         match self {
-            Family::Segment => options.set_merge_operator_associative("add_i64", add_i64),
+            Family::Segment | Family::Usage | Family::Meter => {
+                options.set_merge_operator_associative("add_i64s", add_i64s)
+            }
             Family::Inline => {
                 // Values of 1 to 4 KiB are kept out of the tree, so that compaction does not copy them.
                 options.set_enable_blob_files(true);
@@ -113,12 +135,17 @@ impl Family {
     }
 }
 
-/// Adds little-endian 64-bit integers; a value of another length is taken as corrupt and fails the merge.
-fn add_i64(_key: &[u8], existing: Option<&[u8]>, operands: &rocksdb::MergeOperands) -> Option<Vec<u8>> {
-    let number = |bytes: &[u8]| Some(i64::from_le_bytes(bytes.try_into().ok()?));
-    let mut sum = existing.map_or(Some(0), number)?;
-    for operand in operands {
-        sum = sum.wrapping_add(number(operand)?);
+/// Adds rows of little-endian 64-bit integers; rows of different lengths are taken as corrupt and fail the merge.
+fn add_i64s(_key: &[u8], existing: Option<&[u8]>, operands: &rocksdb::MergeOperands) -> Option<Vec<u8>> {
+    let mut sums: Option<Vec<i64>> = None;
+    for row in existing.into_iter().chain(operands) {
+        let (numbers, []) = row.as_chunks::<8>() else { return None };
+        let numbers = numbers.iter().map(|bytes| i64::from_le_bytes(*bytes));
+        match &mut sums {
+            None => sums = Some(numbers.collect()),
+            Some(sums) if sums.len() != numbers.len() => return None,
+            Some(sums) => sums.iter_mut().zip(numbers).for_each(|(sum, number)| *sum = sum.wrapping_add(number)),
+        }
     }
-    Some(sum.to_le_bytes().to_vec())
+    Some(sums.unwrap_or_default().into_iter().flat_map(i64::to_le_bytes).collect())
 }

@@ -6,15 +6,19 @@
 //! upload          bucket id u64 | esc(key) | time u64 | random u64         oldest first
 //! part            upload stamp 16 | number u16
 //! manifest        content id 16 | page u32
-//! reference       blob id 32 | content id 16
+//! blob            blob id 32 | pool u8
+//! reference       blob id 32 | pool u8 | content id 16
 //! placement       segment u64 | offset u64
+//! due             time u64 | kind u8 | bucket id u64 | esc(key) | time u64 | random u64
+//! usage           bucket id u64 | class u8 | tier u8
 //! ```
 //!
 //! Integers are big-endian. `esc` maps 00 to 00 FF and ends with 00 00, so that a key sorts before its extensions.
 
-use crate::blob::BlobId;
 use crate::error::Error;
+use crate::index::record::StoredBlob;
 use crate::stamp::{Stamp, Timestamp};
+use crate::usage::UsageKey;
 
 /// The error for a key that this module did not write.
 pub(crate) fn corrupt(what: &'static str, row: &[u8]) -> Error {
@@ -142,9 +146,17 @@ pub(crate) fn page(content: Stamp, page: u32) -> Vec<u8> {
     bytes
 }
 
+/// The key of a blob row, and what all references to the blob in that pool begin with.
+pub(crate) fn stored_blob(blob: &StoredBlob) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(33 + 16);
+    bytes.extend_from_slice(&blob.id.0);
+    bytes.push(blob.pool.number());
+    bytes
+}
+
 /// The key of a reference row.
-pub(crate) fn reference(blob: &BlobId, content: Stamp) -> Vec<u8> {
-    let mut bytes = blob.0.to_vec();
+pub(crate) fn reference(blob: &StoredBlob, content: Stamp) -> Vec<u8> {
+    let mut bytes = stored_blob(blob);
     bytes.extend_from_slice(&content.to_bytes());
     bytes
 }
@@ -153,6 +165,58 @@ pub(crate) fn reference(blob: &BlobId, content: Stamp) -> Vec<u8> {
 pub(crate) fn placement(segment: u64, offset: u64) -> Vec<u8> {
     let mut bytes = segment.to_be_bytes().to_vec();
     bytes.extend_from_slice(&offset.to_be_bytes());
+    bytes
+}
+
+/// What a due row speaks of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum DueKind {
+    /// A version, or a delete marker.
+    Version,
+    /// An open upload.
+    Upload,
+}
+
+/// A due row taken apart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct DueRow {
+    pub(crate) at: Timestamp,
+    pub(crate) kind: DueKind,
+    pub(crate) bucket: u64,
+    pub(crate) key: String,
+    pub(crate) stamp: Stamp,
+}
+
+/// The key of a due row.
+pub(crate) fn due(at: Timestamp, kind: DueKind, bucket: u64, key: &str, stamp: Stamp) -> Vec<u8> {
+    let mut bytes = at.as_nanos().to_be_bytes().to_vec();
+    bytes.push(match kind {
+        DueKind::Version => 0,
+        DueKind::Upload => 1,
+    });
+    bytes.extend_from_slice(&upload(bucket, key, stamp));
+    bytes
+}
+
+/// Takes a due row's key apart.
+pub(crate) fn split_due(row: &[u8]) -> Option<DueRow> {
+    let (at, rest) = row.split_first_chunk::<8>()?;
+    let (kind, rest) = rest.split_first()?;
+    let kind = match kind {
+        0 => DueKind::Version,
+        1 => DueKind::Upload,
+        _ => return None,
+    };
+    let bucket = u64::from_be_bytes(*rest.first_chunk()?);
+    let (key, stamp) = split_escaped(rest)?;
+    Some(DueRow { at: Timestamp::from_nanos(u64::from_be_bytes(*at)), kind, bucket, key, stamp })
+}
+
+/// The key of a usage row.
+pub(crate) fn usage(key: UsageKey) -> Vec<u8> {
+    let mut bytes = key.bucket.to_be_bytes().to_vec();
+    bytes.push(key.class as u8);
+    bytes.push(key.tier as u8);
     bytes
 }
 

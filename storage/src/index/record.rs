@@ -11,10 +11,12 @@ use crate::bucket::Bucket;
 use crate::checksum::{Checksum, ChecksumAlgorithm, ChecksumKind};
 use crate::error::{Error, Result};
 use crate::object::{ChecksumSummary, ETag, Metadata, StorageClass, Tag};
+use crate::pool::{Pool, PoolSet};
+use crate::residence::{Residence, Restore};
 use crate::stamp::{Stamp, Timestamp};
 
-/// The format byte of every record so far.
-const FORMAT: u8 = 1;
+/// The format byte of every record so far. Format 1 was never released.
+const FORMAT: u8 = 2;
 
 /// The most chunk references that a record holds itself; more go to manifest pages.
 pub(crate) const CHUNKS_INLINE_MAX: usize = 16;
@@ -22,6 +24,13 @@ pub(crate) const CHUNKS_INLINE_MAX: usize = 16;
 pub(crate) const CHUNKS_PER_PAGE: usize = 1000;
 /// Parts in one manifest page: at most about 50 KiB.
 pub(crate) const PARTS_PER_PAGE: usize = 64;
+
+/// A blob in one pool: what has a place, and what references count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub(crate) struct StoredBlob {
+    pub(crate) id: BlobId,
+    pub(crate) pool: Pool,
+}
 
 /// A piece of an object: a range of a blob.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,6 +75,8 @@ pub(crate) enum Body {
 pub(crate) struct VersionRecord {
     /// Whether its id is `null`.
     pub(crate) null: bool,
+    /// When it is to be looked at, if ever: a row of the due family says the same.
+    pub(crate) due: Option<Timestamp>,
     /// What it holds; a delete marker holds nothing.
     pub(crate) object: Option<ObjectRecord>,
 }
@@ -74,11 +85,11 @@ pub(crate) struct VersionRecord {
 pub(crate) struct ObjectRecord {
     pub(crate) size: u64,
     pub(crate) etag: ETag,
-    pub(crate) class: StorageClass,
     pub(crate) checksum: Option<Checksum>,
     pub(crate) metadata: Metadata,
     pub(crate) tags: Vec<Tag>,
     pub(crate) body: Body,
+    pub(crate) residence: Residence,
 }
 
 impl ObjectRecord {
@@ -95,6 +106,7 @@ pub(crate) struct CurrentRecord {
     pub(crate) size: u64,
     pub(crate) etag: ETag,
     pub(crate) class: StorageClass,
+    pub(crate) restore: Option<Restore>,
     pub(crate) checksum: Option<ChecksumSummary>,
 }
 
@@ -105,7 +117,8 @@ impl CurrentRecord {
             null,
             size: object.size,
             etag: object.etag,
-            class: object.class,
+            class: object.residence.class,
+            restore: object.residence.restore,
             checksum: object.checksum_summary(),
         }
     }
@@ -132,6 +145,8 @@ pub(crate) struct PartRecord {
     /// The checksum from which the object's is made: of the upload's algorithm, else CRC64NVME.
     pub(crate) object_checksum: Checksum,
     pub(crate) content: Content,
+    /// The pools in which its chunks may be wanted.
+    pub(crate) pools: PoolSet,
 }
 
 /// One part of a completed object, in a manifest page.
@@ -169,10 +184,10 @@ impl Body {
 /// A value of the garbage family: what nothing names any more.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Garbage {
-    /// The bytes of a removed version.
-    Body(Body),
-    /// The bytes of a replaced or unused part.
-    Content(Content),
+    /// The bytes of a removed version, and the pools in which it may want them.
+    Body(Body, PoolSet),
+    /// The bytes of a replaced or unused part, and the same.
+    Content(Content, PoolSet),
     /// All parts of an ended upload.
     Upload(Stamp),
     /// All uploads of a removed bucket.
@@ -231,8 +246,8 @@ impl Record for Garbage {
 impl Record for Placement {
     const NAME: &'static str = "placement";
 }
-impl Record for BlobId {
-    const NAME: &'static str = "blob id";
+impl Record for StoredBlob {
+    const NAME: &'static str = "blob in a pool";
 }
 impl Record for Vec<ChunkRef> {
     const NAME: &'static str = "manifest page";
@@ -245,42 +260,47 @@ impl Record for Vec<PartEntry> {
 mod tests {
     use super::{Body, Content, ContentForm, CurrentRecord, ObjectRecord, Record, VersionRecord};
     use crate::object::{ETag, Metadata, StorageClass};
+    use crate::pool::PoolSet;
+    use crate::residence::Residence;
     use crate::stamp::{Stamp, Timestamp};
 
     fn sample() -> VersionRecord {
         let id = Stamp { time: Timestamp::from_nanos(5), random: 6 };
         VersionRecord {
             null: true,
+            due: None,
             object: Some(ObjectRecord {
                 size: 4,
                 etag: ETag::single([1; 16]),
-                class: StorageClass::Standard,
                 checksum: None,
                 metadata: Metadata { user: vec![("a".into(), "b".into())], ..Metadata::default() },
                 tags: Vec::new(),
                 body: Body::Single(Content { id, bytes: 4, form: ContentForm::Inline }),
+                residence: Residence::new(StorageClass::Standard, Timestamp::from_nanos(7), PoolSet::EMPTY, 4),
             }),
         }
     }
 
-    /// The stored bytes of format 1. A change here is a change of the format.
+    /// The stored bytes of format 2. A change here is a change of the format.
     #[test]
     fn golden_bytes() {
         let record = sample();
         let bytes = record.encode();
         let expected = [
-            "01",                               // format
+            "02",                               // format
             "01",                               // null
+            "00",                               // never due
             "01",                               // an object
             "04",                               // size
             "01010101010101010101010101010101", // digest
             "00",                               // parts
-            "00",                               // class
             "00",                               // no checksum
             "00000000000000",                   // no system metadata
             "01016101620000",                   // one user entry, no tags, a single body
             "0506",                             // content id
             "0401",                             // bytes, inline
+            "0000070004",                       // class, tier, since, no pools, stored bytes
+            "00",                               // no restore
         ];
         assert_eq!(hex::encode(&bytes), expected.concat());
         assert_eq!(VersionRecord::decode(&bytes).expect("it was just encoded"), record);

@@ -213,8 +213,8 @@ async fn release(inner: &Arc<Inner>, rows: Vec<Vec<u8>>) -> Result<u64> {
 /// What a reader of the garbage would hold; nobody reads an upload's parts before they are an object.
 fn body(garbage: &Garbage) -> Option<Stamp> {
     match garbage {
-        Garbage::Body(body) => Some(body.id()),
-        Garbage::Content(_) | Garbage::Upload(_) | Garbage::Bucket(_) => None,
+        Garbage::Body(body, _) => Some(body.id()),
+        Garbage::Content(..) | Garbage::Upload(_) | Garbage::Bucket(_) => None,
     }
 }
 

@@ -9,11 +9,13 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::blob::BlobId;
 use crate::error::Result;
-use crate::index::record::{Body, ChunkRef, Content, ContentForm, Garbage, PartEntry, PartRecord, Record as _};
+use crate::index::record::{
+    Body, ChunkRef, Content, ContentForm, Garbage, PartEntry, PartRecord, Record as _, StoredBlob,
+};
 use crate::index::{Batch, Family, Rows, Step, key};
 use crate::list::following;
+use crate::pool::PoolSet;
 use crate::stamp::Stamp;
 use crate::store::Inner;
 use crate::worker::collect::ROWS_PER_BATCH;
@@ -25,7 +27,7 @@ type Row = (Family, Vec<u8>);
 
 /// What can be forgotten in one batch: references of contents, and the rows that go with them.
 struct Unit {
-    references: Vec<(BlobId, Stamp)>,
+    references: Vec<(StoredBlob, Stamp)>,
     rows: Vec<Row>,
 }
 
@@ -49,8 +51,12 @@ impl<'a> Releaser<'a> {
     pub(super) async fn garbage(&mut self, row: Vec<u8>, garbage: &Garbage) -> Result<()> {
         let row = Some((Family::Garbage, row));
         match garbage {
-            Garbage::Content(content) | Garbage::Body(Body::Single(content)) => self.content(content, row).await,
-            Garbage::Body(Body::Parts { table, pages, .. }) => self.part_pages(*table, pages.len(), row).await,
+            Garbage::Content(content, pools) | Garbage::Body(Body::Single(content), pools) => {
+                self.content(content, *pools, row).await
+            }
+            Garbage::Body(Body::Parts { table, pages, .. }, pools) => {
+                self.part_pages(*table, pages.len(), *pools, row).await
+            }
             Garbage::Upload(upload) => self.upload(*upload, row).await,
             Garbage::Bucket(bucket) => self.bucket(*bucket, row).await,
         }
@@ -63,19 +69,19 @@ impl<'a> Releaser<'a> {
     }
 
     /// Releases a content, and with it the row above.
-    async fn content(&mut self, content: &Content, above: Option<Row>) -> Result<()> {
+    async fn content(&mut self, content: &Content, pools: PoolSet, above: Option<Row>) -> Result<()> {
         match &content.form {
             ContentForm::Empty => self.add(Vec::new(), above).await,
             ContentForm::Inline => {
                 let inline = (Family::Inline, content.id.to_bytes().to_vec());
                 self.add(Vec::new(), std::iter::once(inline).chain(above)).await
             }
-            ContentForm::Chunks(chunks) => self.add(references(chunks, content.id), above).await,
-            ContentForm::Pages(starts) => self.chunk_pages(content.id, starts.len(), above).await,
+            ContentForm::Chunks(chunks) => self.add(references(chunks, content.id, pools), above).await,
+            ContentForm::Pages(starts) => self.chunk_pages(content.id, starts.len(), pools, above).await,
         }
     }
 
-    async fn chunk_pages(&mut self, content: Stamp, pages: usize, above: Option<Row>) -> Result<()> {
+    async fn chunk_pages(&mut self, content: Stamp, pages: usize, pools: PoolSet, above: Option<Row>) -> Result<()> {
         let kept = self.kept;
         for number in (0..).take(pages) {
             let page = key::page(content, number);
@@ -84,14 +90,14 @@ impl<'a> Releaser<'a> {
             };
             let kept = self.kept;
             for some in chunks.chunks(ROWS_PER_BATCH) {
-                self.add(references(some, content), None).await?;
+                self.add(references(some, content, pools), None).await?;
             }
             self.add_above(kept, Some((Family::Manifest, page))).await?;
         }
         self.add_above(kept, above).await
     }
 
-    async fn part_pages(&mut self, table: Stamp, pages: usize, above: Option<Row>) -> Result<()> {
+    async fn part_pages(&mut self, table: Stamp, pages: usize, pools: PoolSet, above: Option<Row>) -> Result<()> {
         let kept = self.kept;
         for number in (0..).take(pages) {
             let page = key::page(table, number);
@@ -100,7 +106,7 @@ impl<'a> Releaser<'a> {
             };
             let kept = self.kept;
             for part in &parts {
-                self.content(&part.content, None).await?;
+                self.content(&part.content, pools, None).await?;
             }
             self.add_above(kept, Some((Family::Manifest, page))).await?;
         }
@@ -117,7 +123,8 @@ impl<'a> Releaser<'a> {
             let Some((last, _)) = parts.last() else { break };
             from = following(last.clone());
             for (row, value) in parts {
-                self.content(&PartRecord::decode(&value)?.content, Some((Family::Part, row))).await?;
+                let part = PartRecord::decode(&value)?;
+                self.content(&part.content, part.pools, Some((Family::Part, row))).await?;
             }
         }
         self.add_above(kept, above).await
@@ -157,7 +164,7 @@ impl<'a> Releaser<'a> {
         if self.kept > kept { Ok(()) } else { self.add(Vec::new(), row).await }
     }
 
-    async fn add(&mut self, references: Vec<(BlobId, Stamp)>, rows: impl IntoIterator<Item = Row>) -> Result<()> {
+    async fn add(&mut self, references: Vec<(StoredBlob, Stamp)>, rows: impl IntoIterator<Item = Row>) -> Result<()> {
         let unit = Unit { references, rows: rows.into_iter().collect() };
         self.gathered += unit.references.len() + unit.rows.len();
         self.units.push(unit);
@@ -175,15 +182,19 @@ impl<'a> Releaser<'a> {
         let leaving = all_references(&units);
         let blobs = leaving.iter().map(|&(blob, _)| blob).collect();
         let (mut claimed, mut pinned) = (BTreeSet::new(), BTreeSet::new());
+        let mut claims = BTreeSet::new();
         for blob in self.inner.index.read(move |rows| unreferenced(rows, &leaving, blobs)).await? {
-            match self.inner.pins.collect(blob) {
+            // A claim is on the blob in all its pools.
+            if !claims.contains(&blob.id) {
+                let Some(claim) = self.inner.pins.collect(blob.id) else {
+                    pinned.insert(blob);
+                    continue;
+                };
                 // The batch holds the claim until the drop is durable, even if this task is dropped.
-                Some(claim) => {
-                    batch.hold(claim);
-                    claimed.insert(blob);
-                }
-                None => _ = pinned.insert(blob),
+                batch.hold(claim);
+                claims.insert(blob.id);
             }
+            claimed.insert(blob);
         }
         let gathered = units.len();
         units.retain(|unit| unit.references.iter().all(|(blob, _)| !pinned.contains(blob)));
@@ -204,21 +215,30 @@ impl<'a> Releaser<'a> {
     }
 }
 
-fn references(chunks: &[ChunkRef], content: Stamp) -> Vec<(BlobId, Stamp)> {
-    chunks.iter().map(|chunk| (chunk.blob, content)).collect()
+/// The references of a content in all pools in which it may want its chunks.
+fn references(chunks: &[ChunkRef], content: Stamp, pools: PoolSet) -> Vec<(StoredBlob, Stamp)> {
+    let in_pools = |chunk: &ChunkRef| {
+        let id = chunk.blob;
+        pools.iter().map(move |pool| (StoredBlob { id, pool }, content))
+    };
+    chunks.iter().flat_map(in_pools).collect()
 }
 
-fn all_references(units: &[Unit]) -> BTreeSet<(BlobId, Stamp)> {
+fn all_references(units: &[Unit]) -> BTreeSet<(StoredBlob, Stamp)> {
     units.iter().flat_map(|unit| &unit.references).copied().collect()
 }
 
 /// Those of `blobs` that have no references but those that leave. One seek each, and a step per leaving reference.
-fn unreferenced(rows: &Rows<'_>, leaving: &BTreeSet<(BlobId, Stamp)>, blobs: BTreeSet<BlobId>) -> Result<Vec<BlobId>> {
+fn unreferenced(
+    rows: &Rows<'_>,
+    leaving: &BTreeSet<(StoredBlob, Stamp)>,
+    blobs: BTreeSet<StoredBlob>,
+) -> Result<Vec<StoredBlob>> {
     let leaving_rows: BTreeSet<Vec<u8>> =
         leaving.iter().map(|(blob, content)| key::reference(blob, *content)).collect();
     let mut found = Vec::new();
     for blob in blobs {
-        let from = blob.0.to_vec();
+        let from = key::stored_blob(&blob);
         let mut used = false;
         rows.scan(Family::Reference, &from, &key::after_prefix(from.clone()), |row, _| {
             used = !leaving_rows.contains(row);

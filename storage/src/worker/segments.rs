@@ -19,7 +19,7 @@ use tokio::task::JoinSet;
 
 use crate::blob::{BlobId, Blobs, Placement, ReadError, SMALL_BYTES_MAX, SegmentInfo};
 use crate::error::{Error, Result};
-use crate::index::record::Record as _;
+use crate::index::record::{Record as _, StoredBlob};
 use crate::index::{Batch, Family, Rows, Step, key};
 use crate::list::following;
 use crate::store::Inner;
@@ -174,7 +174,7 @@ async fn rewrite(inner: &Arc<Inner>, segment: u64, bytes_max: u64) -> Result<Rew
 }
 
 struct Named {
-    blobs: Vec<(BlobId, Placement)>,
+    blobs: Vec<(StoredBlob, Placement)>,
     /// The last row looked at; `None` at the end.
     last: Option<Vec<u8>>,
 }
@@ -184,8 +184,8 @@ fn named_blobs(rows: &Rows<'_>, segment: u64, from: &[u8]) -> Result<Named> {
     let mut named = Named { blobs: Vec::new(), last: None };
     let mut looked_at = 0;
     rows.scan(Family::Placement, from, &end_of(segment), |row, value| {
-        let blob = BlobId::decode(value)?;
-        let place = rows.record::<Placement>(Family::Blob, &blob.0)?;
+        let blob = StoredBlob::decode(value)?;
+        let place = rows.record::<Placement>(Family::Blob, &key::stored_blob(&blob))?;
         // A blob that was dropped or moved since the scan began is nobody's concern here.
         if let Some(place) = place.filter(|place| key::placement(place.segment, place.offset) == row) {
             named.blobs.push((blob, place));
@@ -220,7 +220,7 @@ impl Moved {
             }
             Err(CopyError::Failed(error)) => Err(error),
             Err(CopyError::Unreadable(error)) => {
-                let (blob, segment, offset) = (hex::encode(blob.0), from.segment, from.offset);
+                let (blob, segment, offset) = (hex::encode(blob.id.0), from.segment, from.offset);
                 tracing::error!(%error, blob, segment, offset, "a blob cannot be read; its segment is kept");
                 self.unreadable = true;
                 Ok(())
@@ -230,7 +230,7 @@ impl Moved {
 }
 
 struct Copied {
-    blob: BlobId,
+    blob: StoredBlob,
     from: Placement,
     outcome: std::result::Result<Placement, CopyError>,
 }
@@ -259,7 +259,7 @@ impl From<ReadError> for CopyError {
 }
 
 /// Writes blobs anew, several at once, and waits until all are on stable storage.
-async fn copy_all(inner: &Arc<Inner>, blobs: Vec<(BlobId, Placement)>) -> Result<Moved> {
+async fn copy_all(inner: &Arc<Inner>, blobs: Vec<(StoredBlob, Placement)>) -> Result<Moved> {
     let mut moved = Moved::default();
     let mut copying = JoinSet::new();
     let mut copying_bytes = 0;
@@ -274,7 +274,7 @@ async fn copy_all(inner: &Arc<Inner>, blobs: Vec<(BlobId, Placement)>) -> Result
         }
         copying_bytes += bytes;
         let blobs = inner.blobs.clone();
-        copying.spawn(async move { Copied { blob, from, outcome: copy(&blobs, blob, from).await } });
+        copying.spawn(async move { Copied { blob, from, outcome: copy(&blobs, blob.id, from).await } });
     }
     while let Some(copied) = copying.join_next().await {
         moved.take(joined(copied)?)?;

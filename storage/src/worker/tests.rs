@@ -2,9 +2,10 @@
 
 use bytes::Bytes;
 
-use crate::blob::{BlobId, Placement};
-use crate::index::record::Record;
+use crate::blob::Placement;
+use crate::index::record::{Record, StoredBlob};
 use crate::index::{Batch, Family, key};
+use crate::pool::Pool;
 use crate::store::{OpenOptions, Store};
 
 async fn open(directory: &tempfile::TempDir) -> Store {
@@ -15,12 +16,12 @@ async fn open(directory: &tempfile::TempDir) -> Store {
 }
 
 /// A sealed segment and the place of its only blob.
-async fn sealed_blob(store: &Store) -> (BlobId, Placement) {
+async fn sealed_blob(store: &Store) -> (StoredBlob, Placement) {
     let content = Bytes::from(vec![7; 100_000]);
     let (blob, table) = crate::blob::Blobs::hash(&content);
     let placement = store.inner.blobs.append(blob, vec![content], table).await.unwrap();
     store.inner.blobs.seal_active().await.unwrap();
-    (blob, placement)
+    (StoredBlob { id: blob, pool: Pool::Hot }, placement)
 }
 
 #[tokio::test]
@@ -31,7 +32,7 @@ async fn a_damaged_placement_keeps_its_segment_and_ends_no_pass() {
         let (blob, placement) = sealed_blob(&store).await;
         let damaged = Placement { plain_bytes, stored_bytes: plain_bytes, ..placement };
         let mut batch = Batch::new();
-        batch.put_raw(Family::Blob, blob.0.to_vec(), damaged.encode());
+        batch.put_raw(Family::Blob, key::stored_blob(&blob), damaged.encode());
         batch.put_raw(Family::Placement, key::placement(placement.segment, placement.offset), blob.encode());
         store.inner.index.commit(batch).await.unwrap();
         for _ in 0..2 {

@@ -1,0 +1,5 @@
+//! INTELLIGENT_TIERING: its tiers.
+
+mod tier;
+
+pub use tier::Tier;

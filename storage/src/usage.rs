@@ -1,0 +1,100 @@
+//! Usage: how much each bucket holds per class and tier, counted in the batch that changes it.
+
+use crate::index::record::ObjectRecord;
+use crate::object::StorageClass;
+use crate::residence::Residence;
+use crate::tiering::Tier;
+
+/// Smaller objects are billed as if they had this size in the classes that have a least size, and are not monitored in
+/// INTELLIGENT_TIERING.
+pub(crate) const LEAST_BILLED_BYTES: u64 = 128 << 10;
+
+/// What is counted together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct UsageKey {
+    /// The bucket's id.
+    pub bucket: u64,
+    /// The storage class; delete markers count as STANDARD.
+    pub class: StorageClass,
+    /// The tier, for INTELLIGENT_TIERING.
+    pub tier: Tier,
+}
+
+/// What objects and delete markers add up to. Negative numbers are differences.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Usage {
+    /// Object versions.
+    pub objects: i64,
+    /// Their sizes, in bytes.
+    pub bytes: i64,
+    /// Their sizes, each at least 128 KiB, in bytes.
+    pub billed_bytes: i64,
+    /// Their sizes as stored: compressed, before copies and deduplication, in bytes.
+    pub stored_bytes: i64,
+    /// How many of them have less than 128 KiB.
+    pub small_objects: i64,
+    /// Delete markers.
+    pub markers: i64,
+    /// The lengths of the delete markers' keys, in bytes.
+    pub marker_bytes: i64,
+    /// Tags on objects.
+    pub tags: i64,
+}
+
+impl Usage {
+    /// How many numbers there are.
+    pub(crate) const FIELDS: usize = 8;
+
+    /// The numbers, in the order in which they are stored.
+    pub(crate) fn to_array(self) -> [i64; Usage::FIELDS] {
+        let Usage { objects, bytes, billed_bytes, stored_bytes, small_objects, markers, marker_bytes, tags } = self;
+        [objects, bytes, billed_bytes, stored_bytes, small_objects, markers, marker_bytes, tags]
+    }
+
+    /// The inverse of [`Usage::to_array`].
+    pub(crate) fn from_array(numbers: [i64; Usage::FIELDS]) -> Usage {
+        let [objects, bytes, billed_bytes, stored_bytes, small_objects, markers, marker_bytes, tags] = numbers;
+        Usage { objects, bytes, billed_bytes, stored_bytes, small_objects, markers, marker_bytes, tags }
+    }
+
+    /// One object.
+    pub(crate) fn object(size: u64, stored_bytes: u64, tags: usize) -> Usage {
+        Usage {
+            objects: 1,
+            bytes: signed(size),
+            billed_bytes: signed(size.max(LEAST_BILLED_BYTES)),
+            stored_bytes: signed(stored_bytes),
+            small_objects: i64::from(size < LEAST_BILLED_BYTES),
+            tags: i64::try_from(tags).unwrap_or(i64::MAX),
+            ..Usage::default()
+        }
+    }
+
+    /// One delete marker of that key.
+    pub(crate) fn marker(key: &str) -> Usage {
+        Usage { markers: 1, marker_bytes: i64::try_from(key.len()).unwrap_or(i64::MAX), ..Usage::default() }
+    }
+
+    /// The difference that takes this away again.
+    #[must_use]
+    pub(crate) fn negated(self) -> Usage {
+        Usage::from_array(self.to_array().map(|number| number.wrapping_neg()))
+    }
+}
+
+/// Under what a bucket's delete markers are counted.
+pub(crate) fn marker_key(bucket: u64) -> UsageKey {
+    UsageKey { bucket, class: StorageClass::Standard, tier: Tier::Frequent }
+}
+
+impl ObjectRecord {
+    /// What the object adds to its bucket's usage, and under which key.
+    pub(crate) fn usage(&self, bucket: u64) -> (UsageKey, Usage) {
+        let Residence { class, tier, stored_bytes, .. } = self.residence;
+        (UsageKey { bucket, class, tier }, Usage::object(self.size, stored_bytes, self.tags.len()))
+    }
+}
+
+fn signed(bytes: u64) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
+}
