@@ -23,6 +23,7 @@ use crate::residence::Residence;
 use crate::stamp::{Stamp, Timestamp, VersionId};
 use crate::store::{Inner, Store};
 use crate::tiering::Tier;
+use crate::worker::Foreground;
 
 /// How often a lookup begins again when writes come between its reads. Each time means that another write of the
 /// same key finished, so this many in a row do not happen by chance.
@@ -87,6 +88,7 @@ impl OpenObject {
             archived: (!self.info.readable).then_some((self.info.class, self.info.tier)),
             chunk: None,
             moved: 0,
+            _foreground: self.inner.budget.foreground(),
         }
     }
 
@@ -116,6 +118,7 @@ pub struct ObjectReader {
     chunk: Option<ChunkReader>,
     /// How often a chunk was found moved.
     moved: u32,
+    _foreground: Foreground,
 }
 
 impl ObjectReader {

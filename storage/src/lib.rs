@@ -97,3 +97,4 @@ pub use store::{OpenOptions, Store, StoreStatus};
 pub use tags::Tagged;
 pub use tiering::Tier;
 pub use usage::{Usage, UsageKey};
+pub use worker::WorkerStatus;

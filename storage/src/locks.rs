@@ -95,9 +95,42 @@ impl Locks {
         self.uploads[self.stripe(upload)].clone().lock_owned().await
     }
 
-    /// Serialises changes of one key. A task never holds two of these.
+    /// Serialises changes of one key. A task never holds two of these, but for those taken by [`Locks::try_keys`].
     pub(crate) async fn key(&self, bucket: u64, key: &str) -> OwnedMutexGuard<()> {
         self.keys[self.stripe((bucket, key))].clone().lock_owned().await
+    }
+
+    /// As [`Locks::bucket_shared`], for background work that holds other locks already; `None` if it would have to wait.
+    pub(crate) fn try_bucket_shared(&self, name: &str) -> Option<OwnedRwLockReadGuard<()>> {
+        self.buckets[self.stripe(name)].clone().try_read_owned().ok()
+    }
+
+    /// As [`Locks::upload`], for background work that holds other locks already; `None` if it would have to wait.
+    pub(crate) fn try_upload(&self, upload: Stamp) -> Option<OwnedMutexGuard<()>> {
+        self.uploads[self.stripe(upload)].clone().try_lock_owned().ok()
+    }
+
+    /// Adds a key's lock to those of one batch of background work, which changes many keys at once. Never waits, so it
+    /// cannot deadlock; `false` if somebody else has the lock.
+    pub(crate) fn try_key(&self, held: &mut KeyLocks, bucket: u64, key: &str) -> bool {
+        let stripe = self.stripe((bucket, key));
+        if held.0.contains_key(&stripe) {
+            return true;
+        }
+        let Ok(guard) = self.keys[stripe].clone().try_lock_owned() else { return false };
+        held.0.insert(stripe, guard);
+        true
+    }
+}
+
+/// The locks of several keys.
+#[derive(Default)]
+pub(crate) struct KeyLocks(HashMap<usize, OwnedMutexGuard<()>>);
+
+impl KeyLocks {
+    /// The guards, to be held by the batch that was computed under them.
+    pub(crate) fn into_guards(self) -> impl Iterator<Item = OwnedMutexGuard<()>> {
+        self.0.into_values()
     }
 }
 

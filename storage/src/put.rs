@@ -180,7 +180,7 @@ impl Inner {
             batch.delete(Family::Null, key::object(bucket.id, key.as_str()));
         }
         if let Some(due) = record.due {
-            batch.delete(Family::Due, key::due(due, DueKind::Version, bucket.id, key.as_str(), *stamp));
+            batch.delete(Family::Due, key::due(DueKind::Version, due, bucket.id, key.as_str(), *stamp));
         }
         match &record.object {
             Some(object) => {

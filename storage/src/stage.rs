@@ -24,6 +24,7 @@ use crate::locks::{Pin, Reader};
 use crate::pool::{Pool, PoolSet};
 use crate::stamp::Stamp;
 use crate::store::{Inner, Store};
+use crate::worker::Foreground;
 
 /// Bodies up to this size live in the index, where they cost one sync instead of two.
 pub(crate) const INLINE_BYTES_MAX: u64 = 4 << 10;
@@ -53,6 +54,7 @@ pub struct Stage {
     chunks: ChunkList,
     /// Keeps the segments that are written to until the bytes are named or forgotten.
     writer: Reader,
+    _foreground: Foreground,
 }
 
 /// The chunk that is being filled.
@@ -73,6 +75,7 @@ impl Store {
             open: OpenChunk::Small(BytesMut::new()),
             chunks: ChunkList::default(),
             writer: self.inner.writers.enter(),
+            _foreground: self.inner.budget.foreground(),
         }
     }
 

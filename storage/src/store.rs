@@ -13,7 +13,7 @@ use crate::fs::SystemDisk;
 use crate::index::{Family, Index};
 use crate::locks::{Locks, Pins, Readers};
 use crate::store_buckets::BucketCache;
-use crate::worker;
+use crate::worker::{self, WorkerStatus};
 
 /// How to open a store. Every field has a sensible default.
 #[derive(Clone)]
@@ -35,6 +35,9 @@ pub struct OpenOptions {
     /// Buffers of 1 MiB for large bodies on their way in; each is made when it is first needed. A body whose client has
     /// come to a halt keeps one, so have more of them than bodies at once. Default 320, for 256 bodies.
     pub write_buffers_max: usize,
+    /// What background work may read and write a second, in bytes; a quarter of it while requests are served.
+    /// Default 256 MiB.
+    pub background_bytes_per_second: u64,
 }
 
 impl OpenOptions {
@@ -49,6 +52,7 @@ impl OpenOptions {
             part_bytes_min: 5 << 20,
             collect_every: Some(Duration::from_secs(30)),
             write_buffers_max: 320,
+            background_bytes_per_second: 256 << 20,
         }
     }
 }
@@ -81,6 +85,8 @@ pub(crate) struct Inner {
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) buckets: BucketCache,
     pub(crate) collector: worker::Collector,
+    pub(crate) budget: Arc<worker::Budget>,
+    pub(crate) workers: worker::Workers,
     pub(crate) part_bytes_min: u64,
     pub(crate) segment_bytes: u64,
     /// The time of the newest stamp, in nanoseconds.
@@ -132,6 +138,11 @@ impl Store {
         Ok(())
     }
 
+    /// What the background workers say of themselves.
+    pub fn workers(&self) -> Vec<WorkerStatus> {
+        self.inner.workers.statuses()
+    }
+
     /// Releases the bytes of what was deleted or overwritten, and rewrites segments that are mostly dead. One pass;
     /// returns the number of bytes freed on disk. What a reader still holds is left to a later pass.
     pub async fn collect(&self) -> Result<u64> {
@@ -169,6 +180,8 @@ fn open(options: OpenOptions) -> Result<Inner> {
         entropy: options.entropy,
         buckets: BucketCache::default(),
         collector: worker::Collector::default(),
+        budget: Arc::new(worker::Budget::new(options.background_bytes_per_second)),
+        workers: worker::Workers::default(),
         part_bytes_min: options.part_bytes_min,
         segment_bytes: options.segment_bytes,
         last_stamp: Mutex::new(0),

@@ -64,6 +64,7 @@ impl Store {
             tags: new.tags,
         };
         let mut batch = Batch::new();
+        batch.put_raw(Family::BucketName, id.to_be_bytes().to_vec(), row.clone());
         batch.put(Family::Bucket, row, &bucket);
         batch.put_raw(Family::Meta, LAST_ID.to_vec(), id.to_be_bytes().to_vec());
         batch.hold(ids);
@@ -120,6 +121,15 @@ impl Store {
         Ok(bucket)
     }
 
+    /// The name of the bucket with that id; `None` if it is gone. Work that waits in queues knows buckets by their ids.
+    pub(crate) async fn bucket_name(&self, id: u64) -> Result<Option<BucketName>> {
+        let Some(name) = self.inner.index.get(Family::BucketName, id.to_be_bytes().to_vec()).await? else {
+            return Ok(None);
+        };
+        let name = String::from_utf8(name).ok().and_then(|name| BucketName::parse(&name).ok());
+        name.map(Some).ok_or_else(|| key::corrupt("bucket name row", &id.to_be_bytes()))
+    }
+
     /// Changes a bucket. `Err(BucketState)` if its state forbids the change.
     pub async fn change_bucket(&self, name: &BucketName, change: BucketChange) -> Result<()> {
         let guard = self.inner.locks.bucket_exclusive(name.as_str()).await;
@@ -157,6 +167,7 @@ impl Store {
         }
         let mut batch = Batch::new();
         batch.delete(Family::Bucket, name.as_str().as_bytes().to_vec());
+        batch.delete(Family::BucketName, id.to_be_bytes().to_vec());
         if uploads {
             self.inner.release(Garbage::Bucket(id), &mut batch);
         }

@@ -9,6 +9,8 @@ pub(crate) enum Family {
     Meta,
     /// bucket name -> bucket
     Bucket,
+    /// bucket id -> bucket name
+    BucketName,
     /// bucket id, key -> the visible object's listing row; ListObjects reads nothing else
     Current,
     /// bucket id, esc(key), inverted time, random -> version or delete marker, in ListObjectVersions order
@@ -35,7 +37,7 @@ pub(crate) enum Family {
     Segment,
     /// stamp -> what a removed version, upload or bucket leaves behind, to be released
     Garbage,
-    /// time, kind, bucket id, esc(key), time, random -> nothing: the version or upload is to be looked at then
+    /// kind, time, bucket id, esc(key), time, random -> nothing: the version or upload is to be looked at then
     Due,
     /// bucket id -> where re-indexing its versions for new rules goes on
     Reindex,
@@ -48,9 +50,10 @@ pub(crate) enum Family {
 }
 
 impl Family {
-    pub(crate) const ALL: [Family; 20] = [
+    pub(crate) const ALL: [Family; 21] = [
         Family::Meta,
         Family::Bucket,
+        Family::BucketName,
         Family::Current,
         Family::Version,
         Family::Null,
@@ -76,6 +79,7 @@ impl Family {
         match self {
             Family::Meta => "default",
             Family::Bucket => "bucket",
+            Family::BucketName => "bucket_name",
             Family::Current => "current",
             Family::Version => "version",
             Family::Null => "null",

@@ -9,7 +9,7 @@
 //! blob            blob id 32 | pool u8
 //! reference       blob id 32 | pool u8 | content id 16
 //! placement       segment u64 | offset u64
-//! due             time u64 | kind u8 | bucket id u64 | esc(key) | time u64 | random u64
+//! due             kind u8 | time u64 | bucket id u64 | esc(key) | time u64 | random u64
 //! usage           bucket id u64 | class u8 | tier u8
 //! ```
 //!
@@ -168,48 +168,64 @@ pub(crate) fn placement(segment: u64, offset: u64) -> Vec<u8> {
     bytes
 }
 
-/// What a due row speaks of.
+/// What a due row asks for. Each kind is a queue of its own, in order of time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum DueKind {
-    /// A version, or a delete marker.
+    /// To evaluate a version, or a delete marker, by its bucket's rules: the version's timer.
     Version,
-    /// An open upload.
+    /// To evaluate an open upload.
     Upload,
+    /// To finish the restore of a version.
+    Restore,
+    /// To bring the chunks of a version to where they belong.
+    Settle,
+}
+
+impl DueKind {
+    const ALL: [DueKind; 4] = [DueKind::Version, DueKind::Upload, DueKind::Restore, DueKind::Settle];
+
+    const fn number(self) -> u8 {
+        match self {
+            DueKind::Version => 0,
+            DueKind::Upload => 1,
+            DueKind::Restore => 2,
+            DueKind::Settle => 3,
+        }
+    }
 }
 
 /// A due row taken apart.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct DueRow {
-    pub(crate) at: Timestamp,
     pub(crate) kind: DueKind,
+    pub(crate) at: Timestamp,
     pub(crate) bucket: u64,
     pub(crate) key: String,
     pub(crate) stamp: Stamp,
 }
 
 /// The key of a due row.
-pub(crate) fn due(at: Timestamp, kind: DueKind, bucket: u64, key: &str, stamp: Stamp) -> Vec<u8> {
-    let mut bytes = at.as_nanos().to_be_bytes().to_vec();
-    bytes.push(match kind {
-        DueKind::Version => 0,
-        DueKind::Upload => 1,
-    });
+pub(crate) fn due(kind: DueKind, at: Timestamp, bucket: u64, key: &str, stamp: Stamp) -> Vec<u8> {
+    let mut bytes = due_from(kind, at);
     bytes.extend_from_slice(&upload(bucket, key, stamp));
+    bytes
+}
+
+/// What the rows of a kind from that time on are at or after; with the greatest time, what all of them are before.
+pub(crate) fn due_from(kind: DueKind, at: Timestamp) -> Vec<u8> {
+    let mut bytes = vec![kind.number()];
+    bytes.extend_from_slice(&at.as_nanos().to_be_bytes());
     bytes
 }
 
 /// Takes a due row's key apart.
 pub(crate) fn split_due(row: &[u8]) -> Option<DueRow> {
-    let (at, rest) = row.split_first_chunk::<8>()?;
-    let (kind, rest) = rest.split_first()?;
-    let kind = match kind {
-        0 => DueKind::Version,
-        1 => DueKind::Upload,
-        _ => return None,
-    };
+    let (number, rest) = row.split_first()?;
+    let kind = DueKind::ALL.into_iter().find(|kind| kind.number() == *number)?;
+    let (at, rest) = rest.split_first_chunk::<8>()?;
     let bucket = u64::from_be_bytes(*rest.first_chunk()?);
     let (key, stamp) = split_escaped(rest)?;
-    Some(DueRow { at: Timestamp::from_nanos(u64::from_be_bytes(*at)), kind, bucket, key, stamp })
+    Some(DueRow { kind, at: Timestamp::from_nanos(u64::from_be_bytes(*at)), bucket, key, stamp })
 }
 
 /// The key of a usage row.
@@ -222,7 +238,9 @@ pub(crate) fn usage(key: UsageKey) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use super::{after_prefix, escaped_prefix, split_upload, split_version, upload, version};
+    use super::{
+        DueKind, DueRow, after_prefix, due, escaped_prefix, split_due, split_upload, split_version, upload, version,
+    };
     use crate::stamp::{Stamp, Timestamp};
     use proptest::prelude::{any, prop_assert, prop_assert_eq, proptest};
 
@@ -249,7 +267,10 @@ mod tests {
         #[test]
         fn keys_read_back(key in "\\PC{1,20}|[\\x00-\\x03]{1,6}", time in any::<u64>()) {
             prop_assert_eq!(split_version(&version(3, &key, stamp(time))), Some((key.clone(), stamp(time))));
-            prop_assert_eq!(split_upload(&upload(3, &key, stamp(time))), Some((key, stamp(time))));
+            prop_assert_eq!(split_upload(&upload(3, &key, stamp(time))), Some((key.clone(), stamp(time))));
+            let at = Timestamp::from_nanos(time);
+            let row = due(DueKind::Settle, at, 3, &key, stamp(time));
+            prop_assert_eq!(split_due(&row), Some(DueRow { kind: DueKind::Settle, at, bucket: 3, key, stamp: stamp(time) }));
         }
 
         #[test]

@@ -1,0 +1,98 @@
+//! The budget of background work: how many bytes it may read and write a second, less while requests are served.
+//!
+//! Everything that runs by itself asks here before it uses the disk, so that transitions, restores, healing and
+//! collection share one allowance, first come, first served.
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// While requests are served, background work gets one part in this many of its allowance.
+const BUSY_PARTS: u64 = 4;
+/// How far ahead of its allowance work may run, which lets short bursts go at once.
+const BURST: Duration = Duration::from_millis(100);
+/// What looking at one row, or changing it, counts for, in bytes.
+pub(crate) const ROW_BYTES: u64 = 512;
+
+/// The shared allowance.
+pub(crate) struct Budget {
+    bytes_per_second: AtomicU64,
+    foreground: AtomicUsize,
+    /// When all that was granted so far will have been earned.
+    earned_at: Mutex<Option<Instant>>,
+}
+
+/// A request that is being served.
+pub(crate) struct Foreground(Arc<Budget>);
+
+impl Budget {
+    /// An allowance of that many bytes a second.
+    pub(crate) fn new(bytes_per_second: u64) -> Budget {
+        Budget {
+            bytes_per_second: AtomicU64::new(bytes_per_second.max(1)),
+            foreground: AtomicUsize::new(0),
+            earned_at: Mutex::new(None),
+        }
+    }
+
+    /// Counts a request as being served until the guard is dropped.
+    pub(crate) fn foreground(self: &Arc<Budget>) -> Foreground {
+        self.foreground.fetch_add(1, Ordering::Relaxed);
+        Foreground(Arc::clone(self))
+    }
+
+    /// Waits until that many more bytes may be read or written. A dropped future has spent them all the same.
+    pub(crate) async fn spend(&self, bytes: u64) {
+        let wait = self.grant(bytes, Instant::now());
+        if !wait.is_zero() {
+            tokio::time::sleep(wait).await;
+        }
+    }
+
+    /// Takes the bytes from the allowance and returns how long to wait for them.
+    fn grant(&self, bytes: u64, now: Instant) -> Duration {
+        let mut rate = self.bytes_per_second.load(Ordering::Relaxed);
+        if self.foreground.load(Ordering::Relaxed) > 0 {
+            rate = (rate / BUSY_PARTS).max(1);
+        }
+        let cost = Duration::from_nanos(
+            u64::try_from(u128::from(bytes) * 1_000_000_000 / u128::from(rate)).unwrap_or(u64::MAX),
+        );
+        let mut earned_at = self.earned_at.lock().unwrap_or_else(PoisonError::into_inner);
+        let start = earned_at.map_or(now, |earned_at| earned_at.max(now));
+        let end = start + cost;
+        *earned_at = Some(end);
+        end.saturating_duration_since(now + BURST)
+    }
+}
+
+impl Drop for Foreground {
+    fn drop(&mut self) {
+        self.0.foreground.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use tokio::time::Instant;
+
+    use super::Budget;
+
+    #[test]
+    fn an_allowance_is_shared_and_shrinks_while_requests_are_served() {
+        let budget = Arc::new(Budget::new(1000));
+        let now = Instant::now();
+        assert_eq!(budget.grant(100, now), Duration::ZERO, "a burst");
+        assert_eq!(budget.grant(1000, now), Duration::from_secs(1));
+        let later = now + Duration::from_secs(10);
+        let serving = budget.foreground();
+        assert_eq!(budget.grant(1000, later), Duration::from_millis(3900));
+        drop(serving);
+        assert_eq!(budget.grant(1000, later), Duration::from_millis(4900));
+    }
+}
