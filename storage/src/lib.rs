@@ -38,6 +38,10 @@ mod object;
 mod pool;
 mod stamp;
 
+// Rules: pure decisions.
+mod lifecycle;
+mod tiering;
+
 // The doors to the outside: time, randomness, files.
 mod clock;
 mod directory;
@@ -74,6 +78,10 @@ pub use clock::{Clock, Entropy, ManualClock, SeededEntropy, SystemClock, SystemE
 pub use delete::{DeleteObject, Deleted};
 pub use error::{Entity, Error, Result};
 pub use get::{ObjectReader, OpenObject};
+pub use lifecycle::{
+    Action, Calendar, Due, Expiration, Filter, FilterForm, Kind, Lifecycle, Next, NoncurrentExpiration,
+    NoncurrentTransition, Position, Rule, Status, Subject, TRANSITION_BYTES_MIN, Transition, TransitionMinimum, When,
+};
 pub use list::{ListEntry, ListPage, ListQuery};
 pub use list_versions::{VersionEntry, VersionObject, VersionsPage, VersionsQuery};
 pub use multipart::{NewUpload, PartInfo, UploadInfo};
@@ -90,3 +98,4 @@ pub use stage::{CopyStage, Stage, StageOptions, Staged};
 pub use stamp::{Stamp, Timestamp, UploadId, VersionId};
 pub use store::{OpenOptions, Store, StoreStatus};
 pub use tags::Tagged;
+pub use tiering::Tier;

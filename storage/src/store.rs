@@ -11,6 +11,7 @@ use crate::directory::Directory;
 use crate::error::{Error, Result};
 use crate::fs::SystemDisk;
 use crate::index::{Family, Index};
+use crate::lifecycle::Calendar;
 use crate::locks::{Locks, Pins, Readers};
 use crate::store_buckets::BucketCache;
 use crate::worker;
@@ -35,6 +36,8 @@ pub struct OpenOptions {
     /// Buffers of 1 MiB for large bodies on their way in; each is made when it is first needed. A body whose client has
     /// come to a halt keeps one, so have more of them than bodies at once. Default 320, for 256 bodies.
     pub write_buffers_max: usize,
+    /// How long a day of lifecycle rules is. Default 24 hours; less makes their time run faster.
+    pub lifecycle_day: Duration,
 }
 
 impl OpenOptions {
@@ -49,6 +52,7 @@ impl OpenOptions {
             part_bytes_min: 5 << 20,
             collect_every: Some(Duration::from_secs(30)),
             write_buffers_max: 320,
+            lifecycle_day: Duration::from_secs(24 * 60 * 60),
         }
     }
 }
@@ -83,6 +87,7 @@ pub(crate) struct Inner {
     pub(crate) collector: worker::Collector,
     pub(crate) part_bytes_min: u64,
     pub(crate) segment_bytes: u64,
+    pub(crate) calendar: Calendar,
     /// The time of the newest stamp, in nanoseconds.
     pub(crate) last_stamp: Mutex<u64>,
     pub(crate) directory: Directory,
@@ -122,6 +127,11 @@ impl Store {
     /// Whether writes are served.
     pub fn status(&self) -> StoreStatus {
         if self.inner.check_writable().is_ok() { StoreStatus::Ready } else { StoreStatus::ReadOnly }
+    }
+
+    /// The days by which lifecycle rules count.
+    pub fn calendar(&self) -> Calendar {
+        self.inner.calendar
     }
 
     /// Waits for the commits and the collection under way and refuses further writes with `Err(Closed)`.
@@ -171,6 +181,7 @@ fn open(options: OpenOptions) -> Result<Inner> {
         collector: worker::Collector::default(),
         part_bytes_min: options.part_bytes_min,
         segment_bytes: options.segment_bytes,
+        calendar: Calendar::new(options.lifecycle_day),
         last_stamp: Mutex::new(0),
         directory,
         closed: AtomicBool::new(false),
