@@ -22,6 +22,7 @@ mod target;
 mod upload;
 
 // Buckets.
+mod bucket_lifecycle;
 mod bucket_tagging;
 mod bucket_versioning;
 mod create_bucket;
@@ -64,6 +65,9 @@ pub async fn run(operation: Operation, ctx: &Context, request: Request) -> Resul
         Operation::GetBucketTagging => bucket_tagging::get(ctx, request).await,
         Operation::PutBucketTagging => bucket_tagging::put(ctx, request).await,
         Operation::DeleteBucketTagging => bucket_tagging::delete(ctx, request).await,
+        Operation::GetBucketLifecycleConfiguration => bucket_lifecycle::get(ctx, request).await,
+        Operation::PutBucketLifecycleConfiguration => bucket_lifecycle::put(ctx, request).await,
+        Operation::DeleteBucketLifecycle => bucket_lifecycle::delete(ctx, request).await,
         Operation::GetBucketVersioning => bucket_versioning::get(ctx, request).await,
         Operation::PutBucketVersioning => bucket_versioning::put(ctx, request).await,
         Operation::ListObjects => list_objects::run(ctx, request).await,

@@ -7,6 +7,7 @@ mod checksums;
 mod conditions;
 mod copies;
 mod delete_objects;
+mod lifecycle;
 mod listing;
 mod multipart;
 mod objects;

@@ -2,7 +2,7 @@
 
 use crate::support::{Fixture, Raw};
 
-const BUCKET: [&str; 22] = [
+const BUCKET: [&str; 21] = [
     "abac",
     "accelerate",
     "acl",
@@ -11,7 +11,6 @@ const BUCKET: [&str; 22] = [
     "encryption",
     "intelligent-tiering&id=x",
     "inventory&id=x",
-    "lifecycle",
     "logging",
     "metadataConfiguration",
     "metrics&id=x",
