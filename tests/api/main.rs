@@ -2,12 +2,14 @@
 
 mod support;
 
+mod analytics;
 mod buckets;
 mod checksums;
 mod conditions;
 mod copies;
 mod delete_objects;
 mod lifecycle;
+mod intelligent_tiering;
 mod listing;
 mod multipart;
 mod objects;

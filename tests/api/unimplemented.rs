@@ -2,14 +2,12 @@
 
 use crate::support::{Fixture, Raw};
 
-const BUCKET: [&str; 21] = [
+const BUCKET: [&str; 19] = [
     "abac",
     "accelerate",
     "acl",
-    "analytics&id=x",
     "cors",
     "encryption",
-    "intelligent-tiering&id=x",
     "inventory&id=x",
     "logging",
     "metadataConfiguration",
