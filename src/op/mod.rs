@@ -24,9 +24,9 @@ mod target;
 mod upload;
 
 // Buckets.
-mod bucket_lifecycle;
 mod bucket_analytics;
 mod bucket_intelligent_tiering;
+mod bucket_lifecycle;
 mod bucket_tagging;
 mod bucket_versioning;
 mod create_bucket;

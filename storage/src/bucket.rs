@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::lifecycle::Lifecycle;
 use crate::analytics::AnalyticsConfiguration;
+use crate::lifecycle::Lifecycle;
 use crate::name::BucketName;
 use crate::object::Tag;
 use crate::stamp::Timestamp;
