@@ -120,7 +120,7 @@ impl Accesses {
     }
 
     /// Waits until it is time for a drain before the regular one: until a shard is half full. One caller at a time.
-    /// Dropping the future loses nothing.
+    /// It may return once more after a drain. Dropping the future loses nothing.
     pub async fn filling(&self) {
         self.filling.notified().await;
     }

@@ -75,7 +75,7 @@ pub fn next(
         .filter(|(_, tier)| *tier > object.tier)
         .min_by_key(|&(days, tier)| (days, Reverse(tier)))?;
     let idle_since = object.last_access.max(object.entered);
-    Some((midnight_from(idle_since.plus(day.saturating_mul(days)), day), tier))
+    Some((days_after(idle_since, days, day), tier))
 }
 
 /// Where the version belongs at `now`, all moves due taken together, and when it moves next.
@@ -103,8 +103,9 @@ pub const fn after_access(tier: Tier) -> Option<Tier> {
     }
 }
 
-/// The first midnight that is not before `moment`.
-fn midnight_from(moment: Timestamp, day: Duration) -> Timestamp {
+/// `days` after `time`, rounded up to a midnight. What falls on a midnight stays there.
+fn days_after(time: Timestamp, days: u32, day: Duration) -> Timestamp {
+    let moment = time.plus(day.saturating_mul(days));
     let day = u64::try_from(day.as_nanos()).unwrap_or(u64::MAX);
     let midnight = moment.as_nanos().checked_next_multiple_of(day);
     // A time beyond the year 2554, or a day of no length, is left as it is.
@@ -115,7 +116,7 @@ fn midnight_from(moment: Timestamp, day: Duration) -> Timestamp {
 mod tests {
     use std::time::Duration;
 
-    use super::{MONITORED_BYTES_MIN, Monitored, after_access, midnight_from, next, settle};
+    use super::{MONITORED_BYTES_MIN, Monitored, after_access, days_after, next, settle};
     use crate::configuration::ConfigurationFilter;
     use crate::object::Tag;
     use crate::stamp::Timestamp;
@@ -254,15 +255,17 @@ mod tests {
 
     #[test]
     fn midnights() {
-        fn check(moment: u64, day: u64, expected: u64) {
-            let found = midnight_from(Timestamp::from_nanos(moment), Duration::from_nanos(day));
-            assert_eq!(found.as_nanos(), expected);
+        fn check(time: u64, days: u32, day: u64, expected: u64) {
+            let found = days_after(Timestamp::from_nanos(time), days, Duration::from_nanos(day));
+            assert_eq!(found.as_nanos(), expected, "{time} {days} {day}");
         }
-        check(0, 10, 0);
-        check(1, 10, 10);
-        check(10, 10, 10);
-        check(11, 10, 20);
-        check(7, 0, 7);
-        check(u64::MAX, 10, u64::MAX);
+        check(0, 0, 10, 0);
+        check(1, 0, 10, 10);
+        check(10, 0, 10, 10);
+        check(11, 0, 10, 20);
+        check(11, 3, 10, 50);
+        check(7, 3, 0, 7);
+        check(u64::MAX, 3, 10, u64::MAX);
+        check(1, u32::MAX, u64::MAX, u64::MAX);
     }
 }

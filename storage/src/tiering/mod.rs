@@ -19,9 +19,11 @@ pub struct TieringConfiguration {
     pub filter: ConfigurationFilter,
     /// Whether it counts.
     pub enabled: bool,
-    /// Days without access after which an object moves to [`Tier::Archive`]; `None` does not use that tier.
+    /// Days without access after which an object moves to [`Tier::Archive`], 90 to 730 in S3; `None` leaves
+    /// that tier out.
     pub archive_days: Option<u32>,
-    /// Days without access after which an object moves to [`Tier::DeepArchive`]; `None` does not use that tier.
+    /// Days without access after which an object moves to [`Tier::DeepArchive`], 180 to 730 in S3; `None`
+    /// leaves that tier out.
     pub deep_archive_days: Option<u32>,
 }
 

@@ -44,3 +44,22 @@ impl Tier {
         self.archive_status().is_some()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Tier;
+
+    #[test]
+    fn names() {
+        fn check(tier: Tier, name: &str, archive_status: Option<&str>) {
+            assert_eq!((tier.name(), tier.archive_status()), (name, archive_status));
+            assert_eq!(tier.is_archive(), archive_status.is_some(), "{name}");
+        }
+        check(Tier::Frequent, "FREQUENT", None);
+        check(Tier::Infrequent, "INFREQUENT", None);
+        check(Tier::ArchiveInstant, "ARCHIVE_INSTANT_ACCESS", None);
+        check(Tier::Archive, "ARCHIVE", Some("ARCHIVE_ACCESS"));
+        check(Tier::DeepArchive, "DEEP_ARCHIVE", Some("DEEP_ARCHIVE_ACCESS"));
+        assert_eq!(Tier::default(), Tier::Frequent);
+    }
+}
