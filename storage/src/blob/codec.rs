@@ -2,14 +2,17 @@
 //! it touches and not all before them.
 //!
 //! ```text
-//! data     frame count u32 · compressed bytes of each frame u32 · frames
+//! data     frame count u32 · bytes of each frame u32 · frames
+//! frame    a complete zstd frame · crc32c of it u32
 //! ```
 //!
-//! Each frame is a complete zstd frame of [`FRAME_BYTES`] of plain content, the last one of what is left. Nothing here
-//! is checksummed: whoever decompresses verifies the plain content against the chunk's name.
+//! Each frame holds [`FRAME_BYTES`] of plain content, the last one what is left. Whoever decompresses verifies the plain
+//! content against the chunk's name; the sum is for damage to bits that zstd does not look at, which would do no harm
+//! here but spoil what is rebuilt with the help of these bytes.
 
 use std::ops::Range;
 
+use crc_fast::crc32_iscsi;
 use zstd::bulk::{Compressor, Decompressor};
 
 use crate::blob::layout::Fault;
@@ -17,6 +20,8 @@ use crate::blob::layout::Fault;
 /// The plain content of a frame, in bytes. The last frame may have less.
 pub const FRAME_BYTES: usize = 1 << 20;
 
+/// The checksum behind a frame, in bytes.
+const SUM_BYTES: usize = 4;
 /// What is gained must be more than this share, or the content stays as it is.
 const GAIN_PERCENT_LEAST: usize = 10;
 /// Samples that are tried before larger content is compressed, and the size of each in bytes.
@@ -59,9 +64,10 @@ pub fn compress(content: &[u8], level: Level) -> Option<Vec<u8>> {
     stored[..4].copy_from_slice(&(frames as u32).to_le_bytes());
     for (position, plain) in content.chunks(FRAME_BYTES).enumerate() {
         let frame = compressor.compress(plain).ok()?;
-        let length = u32::try_from(frame.len()).ok()?;
+        let length = u32::try_from(frame.len() + SUM_BYTES).ok()?;
         stored[4 + 4 * position..][..4].copy_from_slice(&length.to_le_bytes());
         stored.extend_from_slice(&frame);
+        stored.extend_from_slice(&crc32_iscsi(&frame).to_le_bytes());
     }
     is_gain(content.len(), stored.len()).then_some(stored)
 }
@@ -69,6 +75,10 @@ pub fn compress(content: &[u8], level: Level) -> Option<Vec<u8>> {
 /// Decompresses one frame into exactly that many bytes; nothing larger is made, whatever the frame says.
 pub fn decompress(frame: &[u8], plain_bytes: usize) -> Result<Vec<u8>, Fault> {
     const FAULT: Fault = Fault::Corrupt("compressed frame");
+    let (frame, sum) = frame.split_last_chunk::<SUM_BYTES>().ok_or(FAULT)?;
+    if crc32_iscsi(frame) != u32::from_le_bytes(*sum) {
+        return Err(FAULT);
+    }
     let mut plain = vec![0; plain_bytes];
     let mut decompressor = Decompressor::new().map_err(|_| FAULT)?;
     match decompressor.decompress_to_buffer(frame, plain.as_mut_slice()) {

@@ -15,7 +15,7 @@ const PLACEMENT: Placement = Placement {
 };
 
 /// A thousand times the letter a.
-const GOLDEN: &str = "010000001300000028b52ffd60e8024d00001061610100e32b8005";
+const GOLDEN: &str = "010000001700000028b52ffd60e8024d00001061610100e32b8005c1804af1";
 
 fn table() -> PieceTable {
     PieceTable::new(vec![[0xa1; 32], [0xa2; 32], [0xa3; 32], [0xa4; 32]])
