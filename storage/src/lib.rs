@@ -62,6 +62,7 @@ mod multipart_complete;
 mod multipart_list;
 mod plan;
 mod put;
+mod restore;
 mod stage;
 mod store;
 mod store_buckets;
@@ -91,6 +92,7 @@ pub use object::{
 pub use pool::{Pool, PoolSet};
 pub use put::{PutObject, Written};
 pub use residence::{Restore, RestoreSpeed};
+pub use restore::{RestoreOutcome, RestoreRequest, RestoreTimes};
 pub use stage::{CopyStage, Stage, StageOptions, Staged};
 pub use stamp::{Stamp, Timestamp, UploadId, VersionId};
 pub use store::{OpenOptions, Store, StoreStatus};
