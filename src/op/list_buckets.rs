@@ -111,6 +111,7 @@ mod tests {
             tags: vec![],
             tiering: vec![],
             analytics: vec![],
+            lifecycle: None,
         };
         let name = BucketName::parse("abc").expect("a valid name");
         let page = BucketPage { buckets: vec![(name, bucket)], next: Some("abc".to_string()) };

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::analytics::AnalyticsConfiguration;
+use crate::lifecycle::Lifecycle;
 use crate::name::BucketName;
 use crate::object::Tag;
 use crate::stamp::Timestamp;
@@ -53,6 +54,8 @@ pub struct Bucket {
     pub tiering: Vec<TieringConfiguration>,
     /// Configurations of storage-class analysis, in the order of their ids.
     pub analytics: Vec<AnalyticsConfiguration>,
+    /// The lifecycle configuration.
+    pub lifecycle: Option<Lifecycle>,
 }
 
 impl Bucket {
@@ -96,6 +99,8 @@ pub enum BucketChange {
     PutAnalytics(AnalyticsConfiguration),
     /// Removes the analytics configuration of that id; `NotFound(Configuration)` if there is none.
     DeleteAnalytics(String),
+    /// Replaces the lifecycle configuration; `None` removes it.
+    Lifecycle(Option<Lifecycle>),
 }
 
 /// Which buckets to list.

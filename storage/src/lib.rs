@@ -43,6 +43,7 @@ mod usage;
 
 // Rules: pure decisions.
 pub mod analytics;
+mod lifecycle;
 pub mod tiering;
 
 // The doors to the outside: time, randomness, files.
@@ -86,6 +87,10 @@ pub use configuration::{CONFIGURATIONS_MAX, ConfigurationFilter};
 pub use delete::{DeleteObject, Deleted};
 pub use error::{Entity, Error, Result};
 pub use get::{ObjectReader, OpenObject};
+pub use lifecycle::{
+    Action, Calendar, Due, Expiration, Filter, FilterForm, Kind, Lifecycle, Next, NoncurrentExpiration,
+    NoncurrentTransition, Position, Rule, Status, Subject, TRANSITION_BYTES_MIN, Transition, TransitionMinimum, When,
+};
 pub use list::{ListEntry, ListPage, ListQuery};
 pub use list_versions::{VersionEntry, VersionObject, VersionsPage, VersionsQuery};
 pub use multipart::{NewUpload, PartInfo, UploadInfo};

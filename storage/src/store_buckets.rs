@@ -65,6 +65,7 @@ impl Store {
             tags: new.tags,
             tiering: Vec::new(),
             analytics: Vec::new(),
+            lifecycle: None,
         };
         let mut batch = Batch::new();
         batch.put_raw(Family::BucketName, id.to_be_bytes().to_vec(), row.clone());
@@ -150,6 +151,7 @@ impl Store {
             BucketChange::DeleteTiering(id) => configuration::delete(&mut bucket.tiering, &id)?,
             BucketChange::PutAnalytics(analytics) => configuration::put(&mut bucket.analytics, analytics)?,
             BucketChange::DeleteAnalytics(id) => configuration::delete(&mut bucket.analytics, &id)?,
+            BucketChange::Lifecycle(lifecycle) => bucket.lifecycle = lifecycle,
         }
         let mut batch = Batch::new();
         batch.put(Family::Bucket, name.as_str().as_bytes().to_vec(), &bucket);
