@@ -38,7 +38,7 @@ const REWRITTEN_BYTES_MAX: u64 = 256 << 20;
 const GROUP_BLOBS: usize = 64;
 /// The most that is being copied at once, in bytes: bounds memory, and lets small records share syncs.
 const COPYING_BYTES_MAX: u64 = 16 << 20;
-/// Stored bytes of compressed blobs that are copied together: they are in memory twice while they are written.
+/// Stored bytes of blobs that are copied together as they are stored: they are in memory twice while they are written.
 const COPYING_STORED_BYTES_MAX: u64 = COPYING_BYTES_MAX / 2;
 
 /// For so many passes a segment is left alone in which a blob could not be read: enough that the log is not filled with
@@ -267,7 +267,8 @@ async fn copy_all(inner: &Arc<Inner>, blobs: Vec<(StoredBlob, Placement)>) -> Re
     let mut moved = Moved::default();
     let mut copying = JoinSet::new();
     let mut copying_bytes = 0;
-    let (hot, other): (Vec<_>, Vec<_>) = blobs.into_iter().partition(|(blob, _)| blob.pool == Pool::Hot);
+    let (hot, others): (Vec<_>, Vec<_>) =
+        blobs.into_iter().partition(|(blob, from)| blob.pool == Pool::Hot && !from.is_compressed());
     for (blob, from) in hot {
         let bytes = u64::from(from.plain_bytes);
         while copying_bytes + bytes > COPYING_BYTES_MAX
@@ -284,9 +285,9 @@ async fn copy_all(inner: &Arc<Inner>, blobs: Vec<(StoredBlob, Placement)>) -> Re
     while let Some(copied) = copying.join_next().await {
         moved.take(joined(copied)?)?;
     }
-    let mut other = other.into_iter().peekable();
-    while let Some(pool) = other.peek().map(|(blob, _)| blob.pool) {
-        for copied in copy_as_stored(&inner.blobs, pool, &mut other).await? {
+    let mut others = others.into_iter().peekable();
+    while let Some(&(StoredBlob { pool, .. }, _)) = others.peek() {
+        for copied in copy_stored(&inner.blobs, pool, &mut others).await? {
             moved.take(copied)?;
         }
     }
@@ -301,17 +302,15 @@ fn joined(copied: std::result::Result<Copied, tokio::task::JoinError>) -> Result
 }
 
 /// Takes some blobs of a pool and writes them anew as they are stored, in one batch.
-async fn copy_as_stored(
+async fn copy_stored(
     blobs: &Blobs,
     pool: Pool,
     from: &mut Peekable<impl Iterator<Item = (StoredBlob, Placement)>>,
 ) -> Result<Vec<Copied>> {
     let (mut copied, mut read, mut records) = (Vec::new(), Vec::new(), Vec::new());
     let mut bytes = 0;
-    while let Some((blob, from)) = from.next_if(|(blob, from)| {
-        let fits = bytes == 0 || bytes + u64::from(from.stored_bytes) <= COPYING_STORED_BYTES_MAX;
-        blob.pool == pool && fits
-    }) {
+    let fits = |bytes, from: &Placement| bytes == 0 || bytes + u64::from(from.stored_bytes) <= COPYING_STORED_BYTES_MAX;
+    while let Some((blob, from)) = from.next_if(|(blob, from)| blob.pool == pool && fits(bytes, from)) {
         bytes += u64::from(from.stored_bytes);
         match blobs.stored(&blob.id, &from).await.map_err(CopyError::from) {
             Ok(record) => {
