@@ -1,22 +1,31 @@
-//! What runs by itself: the collector, which gives space back, the checkpoint, which it must not disturb, and what all
-//! workers share: one budget, and a place to tell of their progress.
+//! What runs by itself: the collector, which gives space back, the checkpoint, which it must not disturb, the worker
+//! that does what lifecycle and tiering make due, and what all workers share: one budget, and a place to tell of their
+//! progress.
 
 use crate::error::{Error, Result};
 
+mod accesses;
 mod budget;
 mod checkpoint;
 mod collect;
+mod due;
+mod evaluator;
 mod progress;
+mod reindex;
 mod release;
 mod segments;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use accesses::{flush as flush_accesses, spawn as spawn_accesses};
 pub(crate) use budget::{Budget, Foreground};
 pub(crate) use checkpoint::checkpoint;
 pub(crate) use collect::{Collector, collect, spawn};
+pub(crate) use due::{DueWorker, evaluate, spawn as spawn_due};
+pub use evaluator::Evaluated;
 pub use progress::WorkerStatus;
 pub(crate) use progress::Workers;
+pub(crate) use reindex::{ask as ask_reindex, forget as forget_reindex};
 
 /// Runs work to its end, with the locks that it holds, even if whoever asked for it goes away.
 async fn to_its_end<T: Send + 'static>(work: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
