@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::lifecycle::Lifecycle;
 use crate::name::BucketName;
 use crate::object::Tag;
 use crate::stamp::Timestamp;
@@ -47,6 +48,8 @@ pub struct Bucket {
     pub object_lock: bool,
     /// Bucket tags, in the order set.
     pub tags: Vec<Tag>,
+    /// The lifecycle configuration.
+    pub lifecycle: Option<Lifecycle>,
 }
 
 impl Bucket {
@@ -57,7 +60,7 @@ impl Bucket {
 
     /// Whether there are rules that act on its objects by themselves.
     pub(crate) fn has_rules(&self) -> bool {
-        false
+        self.lifecycle.is_some()
     }
 }
 
@@ -82,6 +85,8 @@ pub enum BucketChange {
     Versioning(Versioning),
     /// Replaces the tags; empty removes them.
     Tags(Vec<Tag>),
+    /// Replaces the lifecycle configuration; `None` removes it.
+    Lifecycle(Option<Lifecycle>),
 }
 
 /// Which buckets to list.

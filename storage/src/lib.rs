@@ -38,8 +38,11 @@ mod object;
 mod pool;
 mod residence;
 mod stamp;
-mod tiering;
 mod usage;
+
+// Rules: pure decisions.
+mod lifecycle;
+mod tiering;
 
 // The doors to the outside: time, randomness, files.
 mod clock;
@@ -78,6 +81,10 @@ pub use clock::{Clock, Entropy, ManualClock, SeededEntropy, SystemClock, SystemE
 pub use delete::{DeleteObject, Deleted};
 pub use error::{Entity, Error, Result};
 pub use get::{ObjectReader, OpenObject};
+pub use lifecycle::{
+    Action, Calendar, Due, Expiration, Filter, FilterForm, Kind, Lifecycle, Next, NoncurrentExpiration,
+    NoncurrentTransition, Position, Rule, Status, Subject, TRANSITION_BYTES_MIN, Transition, TransitionMinimum, When,
+};
 pub use list::{ListEntry, ListPage, ListQuery};
 pub use list_versions::{VersionEntry, VersionObject, VersionsPage, VersionsQuery};
 pub use multipart::{NewUpload, PartInfo, UploadInfo};

@@ -62,6 +62,7 @@ impl Store {
             ownership: new.ownership,
             object_lock: new.object_lock,
             tags: new.tags,
+            lifecycle: None,
         };
         let mut batch = Batch::new();
         batch.put_raw(Family::BucketName, id.to_be_bytes().to_vec(), row.clone());
@@ -143,6 +144,7 @@ impl Store {
             }
             BucketChange::Versioning(versioning) => bucket.versioning = versioning,
             BucketChange::Tags(tags) => bucket.tags = tags,
+            BucketChange::Lifecycle(lifecycle) => bucket.lifecycle = lifecycle,
         }
         let mut batch = Batch::new();
         batch.put(Family::Bucket, name.as_str().as_bytes().to_vec(), &bucket);
