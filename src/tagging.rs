@@ -40,7 +40,12 @@ pub fn from_header(value: &str) -> Result<Vec<Tag>, S3Error> {
 /// Reads a `Tagging` document of at most `most` tags: 10 for objects, 50 for buckets.
 pub fn parse_document(bytes: &[u8], most: usize) -> Result<Vec<Tag>, S3Error> {
     let document: TaggingDocument = xml::parse(bytes)?;
-    let tags: Vec<Tag> = document.tag_set.tags.into_iter().map(|tag| Tag { key: tag.key, value: tag.value }).collect();
+    let tags = document.tag_set.tags.into_iter().map(|tag| Tag { key: tag.key, value: tag.value }).collect();
+    checked(tags, most)
+}
+
+/// The same tags if something can have them all: keys that differ, within S3's limits, and at most `most`.
+pub fn checked(tags: Vec<Tag>, most: usize) -> Result<Vec<Tag>, S3Error> {
     if repeated(&tags) {
         return Err(invalid_tag("Cannot provide multiple Tags with the same key"));
     }

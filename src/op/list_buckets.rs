@@ -110,6 +110,8 @@ mod tests {
             object_lock: false,
             tags: vec![],
             lifecycle: None,
+            tiering: vec![],
+            analytics: vec![],
         };
         let name = BucketName::parse("abc").expect("a valid name");
         let page = BucketPage { buckets: vec![(name, bucket)], next: Some("abc".to_string()) };

@@ -2,10 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::analytics::AnalyticsConfiguration;
 use crate::lifecycle::Lifecycle;
 use crate::name::BucketName;
 use crate::object::Tag;
 use crate::stamp::Timestamp;
+use crate::tiering::TieringConfiguration;
 
 /// A bucket's versioning state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -50,6 +52,10 @@ pub struct Bucket {
     pub tags: Vec<Tag>,
     /// The lifecycle configuration.
     pub lifecycle: Option<Lifecycle>,
+    /// Configurations of the archive tiers of `INTELLIGENT_TIERING`, in the order of their ids.
+    pub tiering: Vec<TieringConfiguration>,
+    /// Configurations of storage-class analysis, in the order of their ids.
+    pub analytics: Vec<AnalyticsConfiguration>,
 }
 
 impl Bucket {
@@ -60,7 +66,7 @@ impl Bucket {
 
     /// Whether there are rules that act on its objects by themselves.
     pub(crate) fn has_rules(&self) -> bool {
-        self.lifecycle.is_some()
+        self.lifecycle.is_some() || !self.tiering.is_empty()
     }
 }
 
@@ -87,6 +93,14 @@ pub enum BucketChange {
     Tags(Vec<Tag>),
     /// Replaces the lifecycle configuration; `None` removes it.
     Lifecycle(Option<Lifecycle>),
+    /// Adds a tiering configuration or replaces the one of its id; `TooManyConfigurations` beyond 1,000.
+    PutTiering(TieringConfiguration),
+    /// Removes the tiering configuration of that id; `NotFound(Configuration)` if there is none.
+    DeleteTiering(String),
+    /// Adds an analytics configuration or replaces the one of its id; `TooManyConfigurations` beyond 1,000.
+    PutAnalytics(AnalyticsConfiguration),
+    /// Removes the analytics configuration of that id; `NotFound(Configuration)` if there is none.
+    DeleteAnalytics(String),
 }
 
 /// Which buckets to list.

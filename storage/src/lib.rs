@@ -32,6 +32,7 @@
 // Words: values that are valid by construction.
 mod bucket;
 mod checksum;
+mod configuration;
 mod error;
 mod name;
 mod object;
@@ -41,8 +42,9 @@ mod stamp;
 mod usage;
 
 // Rules: pure decisions.
+pub mod analytics;
 mod lifecycle;
-mod tiering;
+pub mod tiering;
 
 // The doors to the outside: time, randomness, files.
 mod clock;
@@ -54,6 +56,7 @@ mod blob;
 mod index;
 
 // One file per path that a request can take.
+mod access;
 mod copy;
 mod delete;
 mod get;
@@ -75,9 +78,12 @@ mod versions;
 // What runs by itself.
 mod worker;
 
+pub use access::{Access, Accesses};
+pub use analytics::{AnalyticsConfiguration, AnalyticsExport};
 pub use bucket::{Bucket, BucketChange, BucketPage, BucketQuery, NewBucket, ObjectOwnership, Versioning};
 pub use checksum::{Checksum, ChecksumAlgorithm, ChecksumKind, Digests};
 pub use clock::{Clock, Entropy, ManualClock, SeededEntropy, SystemClock, SystemEntropy};
+pub use configuration::{CONFIGURATIONS_MAX, ConfigurationFilter};
 pub use delete::{DeleteObject, Deleted};
 pub use error::{Entity, Error, Result};
 pub use get::{ObjectReader, OpenObject};
@@ -102,6 +108,6 @@ pub use stage::{CopyStage, Stage, StageOptions, Staged};
 pub use stamp::{Stamp, Timestamp, UploadId, VersionId};
 pub use store::{OpenOptions, Store, StoreStatus};
 pub use tags::Tagged;
-pub use tiering::Tier;
+pub use tiering::{Tier, TieringConfiguration};
 pub use usage::{Usage, UsageKey};
 pub use worker::WorkerStatus;

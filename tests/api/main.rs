@@ -2,11 +2,13 @@
 
 mod support;
 
+mod analytics;
 mod buckets;
 mod checksums;
 mod conditions;
 mod copies;
 mod delete_objects;
+mod intelligent_tiering;
 mod listing;
 mod multipart;
 mod objects;

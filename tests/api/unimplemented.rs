@@ -2,14 +2,12 @@
 
 use crate::support::{Fixture, Raw};
 
-const BUCKET: [&str; 22] = [
+const BUCKET: [&str; 20] = [
     "abac",
     "accelerate",
     "acl",
-    "analytics&id=x",
     "cors",
     "encryption",
-    "intelligent-tiering&id=x",
     "inventory&id=x",
     "lifecycle",
     "logging",
