@@ -63,6 +63,7 @@ mod get;
 mod list;
 mod list_versions;
 mod locks;
+mod meter;
 mod multipart;
 mod multipart_complete;
 mod multipart_list;
@@ -73,6 +74,7 @@ mod store;
 mod store_buckets;
 mod tags;
 mod timer;
+mod usage_report;
 mod versions;
 
 // What runs by itself.
@@ -93,6 +95,7 @@ pub use lifecycle::{
 };
 pub use list::{ListEntry, ListPage, ListQuery};
 pub use list_versions::{VersionEntry, VersionObject, VersionsPage, VersionsQuery};
+pub use meter::{Activity, BucketActivity, Meter, Month, RequestKind, early_delete_byte_days, least_days};
 pub use multipart::{NewUpload, PartInfo, UploadInfo};
 pub use multipart_complete::{CompleteUpload, CompletedPart, CompletedUpload};
 pub use multipart_list::{PartsPage, UploadEntry, UploadsPage, UploadsQuery};
@@ -109,5 +112,6 @@ pub use stamp::{Stamp, Timestamp, UploadId, VersionId};
 pub use store::{OpenOptions, Store, StoreStatus};
 pub use tags::Tagged;
 pub use tiering::{Tier, TieringConfiguration};
-pub use usage::{Usage, UsageKey};
+pub use usage::{Usage, UsageKey, has_least_size};
+pub use usage_report::BucketUsage;
 pub use worker::WorkerStatus;

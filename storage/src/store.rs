@@ -13,6 +13,7 @@ use crate::fs::SystemDisk;
 use crate::index::{Family, Index};
 use crate::lifecycle::Calendar;
 use crate::locks::{Locks, Pins, Readers};
+use crate::meter::{self, Meter};
 use crate::store_buckets::BucketCache;
 use crate::worker::{self, WorkerStatus};
 
@@ -91,6 +92,7 @@ pub(crate) struct Inner {
     pub(crate) collector: worker::Collector,
     pub(crate) budget: Arc<worker::Budget>,
     pub(crate) workers: worker::Workers,
+    pub(crate) meter: Meter,
     pub(crate) part_bytes_min: u64,
     pub(crate) segment_bytes: u64,
     pub(crate) calendar: Calendar,
@@ -127,6 +129,7 @@ impl Store {
         if let Some(every) = collect_every {
             worker::spawn(Arc::downgrade(&inner), every);
         }
+        meter::spawn(Arc::downgrade(&inner));
         Ok(Store { inner })
     }
 
@@ -144,6 +147,8 @@ impl Store {
     pub async fn close(&self) -> Result<()> {
         self.inner.closed.store(true, Ordering::Release);
         self.inner.collector.wait().await;
+        // The index may refuse it after a failed sync; then the last minute's counts are lost, and nothing else.
+        let _ = meter::flush(&self.inner).await;
         self.inner.index.close().await;
         Ok(())
     }
@@ -192,6 +197,7 @@ fn open(options: OpenOptions) -> Result<Inner> {
         collector: worker::Collector::default(),
         budget: Arc::new(worker::Budget::new(options.background_bytes_per_second)),
         workers: worker::Workers::default(),
+        meter: Meter::default(),
         part_bytes_min: options.part_bytes_min,
         segment_bytes: options.segment_bytes,
         calendar: Calendar::new(options.lifecycle_day),

@@ -4,3 +4,4 @@ mod model;
 mod races;
 mod reopen;
 mod support;
+mod usage;
