@@ -68,6 +68,7 @@ mod multipart;
 mod multipart_complete;
 mod multipart_list;
 mod plan;
+mod preview;
 mod put;
 mod stage;
 mod store;
@@ -105,6 +106,7 @@ pub use object::{
     WriteCondition,
 };
 pub use pool::{Pool, PoolSet};
+pub use preview::{Holding, PreviewAction, PreviewEvent, PreviewPage, PreviewPosition, PreviewQuery, PreviewSums};
 pub use put::{PutObject, Written};
 pub use residence::{Restore, RestoreSpeed};
 pub use stage::{CopyStage, Stage, StageOptions, Staged};

@@ -12,7 +12,7 @@ mod segments;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use budget::{Budget, Foreground};
+pub(crate) use budget::{Budget, Foreground, ROW_BYTES};
 pub(crate) use checkpoint::checkpoint;
 pub(crate) use collect::{Collector, collect, spawn};
 pub use progress::WorkerStatus;
