@@ -108,18 +108,21 @@ fn check(tags: &[Tag], most: usize) -> Result<(), S3Error> {
         let message = format!("{holder} tags cannot be greater than {most}");
         return Err(S3Error::new(StatusCode::BAD_REQUEST, "BadRequest", message));
     }
-    for tag in tags {
-        if tag.key.is_empty() || !acceptable(&tag.key, KEY_UNITS_MAX) {
-            return Err(invalid_tag("The TagKey you have provided is invalid").with("TagKey", &tag.key));
-        }
-        if tag.key.get(..4).is_some_and(|prefix| prefix.eq_ignore_ascii_case("aws:")) {
-            return Err(invalid_tag("Your TagKey cannot be prefixed with aws:").with("TagKey", &tag.key));
-        }
-        if !acceptable(&tag.value, VALUE_UNITS_MAX) {
-            return Err(invalid_tag("The TagValue you have provided is invalid")
-                .with("TagKey", &tag.key)
-                .with("TagValue", &tag.value));
-        }
+    tags.iter().try_for_each(check_tag)
+}
+
+/// Refuses a tag whose key or value S3 does not allow.
+pub fn check_tag(tag: &Tag) -> Result<(), S3Error> {
+    if tag.key.is_empty() || !acceptable(&tag.key, KEY_UNITS_MAX) {
+        return Err(invalid_tag("The TagKey you have provided is invalid").with("TagKey", &tag.key));
+    }
+    if tag.key.get(..4).is_some_and(|prefix| prefix.eq_ignore_ascii_case("aws:")) {
+        return Err(invalid_tag("Your TagKey cannot be prefixed with aws:").with("TagKey", &tag.key));
+    }
+    if !acceptable(&tag.value, VALUE_UNITS_MAX) {
+        return Err(invalid_tag("The TagValue you have provided is invalid")
+            .with("TagKey", &tag.key)
+            .with("TagValue", &tag.value));
     }
     Ok(())
 }

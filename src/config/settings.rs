@@ -1,5 +1,7 @@
 //! The table of settings: name, default, what it is for, and how its text is read.
 
+use std::time::Duration;
+
 use super::value::{self, Allowed};
 use super::{Config, LogFormat};
 use crate::credentials::Secret;
@@ -152,6 +154,14 @@ pub const SETTINGS: &[Setting] = &[
         "30",
         "How often the bytes of deleted objects are freed; 0 for never.",
         |config, text| value::seconds(text, 0, DAY_SECONDS).map(|seconds| config.storage.collect_seconds = seconds),
+    ),
+    setting(
+        "lifecycle.day",
+        r#""24h""#,
+        "How long a day of lifecycle rules is, from 1s to 24h; less than 24h only to try rules out.",
+        |config, text| {
+            value::seconds(text, 1, DAY_SECONDS).map(|seconds| config.lifecycle.day = Duration::from_secs(seconds))
+        },
     ),
 ];
 

@@ -6,7 +6,7 @@ use futures_util::stream::{self, StreamExt as _};
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use http_body::Frame;
 use http_body_util::{BodyExt as _, StreamBody};
-use strata_storage::{Checksum, ChecksumKind, OpenObject};
+use strata_storage::{Checksum, ChecksumKind, OpenObject, Subject};
 
 use crate::error::S3Error;
 use crate::op::object_headers;
@@ -14,7 +14,7 @@ use crate::op::target::Target;
 use crate::range::{self, Requested};
 use crate::request::{Context, Request};
 use crate::response::{Payload, Response};
-use crate::{checksum_headers, conditions, metadata_headers};
+use crate::{checksum_headers, conditions, lifecycle_headers, metadata_headers};
 
 const PARTS_COUNT: HeaderName = HeaderName::from_static("x-amz-mp-parts-count");
 const PART_NUMBER_MAX: u16 = 10_000;
@@ -71,6 +71,11 @@ async fn prepare(ctx: &Context, request: &Request) -> Result<Answer, S3Error> {
 
     let mut response = Response::empty(StatusCode::OK);
     object_headers::set(&mut response, info);
+    if target.version.is_none()
+        && let Some(text) = expiration(ctx, &target, &object).await?
+    {
+        response.set(lifecycle_headers::EXPIRATION, text);
+    }
     response.set(header::CONTENT_LENGTH, (slice.bytes.end - slice.bytes.start).to_string());
     // A part without bytes has no positions that `Content-Range` could name.
     if slice.partial && !slice.bytes.is_empty() {
@@ -90,6 +95,14 @@ async fn prepare(ctx: &Context, request: &Request) -> Result<Answer, S3Error> {
         response.headers.insert(name, value);
     }
     Ok(Answer { response, content: Some((object, slice.bytes)) })
+}
+
+/// When the current version expires.
+async fn expiration(ctx: &Context, target: &Target, object: &OpenObject) -> Result<Option<String>, S3Error> {
+    let bucket = ctx.store.bucket(&target.bucket).await?;
+    let info = object.info();
+    let subject = Subject::current(target.key.as_str(), info.size, &info.tags, info.modified);
+    Ok(lifecycle_headers::expiration(&bucket, &subject, &ctx.store.calendar()))
 }
 
 fn not_modified(object: &OpenObject) -> Response {

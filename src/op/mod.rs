@@ -26,6 +26,7 @@ mod upload;
 // Buckets.
 mod bucket_analytics;
 mod bucket_intelligent_tiering;
+mod bucket_lifecycle;
 mod bucket_tagging;
 mod bucket_versioning;
 mod create_bucket;
@@ -68,6 +69,9 @@ pub async fn run(operation: Operation, ctx: &Context, request: Request) -> Resul
         Operation::GetBucketTagging => bucket_tagging::get(ctx, request).await,
         Operation::PutBucketTagging => bucket_tagging::put(ctx, request).await,
         Operation::DeleteBucketTagging => bucket_tagging::delete(ctx, request).await,
+        Operation::GetBucketLifecycleConfiguration => bucket_lifecycle::get(ctx, request).await,
+        Operation::PutBucketLifecycleConfiguration => bucket_lifecycle::put(ctx, request).await,
+        Operation::DeleteBucketLifecycle => bucket_lifecycle::delete(ctx, request).await,
         Operation::GetBucketVersioning => bucket_versioning::get(ctx, request).await,
         Operation::PutBucketVersioning => bucket_versioning::put(ctx, request).await,
         Operation::GetBucketIntelligentTieringConfiguration => bucket_intelligent_tiering::get(ctx, request).await,

@@ -167,6 +167,7 @@ fn open_options(config: &Config) -> OpenOptions {
         cache_bytes: config.storage.cache_bytes,
         collect_every: (collect > 0).then(|| Duration::from_secs(collect)),
         write_buffers_max: config.limits.uploads.saturating_add(WRITE_BUFFERS_SPARE),
+        lifecycle_day: config.lifecycle.day,
         ..OpenOptions::new(&config.data)
     }
 }

@@ -9,6 +9,7 @@ mod conditions;
 mod copies;
 mod delete_objects;
 mod intelligent_tiering;
+mod lifecycle;
 mod listing;
 mod multipart;
 mod objects;

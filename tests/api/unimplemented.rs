@@ -2,14 +2,13 @@
 
 use crate::support::{Fixture, Raw};
 
-const BUCKET: [&str; 20] = [
+const BUCKET: [&str; 19] = [
     "abac",
     "accelerate",
     "acl",
     "cors",
     "encryption",
     "inventory&id=x",
-    "lifecycle",
     "logging",
     "metadataConfiguration",
     "metrics&id=x",

@@ -1,6 +1,7 @@
 //! The engine from the outside: its promises against a reference model, under races, and across reopening.
 
 mod model;
+mod preview;
 mod races;
 mod reopen;
 mod support;
