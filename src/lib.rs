@@ -6,6 +6,7 @@
 
 // Settings and start-up.
 pub mod config;
+pub mod cost;
 pub mod credentials;
 pub mod log;
 pub mod server;

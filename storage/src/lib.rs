@@ -64,18 +64,22 @@ mod get;
 mod list;
 mod list_versions;
 mod locks;
+mod meter;
 mod multipart;
 mod multipart_complete;
 mod multipart_list;
 mod plan;
+mod preview;
 mod put;
 mod residence_change;
 mod restore;
 mod stage;
 mod store;
 mod store_buckets;
+mod store_info;
 mod tags;
 mod timer;
+mod usage_report;
 mod versions;
 
 // What runs by itself.
@@ -96,6 +100,7 @@ pub use lifecycle::{
 };
 pub use list::{ListEntry, ListPage, ListQuery};
 pub use list_versions::{VersionEntry, VersionObject, VersionsPage, VersionsQuery};
+pub use meter::{Activity, BucketActivity, Meter, Month, RequestKind, early_delete_byte_days, least_days};
 pub use multipart::{NewUpload, PartInfo, UploadInfo};
 pub use multipart_complete::{CompleteUpload, CompletedPart, CompletedUpload};
 pub use multipart_list::{PartsPage, UploadEntry, UploadsPage, UploadsQuery};
@@ -105,13 +110,16 @@ pub use object::{
     WriteCondition,
 };
 pub use pool::{Pool, PoolSet};
+pub use preview::{Holding, PreviewAction, PreviewEvent, PreviewPage, PreviewPosition, PreviewQuery, PreviewSums};
 pub use put::{PutObject, Written};
 pub use residence::{Restore, RestoreSpeed};
 pub use restore::{RestoreOutcome, RestoreRequest, RestoreTimes};
 pub use stage::{CopyStage, Stage, StageOptions, Staged};
 pub use stamp::{Stamp, Timestamp, UploadId, VersionId};
 pub use store::{OpenOptions, Store, StoreStatus};
+pub use store_info::{StoreInfo, ZoneInfo};
 pub use tags::Tagged;
 pub use tiering::{Tier, TieringConfiguration};
-pub use usage::{Usage, UsageKey};
+pub use usage::{Usage, UsageKey, has_least_size};
+pub use usage_report::BucketUsage;
 pub use worker::{Evaluated, WorkerStatus};

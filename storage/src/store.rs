@@ -15,6 +15,7 @@ use crate::index::{Family, Index};
 use crate::lifecycle::Calendar;
 use crate::locks::{Locks, Pins, Readers};
 use crate::restore::{RestoreTimes, Restores};
+use crate::meter::{self, Meter};
 use crate::store_buckets::BucketCache;
 use crate::worker::{self, Evaluated, WorkerStatus};
 
@@ -111,6 +112,7 @@ pub(crate) struct Inner {
     pub(crate) workers: worker::Workers,
     pub(crate) due: worker::DueWorker,
     pub(crate) accesses: Accesses,
+    pub(crate) meter: Meter,
     pub(crate) part_bytes_min: u64,
     pub(crate) segment_bytes: u64,
     pub(crate) calendar: Calendar,
@@ -156,6 +158,7 @@ impl Store {
             worker::spawn_due(Arc::downgrade(&inner), every);
             worker::spawn_accesses(&inner);
         }
+        meter::spawn(Arc::downgrade(&inner));
         Ok(Store { inner })
     }
 
@@ -181,6 +184,8 @@ impl Store {
         self.inner.mover.wait().await;
         self.inner.collector.wait().await;
         self.inner.due.wait().await;
+        // The index may refuse it after a failed sync; then the last minute's counts are lost, and nothing else.
+        let _ = meter::flush(&self.inner).await;
         self.inner.index.close().await;
         Ok(())
     }
@@ -256,6 +261,7 @@ fn open(options: OpenOptions) -> Result<Inner> {
         due: worker::DueWorker::new(&workers),
         workers,
         accesses: Accesses::new(),
+        meter: Meter::default(),
         part_bytes_min: options.part_bytes_min,
         segment_bytes: options.segment_bytes,
         calendar: Calendar::new(options.lifecycle_day),

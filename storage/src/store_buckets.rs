@@ -166,13 +166,20 @@ impl Store {
     pub async fn delete_bucket(&self, name: &BucketName) -> Result<()> {
         let guard = self.inner.locks.bucket_exclusive(name.as_str()).await;
         let id = self.bucket(name).await?.id;
-        let (versions, uploads) = self
+        let (versions, uploads, counters) = self
             .inner
             .index
             .read(move |rows| {
                 let (from, to) = (key::bucket_start(id), key::bucket_end(id));
                 let has = |family| Ok::<_, Error>(rows.first(family, &from, &to)?.is_some());
-                Ok((has(Family::Version)?, has(Family::Upload)?))
+                let mut counters = Vec::new();
+                for family in [Family::Usage, Family::Meter] {
+                    rows.scan(family, &from, &to, |row, _| {
+                        counters.push((family, row.to_vec()));
+                        Ok(Step::Next)
+                    })?;
+                }
+                Ok((has(Family::Version)?, has(Family::Upload)?, counters))
             })
             .await?;
         if versions {
@@ -182,6 +189,10 @@ impl Store {
         batch.delete(Family::Bucket, name.as_str().as_bytes().to_vec());
         batch.delete(Family::BucketName, id.to_be_bytes().to_vec());
         worker::forget_reindex(id, &mut batch);
+        // Whoever adds to them holds the bucket shared until that is durable.
+        for (family, row) in counters {
+            batch.delete(family, row);
+        }
         if uploads {
             self.inner.release(Garbage::Bucket(id), &mut batch);
         }
