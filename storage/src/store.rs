@@ -14,8 +14,8 @@ use crate::fs::SystemDisk;
 use crate::index::{Family, Index};
 use crate::lifecycle::Calendar;
 use crate::locks::{Locks, Pins, Readers};
-use crate::restore::{RestoreTimes, Restores};
 use crate::meter::{self, Meter};
+use crate::restore::{RestoreTimes, Restores};
 use crate::store_buckets::BucketCache;
 use crate::worker::{self, Evaluated, WorkerStatus};
 

@@ -5,9 +5,9 @@ use crate::index::family::Family;
 use crate::index::key::{self, DueKind};
 use crate::index::record::{Record, StoredBlob};
 use crate::locks::Guard;
+use crate::meter::MeterKey;
 use crate::name::ObjectKey;
 use crate::stamp::{Stamp, Timestamp};
-use crate::meter::MeterKey;
 use crate::usage::{Usage, UsageKey};
 
 /// One change of a row.

@@ -1,0 +1,51 @@
+//! The test itself: draws histories, and shrinks those in which engine and model differ.
+
+use std::hash::{BuildHasher as _, RandomState};
+
+use proptest::collection::vec;
+use proptest::test_runner::{Config, RngSeed, TestRunner};
+
+use crate::ops::{Op, ops};
+use crate::run::Run;
+
+/// The most steps of a history.
+const STEPS_MAX: usize = 40;
+
+/// Has engine and model live through a history.
+pub fn check(history: &[Op]) {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    runtime.expect("a runtime can be made").block_on(async {
+        let mut run = Run::new().await;
+        for op in history {
+            run = run.step(op).await;
+        }
+        run.end().await;
+    });
+}
+
+/// The number that the variable holds, if it does.
+fn number(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok()?.parse().ok()
+}
+
+/// `STRATA_WORLD_CASES` sets the number of histories, for longer runs; `STRATA_WORLD_SEED` repeats the ones of a run,
+/// which prints its seed.
+#[test]
+fn random_histories_match_the_model() {
+    let seed = number("STRATA_WORLD_SEED").unwrap_or_else(|| RandomState::new().hash_one(()));
+    println!("STRATA_WORLD_SEED={seed}");
+    let config = Config {
+        cases: number("STRATA_WORLD_CASES").and_then(|cases| u32::try_from(cases).ok()).unwrap_or(60),
+        max_shrink_iters: 400,
+        failure_persistence: None,
+        rng_seed: RngSeed::Fixed(seed),
+        ..Config::default()
+    };
+    let outcome = TestRunner::new(config).run(&vec(ops(), 1..=STEPS_MAX), |history| {
+        check(&history);
+        Ok(())
+    });
+    if let Err(failure) = outcome {
+        panic!("STRATA_WORLD_SEED={seed}: {failure}");
+    }
+}

@@ -1,0 +1,11 @@
+//! Random histories of a bucket over years against a reference model of S3: versions, storage classes, lifecycle rules,
+//! tiers, restores and uploads, with the engine's workers run as time passes.
+
+mod drawn_rules;
+mod histories;
+mod model;
+mod ops;
+mod rules;
+mod run;
+mod support;
+mod verify;

@@ -1,0 +1,146 @@
+//! The reference model: what a bucket of S3 holds, as a sorted map of lists, and what requests do to it.
+//!
+//! What time does to it is in `rules`. Nothing here knows how the engine decides or stores.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use strata_storage::{
+    ETag, Lifecycle, Restore, StorageClass, Tag, Tier, TieringConfiguration, UploadId, VersionId, Versioning,
+};
+
+/// A version or a delete marker.
+#[derive(Debug, Clone)]
+pub struct Version {
+    /// Its `Last-Modified`, in nanoseconds. Versions of a key are ordered by it.
+    pub time: u64,
+    /// `None` until the engine has told which id it gave to a marker of its own.
+    pub id: Option<VersionId>,
+    /// `None` for a delete marker.
+    pub object: Option<Object>,
+    /// The day of the last lifecycle action on it.
+    pub acted: Option<u64>,
+}
+
+/// What a version has and a delete marker lacks.
+#[derive(Clone)]
+pub struct Object {
+    pub bytes: Arc<Vec<u8>>,
+    pub etag: ETag,
+    pub class: StorageClass,
+    pub tags: Vec<Tag>,
+    /// Counts only in INTELLIGENT_TIERING.
+    pub tier: Tier,
+    /// From when days without access count, in nanoseconds.
+    pub untouched_since: u64,
+    /// An access that the workers have not seen yet.
+    pub read: Option<u64>,
+    pub restore: Option<Restore>,
+}
+
+impl std::fmt::Debug for Object {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Object { bytes, class, tier, restore, tags, .. } = self;
+        let tags: Vec<&str> = tags.iter().map(|tag| tag.value.as_str()).collect();
+        write!(f, "{} bytes, {}, {tier:?}, {restore:?}, {tags:?}", bytes.len(), class.name())
+    }
+}
+
+impl Object {
+    /// A new object.
+    pub fn new(bytes: Arc<Vec<u8>>, etag: ETag, class: StorageClass, tags: Vec<Tag>, now: u64) -> Object {
+        Object { bytes, etag, class, tags, tier: Tier::Frequent, untouched_since: now, read: None, restore: None }
+    }
+
+    /// Whether it takes a restore to read it.
+    pub fn is_archived(&self) -> bool {
+        match self.class {
+            StorageClass::Glacier | StorageClass::DeepArchive => true,
+            StorageClass::IntelligentTiering => matches!(self.tier, Tier::Archive | Tier::DeepArchive),
+            _ => false,
+        }
+    }
+
+    /// Whether its bytes can be read.
+    pub fn is_readable(&self, now: u64) -> bool {
+        !self.is_archived() || matches!(self.told_restore(now), Some(Restore::Done { .. }))
+    }
+
+    /// What answers say of its restore.
+    pub fn told_restore(&self, now: u64) -> Option<Restore> {
+        self.restore.filter(|restore| !matches!(restore, Restore::Done { expires } if expires.as_nanos() <= now))
+    }
+
+    /// Whether accesses move it between tiers.
+    pub fn is_monitored(&self) -> bool {
+        self.class == StorageClass::IntelligentTiering && self.bytes.len() >= 128 * 1024
+    }
+}
+
+/// An open upload.
+#[derive(Debug, Clone)]
+pub struct Upload {
+    pub key: usize,
+    pub id: UploadId,
+    pub class: StorageClass,
+    pub tags: Vec<Tag>,
+    pub parts: BTreeMap<u16, (Part, ETag)>,
+}
+
+/// The bytes of a part.
+#[derive(Clone)]
+pub struct Part(pub Vec<u8>);
+
+impl std::fmt::Debug for Part {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} bytes", self.0.len())
+    }
+}
+
+/// A bucket.
+#[derive(Debug, Clone)]
+pub struct Model {
+    pub versioning: Versioning,
+    /// The versions of each key, newest first.
+    pub keys: BTreeMap<&'static str, Vec<Version>>,
+    pub uploads: Vec<Upload>,
+    pub lifecycle: Option<Lifecycle>,
+    pub tiering: Vec<TieringConfiguration>,
+}
+
+impl Model {
+    pub fn new() -> Model {
+        Model {
+            versioning: Versioning::Unversioned,
+            keys: BTreeMap::new(),
+            uploads: Vec::new(),
+            lifecycle: None,
+            tiering: Vec::new(),
+        }
+    }
+
+    pub fn versions(&mut self, key: &'static str) -> &mut Vec<Version> {
+        self.keys.entry(key).or_default()
+    }
+
+    /// The version at a place of the key's list.
+    pub fn at(&self, key: &'static str, place: usize) -> Option<&Version> {
+        self.keys.get(key)?.get(place)
+    }
+
+    /// What a put, a completed upload or a delete marker does.
+    pub fn install(&mut self, key: &'static str, version: Version) {
+        if self.versioning != Versioning::Enabled {
+            self.versions(key).retain(|version| version.id != Some(VersionId::Null));
+        }
+        let versions = self.versions(key);
+        versions.push(version);
+        versions.sort_by_key(|version| std::cmp::Reverse(version.time));
+    }
+
+    /// Every object.
+    pub fn objects(&mut self) -> impl Iterator<Item = (&'static str, &mut Object)> {
+        let versions = self.keys.iter_mut().flat_map(|(key, versions)| versions.iter_mut().map(move |it| (*key, it)));
+        versions.filter_map(|(key, version)| Some((key, version.object.as_mut()?)))
+    }
+}

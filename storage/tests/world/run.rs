@@ -1,0 +1,364 @@
+//! One history: every step is done by the engine and by the model, whose answers are compared.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use strata_storage::{
+    BucketChange, Clock as _, CompleteUpload, CompletedPart, CopyStage, DeleteCondition, DeleteObject, ETag, Entity,
+    Error, NewUpload, PutObject, Restore, RestoreOutcome, RestoreRequest, RestoreSpeed, StorageClass, Tag, Tier,
+    Timestamp, VersionId, VersionSelector, Versioning, WriteCondition, Written,
+};
+
+use crate::model::{Model, Object, Part, Upload, Version};
+use crate::ops::{Content, KEYS, Op};
+use crate::rules::days_after;
+use crate::support::{DAY, World, bucket, key, md5, multipart_etag};
+
+/// Open uploads at once.
+const UPLOADS_MAX: usize = 2;
+const HOUR: u64 = DAY / 24;
+
+/// An engine and a model that have lived through the same.
+pub struct Run {
+    pub world: World,
+    pub model: Model,
+}
+
+impl Run {
+    pub async fn new() -> Run {
+        Run { world: World::new().await, model: Model::new() }
+    }
+
+    pub fn now(&self) -> u64 {
+        self.world.clock.now().as_nanos()
+    }
+
+    /// Does one step, a minute after the last one, and compares all that there is.
+    pub async fn step(mut self, op: &Op) -> Run {
+        self.world.clock.advance(Duration::from_secs(61));
+        match op {
+            Op::Put { key, content, class, tags } => self.put(KEYS[*key], *content, *class, tags).await,
+            Op::Delete { key } => self.delete(KEYS[*key]).await,
+            Op::DeleteVersion { key, place } => self.delete_version(KEYS[*key], *place).await,
+            Op::Copy { from, place, to, class } => self.copy(KEYS[*from], *place, KEYS[*to], *class).await,
+            Op::Read { key, place, part } => self.read(KEYS[*key], *place, *part).await,
+            Op::SetTags { key, place, tags } => self.set_tags(KEYS[*key], *place, tags).await,
+            Op::Restore { key, place, days, speed } => self.restore(KEYS[*key], *place, *days, *speed).await,
+            Op::CreateUpload { key, class } => self.create_upload(*key, *class).await,
+            Op::PutPart { upload, number, content } => self.put_part(*upload, *number, *content).await,
+            Op::Complete { upload } => self.complete(*upload).await,
+            Op::Abort { upload } => self.abort(*upload).await,
+            Op::Days(days) => self.days(*days).await,
+            Op::Hours(hours) => self.hours(*hours).await,
+            Op::Reopen => self.world = self.world.reopen().await,
+            Op::SetVersioning(_) | Op::SetLifecycle(_) | Op::PutTiering(_) | Op::DeleteTiering { .. } => {
+                self.configure(op).await;
+            }
+        }
+        self.verify().await;
+        self
+    }
+
+    async fn configure(&mut self, op: &Op) {
+        let model = &mut self.model;
+        let change = match op.clone() {
+            Op::SetVersioning(versioning) => {
+                model.versioning = versioning;
+                BucketChange::Versioning(versioning)
+            }
+            Op::SetLifecycle(lifecycle) => {
+                // A rule without an action would be refused.
+                let lifecycle = lifecycle.filter(|lifecycle| lifecycle.rules.iter().all(crate::drawn_rules::acts));
+                model.lifecycle = lifecycle.clone();
+                BucketChange::Lifecycle(lifecycle)
+            }
+            Op::PutTiering(tiering) => {
+                model.tiering.retain(|other| other.id != tiering.id);
+                model.tiering.push(tiering.clone());
+                BucketChange::PutTiering(tiering)
+            }
+            Op::DeleteTiering { id } if model.tiering.iter().any(|tiering| tiering.id == id) => {
+                model.tiering.retain(|tiering| tiering.id != id);
+                BucketChange::DeleteTiering(id.into())
+            }
+            _ => return,
+        };
+        self.world.store.change_bucket(&bucket(), change).await.expect("the bucket can be changed");
+    }
+
+    async fn put(&mut self, name: &'static str, content: Content, class: StorageClass, tags: &[Tag]) {
+        let bytes = content.bytes();
+        let staged = self.world.store.stage_bytes(bytes.clone()).await.expect("bytes are staged");
+        let mut request = PutObject::new(bucket(), key(name), staged);
+        (request.class, request.tags) = (class, tags.to_vec());
+        let written = self.world.store.put(request).await.expect("it is stored");
+        self.written(name, bytes, class, tags, &written);
+    }
+
+    /// Has the model take over what a put or a copy made.
+    fn written(&mut self, name: &'static str, bytes: Vec<u8>, class: StorageClass, tags: &[Tag], written: &Written) {
+        let (now, etag) = (self.now(), ETag::single(md5(&bytes)));
+        let time = written.modified.as_nanos();
+        assert!((now..now + 1_000).contains(&time), "an object is as old as its request");
+        assert_eq!(written.version_id.is_some(), self.model.versioning == Versioning::Enabled);
+        assert_eq!(written.etag, etag);
+        let object = Object::new(Arc::new(bytes), etag, class, tags.to_vec(), now);
+        let id = Some(written.version_id.unwrap_or(VersionId::Null));
+        self.model.install(name, Version { time, id, object: Some(object), acted: None });
+    }
+
+    async fn delete(&mut self, name: &'static str) {
+        let request =
+            DeleteObject { bucket: bucket(), key: key(name), version: None, condition: DeleteCondition::None };
+        let deleted = self.world.store.delete(request).await.expect("deleting succeeds");
+        if self.model.versioning == Versioning::Unversioned {
+            assert!(!deleted.marker && deleted.version_id.is_none());
+            self.model.versions(name).clear();
+            return;
+        }
+        let id = deleted.version_id.expect("a marker has an id");
+        assert_eq!(id == VersionId::Null, self.model.versioning == Versioning::Suspended);
+        let newest = self.model.at(name, 0).map_or(0, |version| version.time + 1);
+        let time = match id {
+            VersionId::Stamp(stamp) => stamp.time.as_nanos(),
+            VersionId::Null => self.now().max(newest),
+        };
+        self.model.install(name, Version { time, id: Some(id), object: None, acted: None });
+    }
+
+    async fn delete_version(&mut self, name: &'static str, place: usize) {
+        let Some(version) = self.model.at(name, place) else { return };
+        let (id, marker) = (version.id.expect("every id is known"), version.object.is_none());
+        self.model.versions(name).remove(place);
+        let condition = DeleteCondition::None;
+        let request = DeleteObject { bucket: bucket(), key: key(name), version: Some(id), condition };
+        let deleted = self.world.store.delete(request).await.expect("deleting succeeds");
+        assert_eq!((deleted.marker, deleted.version_id), (marker, Some(id)));
+    }
+
+    async fn copy(&mut self, from: &'static str, place: usize, to: &'static str, class: StorageClass) {
+        let now = self.now();
+        let Some((id, object)) = self.object_at(from, place) else { return };
+        let (id, bytes, tags) = (id, Arc::clone(&object.bytes), object.tags.clone());
+        let (readable, archived) = (object.is_readable(now), (object.class, object.tier));
+        let source = self.world.store.object(&bucket(), &key(from), VersionSelector::Id(id)).await;
+        let source = source.expect("the model has it");
+        match self.world.store.stage_copy(&source, CopyStage::default()).await {
+            Ok(staged) => {
+                assert!(readable, "an archived object can be copied");
+                self.accessed(from, place);
+                let mut request = PutObject::new(bucket(), key(to), staged);
+                (request.class, request.tags) = (class, tags.clone());
+                let written = self.world.store.put(request).await.expect("it is stored");
+                self.written(to, bytes.to_vec(), class, &tags, &written);
+            }
+            Err(Error::Archived { class, tier }) => assert!(!readable && (class, tier) == archived),
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// The object, with its id, at a place of the key's list.
+    fn object_at(&self, name: &'static str, place: usize) -> Option<(VersionId, &Object)> {
+        let version = self.model.at(name, place)?;
+        Some((version.id.expect("every id is known"), version.object.as_ref()?))
+    }
+
+    /// Notes an access.
+    fn accessed(&mut self, name: &'static str, place: usize) {
+        let now = self.now();
+        if let Some(object) = self.model.versions(name)[place].object.as_mut().filter(|object| object.is_monitored()) {
+            object.read = Some(now);
+        }
+    }
+
+    async fn read(&mut self, name: &'static str, place: usize, part: bool) {
+        let now = self.now();
+        let Some((id, object)) = self.object_at(name, place) else { return };
+        let size = object.bytes.len() as u64;
+        let range = if part { size / 3..size * 2 / 3 } else { 0..size };
+        let open = self.world.store.object(&bucket(), &key(name), VersionSelector::Id(id)).await;
+        let open = open.expect("the model has it");
+        match open.read(range.clone()).collect().await {
+            Ok(bytes) => {
+                assert!(object.is_readable(now), "an archived object can be read");
+                let range = usize::try_from(range.start).expect("small")..usize::try_from(range.end).expect("small");
+                assert!(bytes == object.bytes[range], "{name} has other bytes");
+                self.accessed(name, place);
+            }
+            Err(Error::Archived { .. }) => assert!(!object.is_readable(now), "{name} cannot be read"),
+            Err(error) => panic!("{name}: {error}"),
+        }
+    }
+
+    async fn set_tags(&mut self, name: &'static str, place: usize, tags: &[Tag]) {
+        let Some(version) = self.model.versions(name).get_mut(place) else { return };
+        let selector = VersionSelector::Id(version.id.expect("every id is known"));
+        let outcome = self.world.store.set_tags(&bucket(), &key(name), selector, tags.to_vec()).await;
+        match (&mut version.object, outcome) {
+            (Some(object), Ok(_)) => object.tags = tags.to_vec(),
+            (None, Err(Error::DeleteMarker { .. })) => {}
+            (_, outcome) => panic!("{name}: {outcome:?}"),
+        }
+    }
+
+    async fn restore(&mut self, name: &'static str, place: usize, days: u32, speed: RestoreSpeed) {
+        let now = self.now();
+        let Some((id, object)) = self.object_at(name, place) else { return };
+        let tiered = object.class == StorageClass::IntelligentTiering;
+        let deep = object.class == StorageClass::DeepArchive || (tiered && object.tier == Tier::DeepArchive);
+        let days = (!tiered).then_some(days);
+        let version = VersionSelector::Id(id);
+        let request = RestoreRequest { bucket: bucket(), key: key(name), version, days, speed: Some(speed) };
+        let outcome = self.world.store.restore(request).await;
+        let takes = match (speed, deep) {
+            (RestoreSpeed::Expedited, false) => HOUR / 20,
+            (RestoreSpeed::Standard, false) => 4 * HOUR,
+            (RestoreSpeed::Bulk, false) => 8 * HOUR,
+            (RestoreSpeed::Standard, true) => 12 * HOUR,
+            (RestoreSpeed::Bulk | RestoreSpeed::Expedited, true) => 48 * HOUR,
+        };
+        let begun = |requested, ready| {
+            let (requested, ready) = (Timestamp::from_nanos(requested), Timestamp::from_nanos(ready));
+            Some(Restore::Ongoing { requested, speed, days, ready })
+        };
+        let expected = match object.told_restore(now) {
+            _ if !object.is_archived() => Err("not archived"),
+            _ if deep && speed == RestoreSpeed::Expedited => Err("not offered"),
+            None => Ok(begun(now, now + takes)),
+            Some(Restore::Done { .. }) => {
+                let days = days.expect("there are copies of objects with days only");
+                Ok(Some(Restore::Done { expires: Timestamp::from_nanos(days_after(now, days)) }))
+            }
+            Some(Restore::Ongoing { requested, speed: before, days: first, ready })
+                if speed > before && first == days =>
+            {
+                Ok(begun(requested.as_nanos(), ready.as_nanos().min(now + takes)))
+            }
+            Some(Restore::Ongoing { .. }) => Err("in progress"),
+        };
+        match (expected, outcome) {
+            (Ok(restore), Ok(outcome)) => {
+                if let Some(Restore::Done { expires }) = restore {
+                    assert_eq!(outcome, RestoreOutcome::Extended { expires });
+                } else {
+                    assert_eq!(outcome, RestoreOutcome::Started);
+                }
+                self.model.versions(name)[place].object.as_mut().expect("it is an object").restore = restore;
+            }
+            (Err("not archived"), Err(Error::NotArchived { .. }))
+            | (Err("not offered"), Err(Error::RestoreSpeedNotOffered | Error::RestoreInProgress))
+            | (Err("in progress"), Err(Error::RestoreInProgress)) => {}
+            (expected, outcome) => panic!("{name}: {outcome:?} instead of {expected:?}"),
+        }
+    }
+
+    async fn create_upload(&mut self, index: usize, class: StorageClass) {
+        if self.model.uploads.len() == UPLOADS_MAX {
+            return;
+        }
+        let tags = if index == 0 { vec![crate::ops::tag("1")] } else { Vec::new() };
+        let new = NewUpload { class, tags: tags.clone(), ..NewUpload::default() };
+        let id = self.world.store.create_upload(&bucket(), &key(KEYS[index]), new).await.expect("an upload begins");
+        self.model.uploads.push(Upload { key: index, id, class, tags, parts: BTreeMap::new() });
+    }
+
+    async fn put_part(&mut self, place: usize, number: u16, content: Content) {
+        let Some(upload) = self.model.uploads.get_mut(place) else { return };
+        let (bytes, store) = (content.bytes(), &self.world.store);
+        let staged = store.stage_bytes(bytes.clone()).await.expect("bytes are staged");
+        let part = store.put_part(&bucket(), &key(KEYS[upload.key]), upload.id, number, staged, None).await;
+        let etag = part.expect("the upload is open").etag;
+        assert_eq!(etag, ETag::single(md5(&bytes)));
+        upload.parts.insert(number, (Part(bytes), etag));
+    }
+
+    async fn complete(&mut self, place: usize) {
+        let Some(upload) = self.model.uploads.get(place).filter(|upload| !upload.parts.is_empty()) else { return };
+        let part = |(number, (_, etag)): (&u16, &(Part, ETag))| CompletedPart {
+            number: *number,
+            etag: etag.to_string(),
+            checksum: None,
+        };
+        let request = CompleteUpload {
+            bucket: bucket(),
+            key: key(KEYS[upload.key]),
+            id: upload.id,
+            parts: upload.parts.iter().map(part).collect(),
+            size: None,
+            checksum: None,
+            condition: WriteCondition::None,
+        };
+        let done = self.world.store.complete_upload(request).await.expect("the upload can be completed");
+        let upload = self.model.uploads.remove(place);
+        let etags: Vec<ETag> = upload.parts.values().map(|(_, etag)| *etag).collect();
+        assert_eq!(done.etag, multipart_etag(&etags));
+        let bytes: Vec<u8> = upload.parts.values().flat_map(|(part, _)| part.0.iter().copied()).collect();
+        let object = Object::new(Arc::new(bytes), done.etag, upload.class, upload.tags, self.now());
+        let id = Some(done.version_id.unwrap_or(VersionId::Null));
+        let time = upload.id.0.time.as_nanos();
+        self.model.install(KEYS[upload.key], Version { time, id, object: Some(object), acted: None });
+    }
+
+    async fn abort(&mut self, place: usize) {
+        if place >= self.model.uploads.len() {
+            return;
+        }
+        let upload = self.model.uploads.remove(place);
+        let (name, store) = (key(KEYS[upload.key]), &self.world.store);
+        store.abort_upload(&bucket(), &name, upload.id).await.expect("the upload is open");
+        let again = store.abort_upload(&bucket(), &name, upload.id).await;
+        assert!(matches!(again, Err(Error::NotFound(Entity::Upload))));
+    }
+
+    /// Goes from midnight to midnight. At those at which the model does nothing the workers may rest: they rest but for
+    /// the first and the last.
+    async fn days(&mut self, days: u32) {
+        for day in 1..=days {
+            self.world.clock.set(Timestamp::from_nanos((self.now() / DAY + 1) * DAY));
+            let changed = self.model.pass(self.now());
+            if changed || day == 1 || day == days {
+                self.world.work().await;
+                self.compare_lists().await;
+            }
+        }
+        self.world.clock.advance(Duration::from_nanos(9 * HOUR + 7_000_000_000));
+    }
+
+    /// As many hours pass; the workers run at a midnight on the way and at the end.
+    async fn hours(&mut self, hours: u32) {
+        let end = self.now() + u64::from(hours) * HOUR;
+        while self.now() / DAY < end / DAY {
+            self.days_end().await;
+        }
+        self.world.clock.set(Timestamp::from_nanos(end));
+        self.work().await;
+    }
+
+    async fn days_end(&mut self) {
+        self.world.clock.set(Timestamp::from_nanos((self.now() / DAY + 1) * DAY));
+        self.work().await;
+    }
+
+    async fn work(&mut self) {
+        self.model.pass(self.now());
+        self.world.work().await;
+        self.compare_lists().await;
+    }
+
+    /// Removes everything: then nothing is left, not even in the counters.
+    pub async fn end(mut self) {
+        for name in KEYS {
+            while self.model.at(name, 0).is_some() {
+                self.delete_version(name, 0).await;
+            }
+        }
+        while !self.model.uploads.is_empty() {
+            self.abort(0).await;
+        }
+        self.world.work().await;
+        self.verify().await;
+        assert_eq!(self.world.store.usage(Some(&bucket())).await.expect("usage is told"), []);
+        self.world.store.delete_bucket(&bucket()).await.expect("an empty bucket can be deleted");
+    }
+}

@@ -1,0 +1,104 @@
+//! The engine that the histories run against: a store in a temporary directory, with a clock that stands still.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use md5::{Digest as _, Md5};
+use strata_storage::{
+    BucketName, ETag, ManualClock, NewBucket, ObjectKey, OpenOptions, SeededEntropy, Store, Timestamp,
+};
+use tempfile::TempDir;
+
+use crate::ops::Content;
+
+/// A day, in nanoseconds.
+pub const DAY: u64 = 24 * 60 * 60 * 1_000_000_000;
+/// When every history begins: 14 November 2023, 22:13:20 UTC.
+pub const START: Timestamp = Timestamp::from_secs(1_700_000_000);
+
+/// A store that can be closed and opened again.
+pub struct World {
+    pub directory: TempDir,
+    pub clock: Arc<ManualClock>,
+    pub store: Store,
+}
+
+fn options(directory: &TempDir, clock: &Arc<ManualClock>) -> OpenOptions {
+    let mut options = OpenOptions::new(directory.path());
+    options.clock = Arc::clone(clock) as Arc<dyn strata_storage::Clock>;
+    options.entropy = Arc::new(SeededEntropy::new(1));
+    options.segment_bytes = 2 << 20;
+    options.cache_bytes = 4 << 20;
+    options.part_bytes_min = 1;
+    options.collect_every = None;
+    options.settle_every = None;
+    options.evaluate_every = None;
+    options.background_bytes_per_second = 1 << 40;
+    options
+}
+
+impl World {
+    /// A store with one bucket.
+    pub async fn new() -> World {
+        let directory = tempfile::tempdir().expect("a temporary directory can be made");
+        let clock = Arc::new(ManualClock::new(START));
+        let store = Store::open(options(&directory, &clock)).await.expect("a new store opens");
+        store.create_bucket(&bucket(), NewBucket::default()).await.expect("a new bucket can be made");
+        World { directory, clock, store }
+    }
+
+    /// Closes the store and opens it again.
+    pub async fn reopen(self) -> World {
+        let World { directory, clock, store } = self;
+        store.close().await.expect("it closes");
+        drop(store);
+        clock.advance(Duration::from_secs(1));
+        let store = Store::open(options(&directory, &clock)).await.expect("it opens again");
+        World { directory, clock, store }
+    }
+
+    /// Has all background work done that is due now.
+    pub async fn work(&self) {
+        self.store.flush_accesses().await.expect("accesses are stored");
+        self.store.evaluate().await.expect("evaluation succeeds");
+        self.store.settle().await.expect("settling succeeds");
+        self.store.collect().await.expect("collection succeeds");
+    }
+}
+
+pub fn bucket() -> BucketName {
+    BucketName::parse("bucket").expect("a valid name")
+}
+
+pub fn key(text: &str) -> ObjectKey {
+    ObjectKey::parse(text).expect("a valid key")
+}
+
+impl Content {
+    /// Its bytes.
+    pub fn bytes(self) -> Vec<u8> {
+        match self {
+            Content::Text(bytes) => b"It was a dark and stormy night. ".iter().copied().cycle().take(bytes).collect(),
+            Content::Noise(bytes, seed) => {
+                let mut state = (seed + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+                let next = || {
+                    state ^= state << 13;
+                    state ^= state >> 7;
+                    state ^= state << 17;
+                    u8::try_from(state >> 56).expect("eight bits are left")
+                };
+                std::iter::repeat_with(next).take(bytes).collect()
+            }
+        }
+    }
+}
+
+pub fn md5(bytes: &[u8]) -> [u8; 16] {
+    Md5::digest(bytes).into()
+}
+
+/// The entity tag of an object of these parts, as S3 makes it.
+pub fn multipart_etag(parts: &[ETag]) -> ETag {
+    let digests: Vec<u8> = parts.iter().flat_map(|part| part.digest).collect();
+    ETag { digest: md5(&digests), parts: u16::try_from(parts.len()).expect("there are few parts") }
+}
