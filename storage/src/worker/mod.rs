@@ -9,6 +9,8 @@ mod budget;
 mod checkpoint;
 mod collect;
 mod due;
+#[cfg(test)]
+mod due_tests;
 mod evaluator;
 mod progress;
 mod reindex;
