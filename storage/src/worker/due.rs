@@ -33,9 +33,9 @@ const COMMITS_MAX: usize = 3;
 const PAGES_PER_ROUND: usize = 200;
 /// Rows that an evaluation reads or changes, about: what it costs of the budget.
 const ROWS_PER_EVALUATION: u64 = 4;
-/// How long a row may take from the time that it says to where a scan sees it, with a margin: rows of earlier times
-/// than this before a scan that left none behind are gone, but for those of [`FULL_EVERY`].
-const LATE: Duration = Duration::from_secs(60);
+/// How long a row that says "now" may take until a scan sees it, with a margin. So rows from longer before the begin of
+/// a look through the queue that left none behind are gone, but for those of [`FULL_EVERY`].
+const LATE: Duration = Duration::from_secs(10);
 /// Every so many times the queue is looked through from its beginning: for rows that the clock put there when it was
 /// set back. All other times begin where rows can be, and not among the remains of those deleted before.
 const FULL_EVERY: u64 = 64;
@@ -73,7 +73,9 @@ struct State {
 struct Queue {
     /// Where a round goes on, if the last one did not come to the end.
     from: Option<Vec<u8>>,
-    /// When the last look through that left nothing behind began.
+    /// When the present look through began.
+    began: Timestamp,
+    /// When the last one that left nothing behind began.
     cleared: Option<Timestamp>,
     /// Whether rows of the present look through were left behind.
     left: bool,
@@ -87,7 +89,9 @@ struct Round {
     /// Rows dealt with, and rows that somebody else kept from it.
     rows: u64,
     deferred: u64,
-    /// Whether rows of the past may be left.
+    /// Whether it went on from where the last one ended, so that it has not seen what that one left behind.
+    resumed: bool,
+    /// Whether there are rows that it did not come to.
     more: bool,
 }
 
@@ -145,7 +149,7 @@ pub(crate) async fn evaluate(inner: &Arc<Inner>) -> Result<Evaluated> {
             if round.rows == 0 && round.deferred > 0 && retries < RETRIES_MAX {
                 retries += 1;
                 tokio::time::sleep(RETRY_EVERY).await;
-            } else if round.rows == 0 && !more_pages {
+            } else if round.rows == 0 && !round.resumed && !more_pages {
                 return Ok(done);
             }
         }
@@ -179,7 +183,10 @@ async fn look_through(
 ) -> Result<()> {
     let to = due_from(kind, Timestamp::from_nanos(now.as_nanos().saturating_add(1)));
     let mut from = match queue.from.take() {
-        Some(from) => from,
+        Some(from) => {
+            total.resumed = true;
+            from
+        }
         None => queue.begin(kind, now),
     };
     let mut commits = JoinSet::new();
@@ -193,7 +200,7 @@ async fn look_through(
             while let Some(committed) = commits.join_next().await {
                 count(inner, committed, total)?;
             }
-            queue.end(now);
+            queue.end();
             return Ok(());
         };
         let deferred = deferred.len() as u64;
@@ -233,7 +240,7 @@ fn count(
 impl Queue {
     /// Where a look through the whole queue begins.
     fn begin(&mut self, kind: DueKind, now: Timestamp) -> Vec<u8> {
-        self.left = false;
+        (self.began, self.left) = (now, false);
         self.looks += 1;
         let floor = match self.cleared.filter(|&cleared| cleared <= now) {
             Some(cleared) if !self.looks.is_multiple_of(FULL_EVERY) => {
@@ -244,9 +251,9 @@ impl Queue {
         due_from(kind, Timestamp::from_nanos(floor))
     }
 
-    fn end(&mut self, now: Timestamp) {
+    fn end(&mut self) {
         if !self.left {
-            self.cleared = Some(now);
+            self.cleared = Some(self.began);
         }
     }
 }

@@ -10,6 +10,8 @@ mod budget;
 mod checkpoint;
 mod collect;
 mod due;
+#[cfg(test)]
+mod due_tests;
 mod evaluator;
 mod narrow;
 mod progress;
