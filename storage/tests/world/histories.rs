@@ -1,26 +1,28 @@
 //! The test itself: draws histories, and shrinks those in which engine and model differ.
 
+use std::cell::RefCell;
 use std::hash::{BuildHasher as _, RandomState};
 
 use proptest::collection::vec;
 use proptest::test_runner::{Config, RngSeed, TestRunner};
 
+use crate::model::Seen;
 use crate::ops::{Op, ops};
 use crate::run::Run;
 
 /// The most steps of a history.
 const STEPS_MAX: usize = 40;
 
-/// Has engine and model live through a history.
-pub fn check(history: &[Op]) {
+/// Has engine and model live through a history; returns what time did to it.
+pub fn check(history: &[Op]) -> Seen {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     runtime.expect("a runtime can be made").block_on(async {
         let mut run = Run::new().await;
         for op in history {
             run = run.step(op).await;
         }
-        run.end().await;
-    });
+        run.end().await
+    })
 }
 
 /// The number that the variable holds, if it does.
@@ -41,10 +43,14 @@ fn random_histories_match_the_model() {
         rng_seed: RngSeed::Fixed(seed),
         ..Config::default()
     };
+    let seen = RefCell::new(Seen::new());
     let outcome = TestRunner::new(config).run(&vec(ops(), 1..=STEPS_MAX), |history| {
-        check(&history);
+        for (what, times) in check(&history) {
+            *seen.borrow_mut().entry(what).or_default() += times;
+        }
         Ok(())
     });
+    println!("{:#?}", seen.borrow());
     if let Err(failure) = outcome {
         panic!("STRATA_WORLD_SEED={seed}: {failure}");
     }

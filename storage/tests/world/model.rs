@@ -106,7 +106,12 @@ pub struct Model {
     pub uploads: Vec<Upload>,
     pub lifecycle: Option<Lifecycle>,
     pub tiering: Vec<TieringConfiguration>,
+    /// What time did, and how often.
+    pub seen: Seen,
 }
+
+/// Counts of what happened, by what it was.
+pub type Seen = BTreeMap<&'static str, usize>;
 
 impl Model {
     pub fn new() -> Model {
@@ -116,6 +121,7 @@ impl Model {
             uploads: Vec::new(),
             lifecycle: None,
             tiering: Vec::new(),
+            seen: Seen::new(),
         }
     }
 
@@ -136,6 +142,11 @@ impl Model {
         let versions = self.versions(key);
         versions.push(version);
         versions.sort_by_key(|version| std::cmp::Reverse(version.time));
+    }
+
+    /// Counts what time did.
+    pub fn count(&mut self, what: &'static str, times: usize) {
+        *self.seen.entry(what).or_default() += times;
     }
 
     /// Every object.

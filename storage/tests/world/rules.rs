@@ -21,6 +21,19 @@ enum Act {
     Remove,
 }
 
+impl Act {
+    /// What it is counted as, of the version at that place of its key's list.
+    fn name(self, place: usize) -> &'static str {
+        match (self, place) {
+            (Act::Cover, _) => "covered",
+            (Act::Remove, 0) => "removed",
+            (Act::Remove, _) => "noncurrent version removed",
+            (Act::Move(_, class), 0) => class.name(),
+            (Act::Move(..), _) => "noncurrent version moved",
+        }
+    }
+}
+
 /// `days` after `time`, at the midnight that comes then or is then.
 pub fn days_after(time: u64, days: u32) -> u64 {
     (time.div_ceil(DAY) + u64::from(days)) * DAY
@@ -41,24 +54,29 @@ impl Model {
                 .filter(|rule| has_prefix(rule, key))
                 .any(|rule| rule.abort_days.is_some_and(|days| days_after(upload.id.0.time.as_nanos(), days) <= now))
         });
-        changed |= self.uploads.len() != open;
+        let aborted = open - self.uploads.len();
+        self.count("upload aborted", aborted);
+        changed |= aborted > 0;
         changed |= self.move_tiers(now);
-        for (_, object) in self.objects() {
-            changed |= end_restore(object, now);
+        let ended = self.objects().filter_map(|(_, object)| end_restore(object, now)).collect::<Vec<_>>();
+        for end in &ended {
+            self.count(end, 1);
         }
-        changed
+        changed || !ended.is_empty()
     }
 
     /// Accesses bring objects back to the frequent tier, or keep them there.
     fn see_reads(&mut self) -> bool {
-        let mut seen = false;
+        let (mut seen, mut up) = (false, 0);
         for (_, object) in self.objects() {
             if let Some(read) = object.read.take().filter(|_| object.is_monitored() && !object.is_archived()) {
                 object.untouched_since = object.untouched_since.max(read);
+                up += usize::from(object.tier != Tier::Frequent);
                 object.tier = Tier::Frequent;
                 seen = true;
             }
         }
+        self.count("moved up by an access", up);
         seen
     }
 
@@ -72,6 +90,7 @@ impl Model {
             })
         });
         let Some((key, place, act)) = found else { return false };
+        self.count(act.name(place), 1);
         let versions = self.versions(key);
         match act {
             Act::Remove => {
@@ -101,7 +120,7 @@ impl Model {
     }
 
     fn move_tiers(&mut self, now: u64) -> bool {
-        let (configurations, mut moved) = (self.tiering.clone(), false);
+        let (configurations, mut moved) = (self.tiering.clone(), Vec::new());
         for (key, object) in self.objects() {
             if !object.is_monitored() || matches!(object.restore, Some(Restore::Ongoing { .. })) {
                 continue;
@@ -121,28 +140,32 @@ impl Model {
             let coldest = reached.map(|(_, tier)| *tier).max().unwrap_or_default();
             if coldest > object.tier {
                 object.tier = coldest;
-                moved = true;
+                moved.push(coldest.name());
             }
         }
-        moved
+        for tier in &moved {
+            self.count(tier, 1);
+        }
+        !moved.is_empty()
     }
 }
 
 /// Finishes a restore that is ready, and forgets a copy whose time is over.
-fn end_restore(object: &mut Object, now: u64) -> bool {
+fn end_restore(object: &mut Object, now: u64) -> Option<&'static str> {
     match object.restore {
         Some(Restore::Ongoing { ready, days, .. }) if ready.as_nanos() <= now => {
             object.restore = days.map(|days| Restore::Done { expires: Timestamp::from_nanos(days_after(now, days)) });
             if object.class == StorageClass::IntelligentTiering {
                 (object.tier, object.untouched_since) = (Tier::Frequent, now);
+                return Some("restored to the frequent tier");
             }
-            true
+            Some("restored")
         }
         Some(Restore::Done { expires }) if expires.as_nanos() <= now => {
             object.restore = None;
-            true
+            Some("copy expired")
         }
-        _ => false,
+        _ => None,
     }
 }
 
@@ -191,7 +214,8 @@ fn due(
             acts.extend(current(rule, lifecycle.minimum, versioning, version, now));
         } else if versions.len() == 1 {
             acts.extend(match rule.expiration {
-                Some(Expiration::DeleteMarker) => Some(Act::Remove),
+                // As soon as it is alone, but like all actions not before the first midnight after it was made.
+                Some(Expiration::DeleteMarker) if days_after(version.time, 0) <= now => Some(Act::Remove),
                 Some(Expiration::When(When::Days(days))) if days_after(version.time, days) <= now => Some(Act::Remove),
                 _ => None,
             });

@@ -10,7 +10,7 @@ use strata_storage::{
     Timestamp, VersionId, VersionSelector, Versioning, WriteCondition, Written,
 };
 
-use crate::model::{Model, Object, Part, Upload, Version};
+use crate::model::{Model, Object, Part, Seen, Upload, Version};
 use crate::ops::{Content, KEYS, Op};
 use crate::rules::days_after;
 use crate::support::{DAY, World, bucket, key, md5, multipart_etag};
@@ -346,8 +346,8 @@ impl Run {
         self.compare_lists().await;
     }
 
-    /// Removes everything: then nothing is left, not even in the counters.
-    pub async fn end(mut self) {
+    /// Removes everything: then nothing is left, not even in the counters. Returns what time did.
+    pub async fn end(mut self) -> Seen {
         for name in KEYS {
             while self.model.at(name, 0).is_some() {
                 self.delete_version(name, 0).await;
@@ -360,5 +360,6 @@ impl Run {
         self.verify().await;
         assert_eq!(self.world.store.usage(Some(&bucket())).await.expect("usage is told"), []);
         self.world.store.delete_bucket(&bucket()).await.expect("an empty bucket can be deleted");
+        self.model.seen
     }
 }
