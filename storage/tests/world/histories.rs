@@ -37,7 +37,7 @@ fn random_histories_match_the_model() {
     let seed = number("STRATA_WORLD_SEED").unwrap_or_else(|| RandomState::new().hash_one(()));
     println!("STRATA_WORLD_SEED={seed}");
     let config = Config {
-        cases: number("STRATA_WORLD_CASES").and_then(|cases| u32::try_from(cases).ok()).unwrap_or(60),
+        cases: number("STRATA_WORLD_CASES").and_then(|cases| u32::try_from(cases).ok()).unwrap_or(100),
         max_shrink_iters: 400,
         failure_persistence: None,
         rng_seed: RngSeed::Fixed(seed),

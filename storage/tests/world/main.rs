@@ -2,6 +2,7 @@
 //! tiers, restores and uploads, with the engine's workers run as time passes.
 
 mod drawn_rules;
+mod findings;
 mod histories;
 mod model;
 mod ops;

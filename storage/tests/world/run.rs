@@ -42,9 +42,15 @@ impl Run {
             Op::Delete { key } => self.delete(KEYS[*key]).await,
             Op::DeleteVersion { key, place } => self.delete_version(KEYS[*key], *place).await,
             Op::Copy { from, place, to, class } => self.copy(KEYS[*from], *place, KEYS[*to], *class).await,
-            Op::Read { key, place, part } => self.read(KEYS[*key], *place, *part).await,
+            Op::Read { place, part } => {
+                let (name, place) = self.place(*place, Object::is_monitored);
+                self.read(name, place, *part).await;
+            }
             Op::SetTags { key, place, tags } => self.set_tags(KEYS[*key], *place, tags).await,
-            Op::Restore { key, place, days, speed } => self.restore(KEYS[*key], *place, *days, *speed).await,
+            Op::Restore { place, days, speed } => {
+                let (name, place) = self.place(*place, Object::is_archived);
+                self.restore(name, place, *days, *speed).await;
+            }
             Op::CreateUpload { key, class } => self.create_upload(*key, *class).await,
             Op::PutPart { upload, number, content } => self.put_part(*upload, *number, *content).await,
             Op::Complete { upload } => self.complete(*upload).await,
@@ -162,6 +168,16 @@ impl Run {
     fn object_at(&self, name: &'static str, place: usize) -> Option<(VersionId, &Object)> {
         let version = self.model.at(name, place)?;
         Some((version.id.expect("every id is known"), version.object.as_ref()?))
+    }
+
+    /// The key and the place in its list of one of the objects that are like that; else those of the first version.
+    fn place(&self, at: usize, like: impl Fn(&Object) -> bool) -> (&'static str, usize) {
+        let versions = self.model.keys.iter().flat_map(|(name, versions)| {
+            versions.iter().enumerate().map(move |(place, version)| (*name, place, version.object.as_ref()))
+        });
+        let found = versions.filter(|(_, _, object)| object.is_some_and(&like)).map(|(name, place, _)| (name, place));
+        let found: Vec<(&'static str, usize)> = found.collect();
+        if found.is_empty() { (KEYS[0], 0) } else { found[at % found.len()] }
     }
 
     /// Notes an access.
