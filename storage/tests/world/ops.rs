@@ -6,6 +6,7 @@ use strata_storage::{
 };
 
 use crate::drawn_rules::lifecycles;
+use crate::support::STAGES;
 
 /// Few keys, so that histories meet; prefixes of each other, so that filters differ.
 pub const KEYS: [&str; 3] = ["a", "a/b", "b"];
@@ -85,6 +86,11 @@ pub enum Op {
     /// So many hours pass, then the workers run.
     Hours(u32),
     Reopen,
+    /// So many hours pass; then the process dies after this many stages of the workers, and starts again.
+    Crash {
+        hours: u32,
+        stages: usize,
+    },
 }
 
 fn contents() -> impl Strategy<Value = Content> {
@@ -175,5 +181,6 @@ pub fn ops() -> impl Strategy<Value = Op> {
         10 => days().prop_map(Op::Days),
         5 => (1..30_u32).prop_map(Op::Hours),
         1 => Just(Op::Reopen),
+        2 => (0..30_u32, 0..=STAGES).prop_map(|(hours, stages)| Op::Crash { hours, stages }),
     ]
 }

@@ -13,7 +13,7 @@ use strata_storage::{
 use crate::model::{Model, Object, Part, Seen, Upload, Version};
 use crate::ops::{Content, KEYS, Op};
 use crate::rules::days_after;
-use crate::support::{DAY, World, bucket, key, md5, multipart_etag};
+use crate::support::{DAY, STAGES, World, bucket, key, md5, multipart_etag};
 
 /// Open uploads at once.
 const UPLOADS_MAX: usize = 2;
@@ -58,6 +58,7 @@ impl Run {
             Op::Days(days) => self.days(*days).await,
             Op::Hours(hours) => self.hours(*hours).await,
             Op::Reopen => self.world = self.world.reopen().await,
+            Op::Crash { hours, stages } => return self.crash(*hours, *stages).await,
             Op::SetVersioning(_) | Op::SetLifecycle(_) | Op::PutTiering(_) | Op::DeleteTiering { .. } => {
                 self.configure(op).await;
             }
@@ -334,7 +335,7 @@ impl Run {
             self.world.clock.set(Timestamp::from_nanos((self.now() / DAY + 1) * DAY));
             let changed = self.model.pass(self.now());
             if changed || day == 1 || day == days {
-                self.world.work().await;
+                self.world.work(STAGES).await;
                 self.compare_lists().await;
             }
         }
@@ -343,12 +344,30 @@ impl Run {
 
     /// As many hours pass; the workers run at a midnight on the way and at the end.
     async fn hours(&mut self, hours: u32) {
+        self.pass_hours(hours).await;
+        self.work().await;
+    }
+
+    async fn pass_hours(&mut self, hours: u32) {
         let end = self.now() + u64::from(hours) * HOUR;
         while self.now() / DAY < end / DAY {
             self.days_end().await;
         }
         self.world.clock.set(Timestamp::from_nanos(end));
+    }
+
+    /// Dies within the work that is due, which is done again and comes to the same.
+    async fn crash(mut self, hours: u32, stages: usize) -> Run {
+        self.pass_hours(hours).await;
+        if stages == 0 {
+            // What was not stored of the accesses is lost.
+            self.model.objects().for_each(|(_, object)| object.read = None);
+        }
+        self.world.work(stages).await;
+        self.world = self.world.crash().await;
         self.work().await;
+        self.verify().await;
+        self
     }
 
     async fn days_end(&mut self) {
@@ -358,7 +377,7 @@ impl Run {
 
     async fn work(&mut self) {
         self.model.pass(self.now());
-        self.world.work().await;
+        self.world.work(STAGES).await;
         self.compare_lists().await;
     }
 
@@ -372,8 +391,13 @@ impl Run {
         while !self.model.uploads.is_empty() {
             self.abort(0).await;
         }
-        self.world.work().await;
+        self.world.work(STAGES).await;
         self.verify().await;
+        self.world = self.world.reopen().await;
+        self.world.work(STAGES).await;
+        self.world.work(STAGES).await;
+        let info = self.world.store.info().await.expect("the store tells of itself");
+        assert!(info.segment_bytes <= 8192 * info.segments, "bytes of nothing are left: {info:?}");
         assert_eq!(self.world.store.usage(Some(&bucket())).await.expect("usage is told"), []);
         self.world.store.delete_bucket(&bucket()).await.expect("an empty bucket can be deleted");
         self.model.seen

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use md5::{Digest as _, Md5};
 use strata_storage::{
-    BucketName, ETag, ManualClock, NewBucket, ObjectKey, OpenOptions, SeededEntropy, Store, Timestamp,
+    BucketName, ETag, Error, ManualClock, NewBucket, ObjectKey, OpenOptions, SeededEntropy, Store, Timestamp,
 };
 use tempfile::TempDir;
 
@@ -15,6 +15,9 @@ use crate::ops::Content;
 pub const DAY: u64 = 24 * 60 * 60 * 1_000_000_000;
 /// When every history begins: 14 November 2023, 22:13:20 UTC.
 pub const START: Timestamp = Timestamp::from_secs(1_700_000_000);
+
+/// The stages of the workers: accesses, evaluation, settling, collection.
+pub const STAGES: usize = 4;
 
 /// A store that can be closed and opened again.
 pub struct World {
@@ -57,12 +60,30 @@ impl World {
         World { directory, clock, store }
     }
 
-    /// Has all background work done that is due now.
-    pub async fn work(&self) {
-        self.store.flush_accesses().await.expect("accesses are stored");
-        self.store.evaluate().await.expect("evaluation succeeds");
-        self.store.settle().await.expect("settling succeeds");
-        self.store.collect().await.expect("collection succeeds");
+    /// Drops the store as if the process had died, and opens it again.
+    pub async fn crash(self) -> World {
+        let World { directory, clock, store } = self;
+        drop(store);
+        loop {
+            match Store::open(options(&directory, &clock)).await {
+                Ok(store) => return World { directory, clock, store },
+                // A task of the last one is not gone yet.
+                Err(Error::Locked) => tokio::task::yield_now().await,
+                Err(error) => panic!("{error}"),
+            }
+        }
+    }
+
+    /// Has all background work done that is due now, or the first of its stages.
+    pub async fn work(&self, stages: usize) {
+        for stage in 0..stages {
+            match stage {
+                0 => self.store.flush_accesses().await.expect("accesses are stored"),
+                1 => drop(self.store.evaluate().await.expect("evaluation succeeds")),
+                2 => drop(self.store.settle().await.expect("settling succeeds")),
+                _ => drop(self.store.collect().await.expect("collection succeeds")),
+            }
+        }
     }
 }
 
