@@ -167,3 +167,25 @@ def test_delete_many_and_list_in_pages(run, bucket, tmp_path):
     document = json.dumps({"Objects": [{"Key": f"{number:03}"} for number in range(20)], "Quiet": False})
     assert len(s3api(run, "delete-objects", "--bucket", bucket, "--delete", document)["Deleted"]) == 20
     assert len(s3api(run, "list-objects", "--bucket", bucket)["Contents"]) == 5
+
+
+def test_lifecycle(run, bucket, tmp_path):
+    rule = {
+        "ID": "archive",
+        "Filter": {"And": {"Prefix": "a/", "Tags": [{"Key": "k", "Value": "v"}]}},
+        "Status": "Enabled",
+        "Transitions": [{"Date": "2039-01-01T00:00:00Z", "StorageClass": "GLACIER"}],
+        "Expiration": {"Date": "2040-01-01T00:00:00Z"},
+    }
+    configuration = json.dumps({"Rules": [rule]})
+    arguments = ["--bucket", bucket, "--lifecycle-configuration", configuration]
+    s3api(run, "put-bucket-lifecycle-configuration", *arguments)
+    got = s3api(run, "get-bucket-lifecycle-configuration", "--bucket", bucket)
+    assert got["TransitionDefaultMinimumObjectSize"] == "all_storage_classes_128K"
+    assert got["Rules"][0]["Filter"] == rule["Filter"]
+    assert got["Rules"][0]["Expiration"]["Date"].startswith("2040-01-01T00:00:00")
+    (tmp_path / "a").write_bytes(b"a")
+    put = s3api(run, "put-object", "--bucket", bucket, "--key", "a/b", "--body", str(tmp_path / "a"), "--tagging", "k=v")
+    assert put["Expiration"] == 'expiry-date="Sun, 01 Jan 2040 00:00:00 GMT", rule-id="archive"'
+    s3api(run, "delete-bucket-lifecycle", "--bucket", bucket)
+    s3api(run, "get-bucket-lifecycle-configuration", "--bucket", bucket, status=REFUSED)

@@ -333,6 +333,50 @@ def connect_unchecked(s3):
     return client
 
 
+def test_lifecycle(s3, bucket):
+    rules = [
+        {
+            "ID": "tiers",
+            "Status": "Enabled",
+            "Filter": {"Prefix": "a/"},
+            "Transitions": [{"Days": 30, "StorageClass": "STANDARD_IA"}, {"Days": 60, "StorageClass": "GLACIER"}],
+            "Expiration": {"Days": 365},
+            "NoncurrentVersionTransitions": [
+                {"NoncurrentDays": 30, "StorageClass": "STANDARD_IA", "NewerNoncurrentVersions": 2}
+            ],
+            "NoncurrentVersionExpiration": {"NoncurrentDays": 90, "NewerNoncurrentVersions": 5},
+        },
+        {
+            "ID": "rest",
+            "Status": "Disabled",
+            "Filter": {},
+            "Expiration": {"ExpiredObjectDeleteMarker": True},
+            "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 7},
+        },
+    ]
+    answer = s3.put_bucket_lifecycle_configuration(
+        Bucket=bucket,
+        LifecycleConfiguration={"Rules": rules},
+        TransitionDefaultMinimumObjectSize="varies_by_storage_class",
+    )
+    assert answer["TransitionDefaultMinimumObjectSize"] == "varies_by_storage_class"
+    got = s3.get_bucket_lifecycle_configuration(Bucket=bucket)
+    assert (got["Rules"], got["TransitionDefaultMinimumObjectSize"]) == (rules, "varies_by_storage_class")
+    s3.put_object(Bucket=bucket, Key="a/b", Body=b"x")
+    assert s3.head_object(Bucket=bucket, Key="a/b")["Expiration"].endswith('rule-id="tiers"')
+    rules[0]["Expiration"]["Days"] = 60
+    configuration = {"Rules": rules}
+    refused(
+        "InvalidArgument",
+        400,
+        s3.put_bucket_lifecycle_configuration,
+        Bucket=bucket,
+        LifecycleConfiguration=configuration,
+    )
+    s3.delete_bucket_lifecycle(Bucket=bucket)
+    refused("NoSuchLifecycleConfiguration", 404, s3.get_bucket_lifecycle_configuration, Bucket=bucket)
+
+
 def test_what_is_not_there_yet_says_so(s3, bucket):
     refused("NotImplemented", 501, s3.put_bucket_policy, Bucket=bucket, Policy="{}")
     refused("NotImplemented", 501, s3.put_object, Bucket=bucket, Key="k", Body=b"", ServerSideEncryption="aws:kms")

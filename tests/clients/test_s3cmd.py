@@ -68,3 +68,15 @@ def test_multipart_uploads_are_listed(s3cmd, bucket, api):
     assert answer.element("UploadId") in s3cmd("multipart", f"s3://{bucket}")
     s3cmd("abortmp", f"s3://{bucket}/open", answer.element("UploadId"))
     assert answer.element("UploadId") not in s3cmd("multipart", f"s3://{bucket}")
+
+
+def test_lifecycle(s3cmd, bucket, tmp_path):
+    s3cmd("expire", "--expiry-days", "7", "--expiry-prefix", "logs/", f"s3://{bucket}")
+    shown = s3cmd("getlifecycle", f"s3://{bucket}")
+    assert "<Days>7</Days>" in shown and "<Prefix>logs/</Prefix>" in shown
+    rule = "<Rule><ID>old</ID><Prefix>a/</Prefix><Status>Enabled</Status><Expiration><Days>9</Days></Expiration></Rule>"
+    (tmp_path / "rules").write_text(f"<LifecycleConfiguration>{rule}</LifecycleConfiguration>")
+    s3cmd("setlifecycle", tmp_path / "rules", f"s3://{bucket}")
+    assert "<ID>old</ID>" in s3cmd("getlifecycle", f"s3://{bucket}")
+    s3cmd("dellifecycle", f"s3://{bucket}")
+    s3cmd("getlifecycle", f"s3://{bucket}", status=12)

@@ -160,9 +160,8 @@ impl Reader {
 
     fn filter(&mut self, element: FilterElement) -> Result<Filter, S3Error> {
         let FilterElement { prefix, tag, object_size_greater_than: over, object_size_less_than: under, and } = element;
-        let alone = usize::from(prefix.is_some()) + usize::from(tag.is_some());
-        let alone = alone + usize::from(over.is_some()) + usize::from(under.is_some());
-        let (form, parts) = match (alone, and) {
+        let direct = count([prefix.is_some(), tag.is_some(), over.is_some(), under.is_some()]);
+        let (form, parts) = match (direct, and) {
             (0, None) => return Ok(blank_filter(FilterForm::Empty)),
             (0, Some(and)) => (FilterForm::And, and),
             (1, None) => {
@@ -173,8 +172,8 @@ impl Reader {
             _ => return Err(S3Error::malformed_xml()),
         };
         let AndElement { prefix, tags, object_size_greater_than: over, object_size_less_than: under } = parts;
-        let predicates = [prefix.is_some(), over.is_some(), under.is_some()].into_iter().filter(|&there| there);
-        if form == FilterForm::And && predicates.count() + tags.len() < 2 {
+        let predicates = tags.len() + count([prefix.is_some(), over.is_some(), under.is_some()]);
+        if form == FilterForm::And && predicates < 2 {
             return Err(S3Error::malformed_xml());
         }
         let tag = |tag: TagElement| Tag { key: tag.key, value: tag.value.unwrap_or_default() };
@@ -271,6 +270,11 @@ impl Reader {
     fn blame(&mut self, fault: S3Error) {
         self.fault.get_or_insert(fault);
     }
+}
+
+/// How many are there.
+fn count<const N: usize>(there: [bool; N]) -> usize {
+    there.into_iter().filter(|&there| there).count()
 }
 
 fn blank_filter(form: FilterForm) -> Filter {

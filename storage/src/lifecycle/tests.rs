@@ -1,4 +1,9 @@
-//! The tables of S3's lifecycle rules, row by row.
+//! The tables of S3's lifecycle rules, row by row; and what holds for any rules.
+
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::{Just, Strategy, any, prop_assert, prop_assert_eq, prop_oneof, proptest};
+use proptest::sample::select;
 
 use super::{
     Action, Calendar, Expiration, Filter, FilterForm, Kind, Lifecycle, Next, NoncurrentExpiration,
@@ -451,4 +456,59 @@ fn configurations_are_kept() {
     let kept = Lifecycle { rules: vec![whole, rule()], minimum: TransitionMinimum::VariesByStorageClass };
     let bytes = postcard::to_stdvec(&kept).expect("postcard encodes it");
     assert_eq!(postcard::from_bytes::<Lifecycle>(&bytes).expect("it was just encoded"), kept);
+}
+
+/// Rules with few different days and classes, so that they meet often.
+fn any_rule() -> impl Strategy<Value = Rule> {
+    let when =
+        || prop_oneof![(0..100_u32).prop_map(When::Days), (0..100_u32).prop_map(|number| When::Date(day(number)))];
+    let moves = (when(), select(TARGETS.to_vec())).prop_map(|(when, class)| Transition { when, class });
+    let old = (0..100_u32, select(TARGETS.to_vec()), option::of(1..4_u32))
+        .prop_map(|(days, class, newer)| NoncurrentTransition { days, class, newer });
+    let end = (1..100_u32, option::of(1..4_u32)).prop_map(|(days, newer)| NoncurrentExpiration { days, newer });
+    let expiration = prop_oneof![when().prop_map(Expiration::When), Just(Expiration::DeleteMarker)];
+    let parts = (vec(moves, 0..3), option::of(expiration), vec(old, 0..3), option::of(end));
+    parts.prop_map(|(transitions, expiration, noncurrent_transitions, noncurrent_expiration)| Rule {
+        transitions,
+        expiration,
+        noncurrent_transitions,
+        noncurrent_expiration,
+        ..rule()
+    })
+}
+
+fn any_subject() -> impl Strategy<Value = Subject<'static>> {
+    let current = any::<bool>().prop_map(|alone| Position::Current { alone });
+    let old = (0..100_u32, 0..5_u32).prop_map(|(number, newer)| Position::Noncurrent { since: day(number), newer });
+    let kind = prop_oneof![4 => Just(Kind::Object), 1 => Just(Kind::DeleteMarker)];
+    (prop_oneof![current, old], kind, 0..100_u32, select(StorageClass::ALL.to_vec()))
+        .prop_map(|(position, kind, number, class)| Subject { position, kind, created: day(number), class, ..object() })
+}
+
+proptest! {
+    /// What a timer was set for is what is found when it goes off, so a worker may decide once or twice.
+    #[test]
+    fn a_decision_stays_until_it_is_due(rules in vec(any_rule(), 0..5), subject in any_subject(), share in 0..=100_u64) {
+        let lifecycle = lifecycle(&rules);
+        let decide = |now| lifecycle.next(&subject, Versioning::Enabled, &Calendar::REAL, now);
+        let first = decide(day(0));
+        if let Next::At(due) = first {
+            prop_assert_eq!(decide(Timestamp::from_nanos(due.at.as_nanos() / 100 * share)), first);
+            prop_assert_eq!(decide(due.at), first);
+        }
+    }
+
+    /// Acting on every decision ends, whatever the rules: each transition leads down.
+    #[test]
+    fn every_version_comes_to_rest(rules in vec(any_rule(), 0..5), subject in any_subject(), now in 0..300_u32) {
+        let (lifecycle, mut subject) = (lifecycle(&rules), subject);
+        let mut moves = 0;
+        while let Next::At(due) = lifecycle.next(&subject, Versioning::Enabled, &Calendar::REAL, day(now)) {
+            let Action::Transition(class) = due.action else { break };
+            prop_assert!(TARGETS.contains(&class) && class != subject.class);
+            subject.class = class;
+            moves += 1;
+            prop_assert!(moves < StorageClass::ALL.len());
+        }
+    }
 }
