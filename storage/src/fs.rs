@@ -51,6 +51,15 @@ pub trait DiskFile: Send + Sync + 'static {
     fn read_at_cached(&self, bytes: &mut [u8], offset: u64) -> bool;
     /// Makes what was written, and the size, survive a crash.
     fn sync_data(&self) -> io::Result<()>;
+    /// How many independent ways there are to read the file. More than one where its bytes are kept redundantly.
+    fn ways(&self) -> usize {
+        1
+    }
+    /// As [`DiskFile::read_at`], by one of the ways: 0 is the preferred one.
+    fn read_at_way(&self, way: usize, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
+        let _ = way;
+        self.read_at(bytes, offset)
+    }
 }
 
 /// The operating system's files.
