@@ -37,6 +37,7 @@ mod name;
 mod object;
 mod pool;
 mod stamp;
+mod zone;
 
 // The doors to the outside: time, randomness, files.
 mod clock;
@@ -90,3 +91,4 @@ pub use stage::{CopyStage, Stage, StageOptions, Staged};
 pub use stamp::{Stamp, Timestamp, UploadId, VersionId};
 pub use store::{OpenOptions, Store, StoreStatus};
 pub use tags::Tagged;
+pub use zone::{ZoneId, ZoneState};

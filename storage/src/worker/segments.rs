@@ -22,6 +22,7 @@ use crate::error::{Error, Result};
 use crate::index::record::Record as _;
 use crate::index::{Batch, Family, Rows, Step, key};
 use crate::list::following;
+use crate::pool::Pool;
 use crate::store::Inner;
 
 /// A segment with a larger share of dead bytes is rewritten: at this share, two thirds written give back one.
@@ -65,7 +66,7 @@ pub(super) async fn collect(inner: &Arc<Inner>, state: &mut State) -> Result<u64
         *passes > 0 && state.settled.contains(id)
     });
     let (mut freed_bytes, mut rewritten_bytes) = (0_u64, 0_u64);
-    for (id, live_bytes) in candidates(inner, &infos).await? {
+    for (SegmentInfo { id, pool, .. }, live_bytes) in candidates(inner, infos).await? {
         if live_bytes > 0 && state.unreadable.contains_key(&id) {
             continue;
         }
@@ -73,7 +74,7 @@ pub(super) async fn collect(inner: &Arc<Inner>, state: &mut State) -> Result<u64
         if live_bytes > 0 && rewritten_bytes >= REWRITTEN_BYTES_MAX {
             break;
         }
-        let rewrite = rewrite(inner, id, REWRITTEN_BYTES_MAX.saturating_sub(rewritten_bytes)).await?;
+        let rewrite = rewrite(inner, pool, id, REWRITTEN_BYTES_MAX.saturating_sub(rewritten_bytes)).await?;
         rewritten_bytes += rewrite.bytes;
         match rewrite.outcome {
             Outcome::Emptied => freed_bytes += remove(inner, id).await?,
@@ -106,18 +107,17 @@ fn settled_segments(inner: &Inner, state: &mut State) -> Vec<SegmentInfo> {
 }
 
 /// The segments to remove or rewrite, with their live bytes, in the order of what they cost.
-async fn candidates(inner: &Inner, infos: &[SegmentInfo]) -> Result<Vec<(u64, u64)>> {
+async fn candidates(inner: &Inner, infos: Vec<SegmentInfo>) -> Result<Vec<(SegmentInfo, u64)>> {
     let ids: Vec<u64> = infos.iter().map(|info| info.id).collect();
     let live: Vec<u64> = inner.index.read(move |rows| ids.iter().map(|&id| live_bytes(rows, id)).collect()).await?;
     let tiny_bytes = TINY_BYTES.min(inner.segment_bytes / 4);
     let many_tiny = infos.iter().filter(|info| info.bytes < tiny_bytes).count() > TINY_SEGMENTS_MAX;
-    let mut chosen: Vec<(u64, u64)> = infos
-        .iter()
+    let mut chosen: Vec<(SegmentInfo, u64)> = infos
+        .into_iter()
         .zip(live)
-        .filter(|&(info, live)| is_mostly_dead(info.bytes, live) || (many_tiny && info.bytes < tiny_bytes))
-        .map(|(info, live)| (info.id, live))
+        .filter(|(info, live)| is_mostly_dead(info.bytes, *live) || (many_tiny && info.bytes < tiny_bytes))
         .collect();
-    chosen.sort_by_key(|&(_, live)| live);
+    chosen.sort_by_key(|(_, live)| *live);
     Ok(chosen)
 }
 
@@ -147,8 +147,8 @@ enum Outcome {
     Unreadable,
 }
 
-/// Moves blobs out of a segment until at least `bytes_max` were written.
-async fn rewrite(inner: &Arc<Inner>, segment: u64, bytes_max: u64) -> Result<Rewrite> {
+/// Moves blobs out of a segment, to another one of its pool, until at least `bytes_max` were written.
+async fn rewrite(inner: &Arc<Inner>, pool: Pool, segment: u64, bytes_max: u64) -> Result<Rewrite> {
     let mut from = key::placement(segment, 0);
     let mut bytes = 0;
     loop {
@@ -158,7 +158,7 @@ async fn rewrite(inner: &Arc<Inner>, segment: u64, bytes_max: u64) -> Result<Rew
         from = following(last);
         // The copies' segment must not be taken for settled before the batch that names them is durable.
         let writer = inner.writers.enter();
-        let mut moved = copy_all(inner, named.blobs).await?;
+        let mut moved = copy_all(inner, pool, named.blobs).await?;
         moved.batch.hold(writer);
         bytes += moved.bytes;
         inner.index.commit(moved.batch).await?;
@@ -259,7 +259,7 @@ impl From<ReadError> for CopyError {
 }
 
 /// Writes blobs anew, several at once, and waits until all are on stable storage.
-async fn copy_all(inner: &Arc<Inner>, blobs: Vec<(BlobId, Placement)>) -> Result<Moved> {
+async fn copy_all(inner: &Arc<Inner>, pool: Pool, blobs: Vec<(BlobId, Placement)>) -> Result<Moved> {
     let mut moved = Moved::default();
     let mut copying = JoinSet::new();
     let mut copying_bytes = 0;
@@ -274,7 +274,7 @@ async fn copy_all(inner: &Arc<Inner>, blobs: Vec<(BlobId, Placement)>) -> Result
         }
         copying_bytes += bytes;
         let blobs = inner.blobs.clone();
-        copying.spawn(async move { Copied { blob, from, outcome: copy(&blobs, blob, from).await } });
+        copying.spawn(async move { Copied { blob, from, outcome: copy(&blobs, pool, blob, from).await } });
     }
     while let Some(copied) = copying.join_next().await {
         moved.take(joined(copied)?)?;
@@ -290,7 +290,7 @@ fn joined(copied: std::result::Result<Copied, tokio::task::JoinError>) -> Result
 }
 
 /// Writes one blob anew. `Ok` means that the copy is verified and on stable storage.
-async fn copy(blobs: &Blobs, blob: BlobId, from: Placement) -> std::result::Result<Placement, CopyError> {
+async fn copy(blobs: &Blobs, pool: Pool, blob: BlobId, from: Placement) -> std::result::Result<Placement, CopyError> {
     let place = || format!("segment {} at {}", from.segment, from.offset);
     let other_name = || ReadError::Engine(Error::Corrupt { what: "blob name", place: place() });
     from.check().map_err(|fault| ReadError::Engine(fault.at(place())))?;
@@ -300,10 +300,10 @@ async fn copy(blobs: &Blobs, blob: BlobId, from: Placement) -> std::result::Resu
         if name != blob {
             return Err(other_name().into());
         }
-        return Ok(blobs.append(blob, vec![content], table).await?);
+        return Ok(blobs.append(pool, blob, vec![content], table).await?);
     }
     let mut content = blobs.reader(&blob, &from, 0..from.plain_bytes);
-    let mut writer = blobs.begin_move(u64::from(from.plain_bytes)).await?;
+    let mut writer = blobs.begin_move(pool, u64::from(from.plain_bytes)).await?;
     while let Some(bytes) = content.next().await? {
         writer.write(bytes).await?;
     }
