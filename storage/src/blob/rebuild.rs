@@ -8,7 +8,7 @@
 use std::collections::BTreeSet;
 use std::io;
 use std::ops::Range;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::blob::buffer::AlignedBuffer;
@@ -95,7 +95,7 @@ impl SegmentSet {
     }
 
     /// Lets the finished file take its place.
-    fn finish(&self, plan: &Plan, partial: &PathBuf) -> Result<()> {
+    fn finish(&self, plan: &Plan, partial: &Path) -> Result<()> {
         let _alone = self.changes();
         let refused = |error| Error::io(REBUILD, error);
         let (segment, shard, to) = (plan.name.of.segment, usize::from(plan.name.shard), &plan.to);
@@ -151,7 +151,7 @@ impl Plan {
     }
 
     /// Writes the whole shard and syncs it. Returns the bytes written.
-    fn write(&self, partial: &PathBuf, budget: &mut dyn FnMut(u64) -> Result<()>) -> Result<u64> {
+    fn write(&self, partial: &Path, budget: &mut dyn FnMut(u64) -> Result<()>) -> Result<u64> {
         let refused = |error| Error::io(REBUILD, error);
         let mut sources = self.open_sources();
         let whole_bytes = self.whole_bytes(&sources)?;

@@ -179,7 +179,7 @@ impl SegmentSet {
         let Listing { shards, stale } = list(&zone)?;
         let mut segments: BTreeMap<u64, Returned> = BTreeMap::new();
         for (name, file) in shards {
-            let returned = segments.entry(name.segment).or_insert_with(|| Returned { name, ..Returned::new(name) });
+            let returned = segments.entry(name.segment).or_insert_with(|| Returned::new(name));
             if returned.name != name {
                 self.add_stray(name, file);
                 continue;
