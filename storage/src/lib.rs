@@ -40,6 +40,7 @@ mod pool;
 mod residence;
 mod stamp;
 mod usage;
+mod zone;
 
 // Rules: pure decisions.
 pub mod analytics;
@@ -111,3 +112,4 @@ pub use tags::Tagged;
 pub use tiering::{Tier, TieringConfiguration};
 pub use usage::{Usage, UsageKey};
 pub use worker::WorkerStatus;
+pub use zone::{ZoneId, ZoneState};

@@ -15,6 +15,7 @@ use crate::lifecycle::Calendar;
 use crate::locks::{Locks, Pins, Readers};
 use crate::store_buckets::BucketCache;
 use crate::worker::{self, WorkerStatus};
+use crate::zone::{Trouble, Zone, ZoneId};
 
 /// How to open a store. Every field has a sensible default.
 #[derive(Clone)]
@@ -171,13 +172,21 @@ fn open(options: OpenOptions) -> Result<Inner> {
     let directory = Directory::open(&options.directory, options.entropy.as_ref())?;
     let index = Index::open(&directory.index(), options.cache_bytes)?;
     let blobs = Blobs::open(BlobsOptions {
-        directory: directory.segments(),
+        zones: vec![Zone {
+            id: ZoneId(0),
+            name: "data".to_owned(),
+            directory: directory.segments(),
+            disk: Arc::new(SystemDisk),
+        }],
+        on_trouble: Arc::new(|trouble: Trouble| {
+            let Trouble { zone: ZoneId(zone), segment, error } = trouble;
+            tracing::warn!(zone, segment, error, "a call in a zone failed");
+        }),
         segment_bytes: options.segment_bytes,
         write_buffers_max: options.write_buffers_max,
         store_id: directory.store_id,
         clock: Arc::clone(&options.clock),
         next_segment: next_segment(&index)?,
-        disk: Arc::new(SystemDisk),
     })?;
     Ok(Inner {
         index,

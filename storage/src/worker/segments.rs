@@ -69,7 +69,7 @@ pub(super) async fn collect(inner: &Arc<Inner>, state: &mut State) -> Result<u64
         *passes > 0 && state.settled.contains(id)
     });
     let (mut freed_bytes, mut rewritten_bytes) = (0_u64, 0_u64);
-    for (id, live_bytes) in candidates(inner, &infos).await? {
+    for (SegmentInfo { id, .. }, live_bytes) in candidates(inner, infos).await? {
         if live_bytes > 0 && state.unreadable.contains_key(&id) {
             continue;
         }
@@ -110,18 +110,17 @@ fn settled_segments(inner: &Inner, state: &mut State) -> Vec<SegmentInfo> {
 }
 
 /// The segments to remove or rewrite, with their live bytes, in the order of what they cost.
-async fn candidates(inner: &Inner, infos: &[SegmentInfo]) -> Result<Vec<(u64, u64)>> {
+async fn candidates(inner: &Inner, infos: Vec<SegmentInfo>) -> Result<Vec<(SegmentInfo, u64)>> {
     let ids: Vec<u64> = infos.iter().map(|info| info.id).collect();
     let live: Vec<u64> = inner.index.read(move |rows| ids.iter().map(|&id| live_bytes(rows, id)).collect()).await?;
     let tiny_bytes = TINY_BYTES.min(inner.segment_bytes / 4);
     let many_tiny = infos.iter().filter(|info| info.bytes < tiny_bytes).count() > TINY_SEGMENTS_MAX;
-    let mut chosen: Vec<(u64, u64)> = infos
-        .iter()
+    let mut chosen: Vec<(SegmentInfo, u64)> = infos
+        .into_iter()
         .zip(live)
-        .filter(|&(info, live)| is_mostly_dead(info.bytes, live) || (many_tiny && info.bytes < tiny_bytes))
-        .map(|(info, live)| (info.id, live))
+        .filter(|(info, live)| is_mostly_dead(info.bytes, *live) || (many_tiny && info.bytes < tiny_bytes))
         .collect();
-    chosen.sort_by_key(|&(_, live)| live);
+    chosen.sort_by_key(|(_, live)| *live);
     Ok(chosen)
 }
 
@@ -151,7 +150,7 @@ enum Outcome {
     Unreadable,
 }
 
-/// Moves blobs out of a segment until at least `bytes_max` were written.
+/// Moves blobs out of a segment, to others of their pool, until at least `bytes_max` were written.
 async fn rewrite(inner: &Arc<Inner>, segment: u64, bytes_max: u64) -> Result<Rewrite> {
     let mut from = key::placement(segment, 0);
     let mut bytes = 0;
@@ -337,10 +336,10 @@ async fn copy(blobs: &Blobs, blob: BlobId, from: Placement) -> std::result::Resu
         if name != blob {
             return Err(other_name().into());
         }
-        return Ok(blobs.append(blob, vec![content], table).await?);
+        return Ok(blobs.append(Pool::Hot, blob, vec![content], table).await?);
     }
     let mut content = blobs.reader(&blob, &from, 0..from.plain_bytes);
-    let mut writer = blobs.begin_move(u64::from(from.plain_bytes)).await?;
+    let mut writer = blobs.begin_move(Pool::Hot, u64::from(from.plain_bytes)).await?;
     while let Some(bytes) = content.next().await? {
         writer.write(bytes).await?;
     }

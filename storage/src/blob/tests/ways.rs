@@ -82,8 +82,16 @@ impl Disk for TwoWays {
         SystemDisk.link(from, to)
     }
 
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        SystemDisk.rename(from, to)
+    }
+
     fn sync_directory(&self, path: &Path) -> io::Result<()> {
         SystemDisk.sync_directory(path)
+    }
+
+    fn free_bytes(&self, path: &Path) -> io::Result<u64> {
+        SystemDisk.free_bytes(path)
     }
 }
 
