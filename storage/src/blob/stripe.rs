@@ -169,6 +169,16 @@ impl Layout {
             shards[0] = Some(any.clone());
             return;
         }
+        if self.parity == 1 {
+            // The only parity is the sum. Decoding it by the library costs half a millisecond for any size.
+            let missing = shards.iter().position(Option::is_none).expect(SHAPE);
+            let mut sum = vec![0; any.len()];
+            for (_, bytes) in present() {
+                sum.iter_mut().zip(bytes).for_each(|(sum, byte)| *sum ^= byte);
+            }
+            shards[missing] = Some(sum);
+            return;
+        }
         let mut decoder = ReedSolomonDecoder::new(needed, usize::from(self.parity), any.len()).expect(SHAPE);
         for (shard, bytes) in present().take(needed) {
             let added = match shard.checked_sub(needed) {
@@ -236,6 +246,18 @@ mod tests {
         }
         assert_eq!(Layout::PLAIN.segment_bytes(70_001), 70_001);
         assert_eq!(Layout::PLAIN.shard_bytes(70_001), 70_001);
+    }
+
+    #[test]
+    fn a_single_parity_is_the_sum() {
+        for data in 2..=8_u8 {
+            let shards: Vec<Vec<u8>> = (0..data)
+                .map(|shard| (0..8192_usize).map(|at| (at * 7 + at / 251) as u8 ^ shard * 29).collect())
+                .collect();
+            let parity = Layout { data, parity: 1 }.parity(&shards);
+            let sum: Vec<u8> = (0..8192).map(|at| shards.iter().fold(0, |sum, shard| sum ^ shard[at])).collect();
+            assert!(parity[0][..] == sum[..], "{data} data shards");
+        }
     }
 
     #[test]
