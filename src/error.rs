@@ -201,7 +201,12 @@ impl From<Error> for S3Error {
             )
             .with_detail(error),
             Error::Closed => unavailable("The server is shutting down. Please try again."),
-            Error::Corrupt { .. }
+            Error::RestoreInProgress
+            | Error::NotArchived { .. }
+            | Error::RestoreSpeedUnavailable
+            | Error::RestoreSpeedNotOffered
+            | Error::RestoreDays(_)
+            | Error::Corrupt { .. }
             | Error::UnknownFormat { .. }
             | Error::Locked
             | Error::Io { .. }

@@ -109,6 +109,25 @@ pub enum Error {
         /// Its tier, if the class is INTELLIGENT_TIERING.
         tier: Tier,
     },
+    /// A restore is under way, and the request asks for nothing that would make it faster.
+    #[error("the object is being restored already")]
+    RestoreInProgress,
+    /// The object is not archived, so there is nothing to restore. Do not retry.
+    #[error("an object of class {} is not restored: it is not archived", class.name())]
+    NotArchived {
+        /// Its storage class.
+        class: StorageClass,
+    },
+    /// Expedited restores are disabled, or as many as there is capacity for were begun lately. Try again later, or
+    /// ask for another speed.
+    #[error("there is no capacity for an expedited restore")]
+    RestoreSpeedUnavailable,
+    /// Objects of the deep archive are not restored that fast. Ask for another speed.
+    #[error("the deep archive offers no expedited restores")]
+    RestoreSpeedNotOffered,
+    /// The number of days asked for is not one that the object can be restored for. Do not retry.
+    #[error("the days of a restore are not valid: {0}")]
+    RestoreDays(&'static str),
     /// Stored bytes do not match their checksum. Do not retry; the blob needs repair.
     #[error("{what} is corrupt at {place}")]
     Corrupt {

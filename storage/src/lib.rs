@@ -69,6 +69,8 @@ mod multipart_complete;
 mod multipart_list;
 mod plan;
 mod put;
+mod residence_change;
+mod restore;
 mod stage;
 mod store;
 mod store_buckets;
@@ -105,6 +107,7 @@ pub use object::{
 pub use pool::{Pool, PoolSet};
 pub use put::{PutObject, Written};
 pub use residence::{Restore, RestoreSpeed};
+pub use restore::{RestoreOutcome, RestoreRequest, RestoreTimes};
 pub use stage::{CopyStage, Stage, StageOptions, Staged};
 pub use stamp::{Stamp, Timestamp, UploadId, VersionId};
 pub use store::{OpenOptions, Store, StoreStatus};
