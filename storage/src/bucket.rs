@@ -68,9 +68,9 @@ impl Bucket {
         self.versioning != Versioning::Unversioned
     }
 
-    /// Whether there are rules that act on its objects by themselves.
-    pub(crate) fn has_rules(&self) -> bool {
-        false
+    /// Whether there are rules that may act on objects of that key by themselves.
+    pub(crate) fn has_rules(&self, key: &str) -> bool {
+        !self.tiering.is_empty() || self.lifecycle.as_ref().is_some_and(|lifecycle| lifecycle.concerns(key))
     }
 }
 

@@ -20,6 +20,7 @@ impl Store {
     pub async fn stage_copy(&self, source: &OpenObject, options: CopyStage) -> Result<Staged> {
         self.inner.check_takes_bytes()?;
         source.check_readable()?;
+        source.note_access();
         let writer = self.inner.writers.enter();
         let range = options.range.unwrap_or(0..source.info.size);
         let size = range.end - range.start;

@@ -100,26 +100,44 @@ impl Inner {
         newest: Option<Version>,
         batch: &mut Batch,
     ) -> Result<Deleted> {
-        let null = bucket.versioning == Versioning::Suspended;
         let stamp = self.stamp_after(newest.as_ref().map(|newest| newest.stamp.time));
-        let row = key::object(bucket.id, key.as_str());
-        if null && let Some(old) = self.null_version(bucket, key, newest.as_ref()).await? {
+        if bucket.versioning == Versioning::Suspended
+            && let Some(old) = self.null_version(bucket, key, newest.as_ref()).await?
+        {
             self.remove_version(bucket, key, &old, batch).await?;
         }
-        // What names the null version when it is not the visible object: the marker itself, or the object it covers.
-        if null {
-            batch.put(Family::Null, row.clone(), &stamp);
-        } else if let Some(newest) = newest.as_ref().filter(|newest| newest.null) {
-            batch.put(Family::Null, row.clone(), &newest.stamp);
-        }
         if let Some(newest) = &newest {
-            self.wake(bucket, key, newest.stamp, batch);
+            self.wake_superseded(bucket, key, newest.stamp, batch);
+        }
+        let covered_null = newest.as_ref().filter(|newest| newest.null).map(|newest| newest.stamp);
+        let version_id = self.put_marker(bucket, key, stamp, covered_null, batch);
+        if newest.is_none() || version_id == VersionId::Null {
+            // It may be the only version there is.
+            self.wake_marker(bucket, key, stamp, batch);
+        }
+        Ok(Deleted { marker: true, version_id: Some(version_id) })
+    }
+
+    /// Adds to `batch` a delete marker, `null` in a suspended bucket, over the newest version, whose stamp is
+    /// `covered_null` if it is a `null` one. In a suspended bucket the caller removed the `null` version before.
+    pub(crate) fn put_marker(
+        &self,
+        bucket: &Bucket,
+        key: &ObjectKey,
+        stamp: Stamp,
+        covered_null: Option<Stamp>,
+        batch: &mut Batch,
+    ) -> VersionId {
+        let null = bucket.versioning == Versioning::Suspended;
+        let row = key::object(bucket.id, key.as_str());
+        // What names the null version when it is not the visible object: the marker itself, or the object it covers.
+        if let Some(named) = if null { Some(stamp) } else { covered_null } {
+            batch.put(Family::Null, row.clone(), &named);
         }
         batch.delete(Family::Current, row);
         batch.count(marker_key(bucket.id), Usage::marker(key.as_str()));
         self.put_version(bucket, key, stamp, VersionRecord { null, due: None, object: None }, batch);
-        let version_id = if null { VersionId::Null } else { VersionId::Stamp(stamp) };
-        Ok(Deleted { marker: true, version_id: Some(version_id) })
+        if null { VersionId::Null } else { VersionId::Stamp(stamp) }
     }
 
     async fn remove_by_id(
@@ -133,14 +151,17 @@ impl Inner {
         let nothing = Deleted { marker: false, version_id: Some(id) };
         let Some(stamp) = self.resolve(bucket, key, id, newest.as_ref()).await? else { return Ok(nothing) };
         let Some(removed) = self.remove_version(bucket, key, &stamp, batch).await? else { return Ok(nothing) };
-        if newest.is_some_and(|newest| newest.stamp == stamp) {
-            match self.version_before(bucket, key, stamp).await? {
+        match newest {
+            Some(newest) if newest.stamp == stamp => match self.version_before(bucket, key, stamp).await? {
                 Some(next) => {
                     self.make_visible(bucket, key, &next, batch);
                     self.wake(bucket, key, next.stamp, batch);
                 }
                 None => batch.delete(Family::Current, key::object(bucket.id, key.as_str())),
-            }
+            },
+            // A marker may be alone from now on.
+            Some(newest) if newest.visible.is_none() => self.wake_marker(bucket, key, newest.stamp, batch),
+            _ => {}
         }
         Ok(Deleted { marker: removed.object.is_none(), version_id: Some(id) })
     }

@@ -22,7 +22,7 @@ use crate::pool::{Pool, PoolSet};
 use crate::residence::Residence;
 use crate::stamp::{Stamp, Timestamp, VersionId};
 use crate::store::{Inner, Store};
-use crate::tiering::Tier;
+use crate::tiering::{Tier, is_monitored};
 use crate::worker::Foreground;
 
 /// How often a lookup begins again when writes come between its reads. Each time means that another write of the
@@ -45,6 +45,15 @@ pub struct OpenObject {
     pub(crate) pools: PoolSet,
     /// The bytes of an object that lives in the index.
     pub(crate) inline: Option<Bytes>,
+    /// Set if reads decide about its tier.
+    accessed: Option<Accessed>,
+}
+
+/// Under what accesses of a version are noted.
+struct Accessed {
+    bucket: u64,
+    key: ObjectKey,
+    stamp: Stamp,
 }
 
 impl OpenObject {
@@ -75,9 +84,10 @@ impl OpenObject {
         self.plan().parts_after(after, max).await
     }
 
-    /// Reads a range of bytes. The range must lie within the object.
+    /// Reads a range of bytes, which counts as an access. The range must lie within the object.
     pub fn read(&self, range: Range<u64>) -> ObjectReader {
         assert!(range.start <= range.end && range.end <= self.info.size, "the range lies within the object");
+        self.note_access();
         ObjectReader {
             inner: Arc::clone(&self.inner),
             _held: Arc::clone(&self.held),
@@ -89,6 +99,13 @@ impl OpenObject {
             chunk: None,
             moved: 0,
             _foreground: self.inner.budget.foreground(),
+        }
+    }
+
+    /// Notes an access where it decides about the tier. One that is refused does not count.
+    pub(crate) fn note_access(&self) {
+        if let Some(Accessed { bucket, key, stamp }) = self.accessed.as_ref().filter(|_| self.info.readable) {
+            self.inner.accesses.record(*bucket, key, *stamp, self.inner.clock.now());
         }
     }
 
@@ -221,7 +238,13 @@ impl Store {
             let record = self.inner.index.record::<VersionRecord>(Family::Version, row).await?;
             match (record, version) {
                 (Some(record), _) => {
-                    if let Some(open) = self.open_version(&reader, &bucket, stamp, record, version).await? {
+                    if let Some(mut open) = self.open_version(&reader, &bucket, stamp, record, version).await? {
+                        let tiered = open.info.class == StorageClass::IntelligentTiering;
+                        open.accessed = (tiered && is_monitored(open.info.size)).then(|| Accessed {
+                            bucket: bucket.id,
+                            key: key.clone(),
+                            stamp,
+                        });
                         return Ok(open);
                     }
                 }
@@ -262,7 +285,7 @@ impl Store {
         let pools = object.residence.pools;
         let (info, body) = split(object, stamp, version_id, bucket, self.inner.clock.now());
         let (inner, held) = (Arc::clone(&self.inner), Arc::new(reader.hold(body.id())));
-        Ok(Some(OpenObject { inner, held, info, body, pools, inline }))
+        Ok(Some(OpenObject { inner, held, info, body, pools, inline, accessed: None }))
     }
 }
 

@@ -12,8 +12,10 @@ use tokio::sync::{Mutex as AsyncMutex, Notify, OwnedMutexGuard, OwnedRwLockReadG
 use crate::blob::BlobId;
 use crate::stamp::Stamp;
 
-/// Stripes per kind of lock: enough that unrelated keys seldom meet, few enough to make at open.
+/// Stripes of the locks of buckets and of uploads: enough that unrelated ones seldom meet, few enough to make at open.
 const STRIPES: usize = 1024;
+/// Stripes of the locks of keys: more, since batches of background work hold hundreds at once.
+const KEY_STRIPES: usize = 16_384;
 
 /// What a batch holds until it is durable. The fields are kept for their drop alone.
 #[expect(dead_code, reason = "guards work by being dropped")]
@@ -72,12 +74,20 @@ impl Locks {
             hasher: RandomState::new(),
             buckets: (0..STRIPES).map(|_| Arc::default()).collect(),
             uploads: (0..STRIPES).map(|_| Arc::default()).collect(),
-            keys: (0..STRIPES).map(|_| Arc::default()).collect(),
+            keys: (0..KEY_STRIPES).map(|_| Arc::default()).collect(),
         }
     }
 
     fn stripe(&self, value: impl Hash) -> usize {
-        usize::try_from(self.hasher.hash_one(value) % STRIPES as u64).expect("a stripe number is small")
+        self.one_of(STRIPES, value)
+    }
+
+    fn key_stripe(&self, bucket: u64, key: &str) -> usize {
+        self.one_of(KEY_STRIPES, (bucket, key))
+    }
+
+    fn one_of(&self, stripes: usize, value: impl Hash) -> usize {
+        usize::try_from(self.hasher.hash_one(value) % stripes as u64).expect("a stripe number is small")
     }
 
     /// Keeps the bucket as it is: objects of it may be written meanwhile.
@@ -97,7 +107,7 @@ impl Locks {
 
     /// Serialises changes of one key. A task never holds two of these, but for those taken by [`Locks::try_keys`].
     pub(crate) async fn key(&self, bucket: u64, key: &str) -> OwnedMutexGuard<()> {
-        self.keys[self.stripe((bucket, key))].clone().lock_owned().await
+        self.keys[self.key_stripe(bucket, key)].clone().lock_owned().await
     }
 
     /// As [`Locks::bucket_shared`], for background work that holds other locks already; `None` if it would have to wait.
@@ -113,7 +123,7 @@ impl Locks {
     /// Adds a key's lock to those of one batch of background work, which changes many keys at once. Never waits, so it
     /// cannot deadlock; `false` if somebody else has the lock.
     pub(crate) fn try_key(&self, held: &mut KeyLocks, bucket: u64, key: &str) -> bool {
-        let stripe = self.stripe((bucket, key));
+        let stripe = self.key_stripe(bucket, key);
         if held.0.contains_key(&stripe) {
             return true;
         }

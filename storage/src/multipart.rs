@@ -5,6 +5,7 @@
 
 use crate::checksum::{Checksum, ChecksumAlgorithm, ChecksumKind};
 use crate::error::{Entity, Error, Result};
+use crate::index::key::DueKind;
 use crate::index::record::{Garbage, PartRecord, UploadRecord};
 use crate::index::{Batch, Family, key};
 use crate::name::{BucketName, ObjectKey};
@@ -72,6 +73,11 @@ impl Store {
             key_existed: newest.is_some_and(|newest| newest.visible.is_some()),
         };
         batch.put(Family::Upload, key::upload(bucket.id, key.as_str(), stamp), &record);
+        if let Some((at, _)) =
+            bucket.lifecycle.as_ref().and_then(|rules| rules.abort(key.as_str(), stamp.time, &inner.calendar))
+        {
+            batch.put_due(DueKind::Upload, at, bucket.id, key, stamp);
+        }
         inner.index.commit(batch).await?;
         Ok(UploadId(stamp))
     }

@@ -139,7 +139,7 @@ impl Inner {
         let row = key::object(bucket.id, key.as_str());
         if becomes_current {
             if let Some(newest) = newest {
-                self.wake(bucket, key, newest.stamp, batch);
+                self.wake_superseded(bucket, key, newest.stamp, batch);
                 if newest.null {
                     // The null version is not the visible object any more, so its pointer is needed from now on.
                     batch.put(Family::Null, row.clone(), &newest.stamp);
@@ -149,6 +149,7 @@ impl Inner {
         } else {
             let newest = newest.expect("only a newest version can keep another from becoming current");
             self.make_visible(bucket, key, &newest, batch);
+            self.wake_around(bucket, key, [newest.stamp, stamp], batch).await?;
             if null {
                 batch.put(Family::Null, row, &stamp);
             }
@@ -172,10 +173,23 @@ impl Inner {
         batch: &mut Batch,
     ) -> Result<Option<VersionRecord>> {
         let row = key::version(bucket.id, key.as_str(), *stamp);
-        let Some(record) = self.index.record::<VersionRecord>(Family::Version, row.clone()).await? else {
+        let Some(record) = self.index.record::<VersionRecord>(Family::Version, row).await? else {
             return Ok(None);
         };
-        batch.delete(Family::Version, row);
+        self.forget_version(bucket, key, stamp, &record, batch);
+        Ok(Some(record))
+    }
+
+    /// As `remove_version`, of a version whose record was read under the key's lock.
+    pub(crate) fn forget_version(
+        &self,
+        bucket: &Bucket,
+        key: &ObjectKey,
+        stamp: &Stamp,
+        record: &VersionRecord,
+        batch: &mut Batch,
+    ) {
+        batch.delete(Family::Version, key::version(bucket.id, key.as_str(), *stamp));
         if record.null && bucket.versioning != Versioning::Unversioned {
             batch.delete(Family::Null, key::object(bucket.id, key.as_str()));
         }
@@ -193,7 +207,6 @@ impl Inner {
             }
             None => batch.count(marker_key(bucket.id), Usage::marker(key.as_str()).negated()),
         }
-        Ok(Some(record))
     }
 
     /// Adds to `batch` what leaves bytes to be collected. Inline bytes need no collector: a reader that misses them

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use crate::access::Accesses;
 use crate::blob::{Blobs, BlobsOptions};
 use crate::clock::{Clock, Entropy, SystemClock, SystemEntropy};
 use crate::directory::Directory;
@@ -15,8 +16,11 @@ use crate::lifecycle::Calendar;
 use crate::locks::{Locks, Pins, Readers};
 use crate::restore::{RestoreTimes, Restores};
 use crate::store_buckets::BucketCache;
-use crate::worker::{self, WorkerStatus};
+use crate::worker::{self, Evaluated, WorkerStatus};
 use crate::zone::{Trouble, Zone, ZoneId};
+
+/// The shortest time between looks at what is due, however short a day is.
+const EVALUATE_EVERY_MIN: Duration = Duration::from_millis(10);
 
 /// How to open a store. Every field has a sensible default.
 #[derive(Clone)]
@@ -48,6 +52,9 @@ pub struct OpenOptions {
     pub background_bytes_per_second: u64,
     /// How long a day of lifecycle rules is. Default 24 hours; less makes their time run faster.
     pub lifecycle_day: Duration,
+    /// How often it is looked for what lifecycle and tiering have made due, at least four times a day of theirs; `None`
+    /// only when [`Store::evaluate`] is called. Default 1 s.
+    pub evaluate_every: Option<Duration>,
 }
 
 impl OpenOptions {
@@ -66,6 +73,7 @@ impl OpenOptions {
             write_buffers_max: 320,
             background_bytes_per_second: 256 << 20,
             lifecycle_day: Duration::from_secs(24 * 60 * 60),
+            evaluate_every: Some(Duration::from_secs(1)),
         }
     }
 }
@@ -102,6 +110,8 @@ pub(crate) struct Inner {
     pub(crate) restores: Restores,
     pub(crate) budget: Arc<worker::Budget>,
     pub(crate) workers: worker::Workers,
+    pub(crate) due: worker::DueWorker,
+    pub(crate) accesses: Accesses,
     pub(crate) part_bytes_min: u64,
     pub(crate) segment_bytes: u64,
     pub(crate) calendar: Calendar,
@@ -133,6 +143,7 @@ impl Store {
     /// `Err(Locked)` if another process has it, `Err(UnknownFormat)` if a newer build wrote it.
     pub async fn open(options: OpenOptions) -> Result<Store> {
         let (collect_every, settle_every) = (options.collect_every, options.settle_every);
+        let evaluate_every = options.evaluate_every;
         let inner = tokio::task::spawn_blocking(move || open(options)).await.map_err(|_| Error::Closed)??;
         let inner = Arc::new(inner);
         if let Some(every) = collect_every {
@@ -140,6 +151,11 @@ impl Store {
         }
         if let Some(every) = settle_every {
             worker::spawn_mover(&inner, every);
+        }
+        if let Some(every) = evaluate_every {
+            let every = every.min(inner.calendar.day() / 4).max(EVALUATE_EVERY_MIN);
+            worker::spawn_due(Arc::downgrade(&inner), every);
+            worker::spawn_accesses(&inner);
         }
         Ok(Store { inner })
     }
@@ -154,11 +170,18 @@ impl Store {
         self.inner.calendar
     }
 
-    /// Waits for the commits, the collection and the step of the mover under way and refuses further writes with `Err(Closed)`.
+    /// Waits for the commits, the collection, the lifecycle work and the step of the mover under way and refuses further
+    /// writes with `Err(Closed)`.
     pub async fn close(&self) -> Result<()> {
+        if self.inner.check_writable().is_ok()
+            && let Err(error) = self.flush_accesses().await
+        {
+            tracing::warn!(%error, "accesses could not be stored; these reads do not count");
+        }
         self.inner.closed.store(true, Ordering::Release);
         self.inner.mover.wait().await;
         self.inner.collector.wait().await;
+        self.inner.due.wait().await;
         self.inner.index.close().await;
         Ok(())
     }
@@ -180,6 +203,19 @@ impl Store {
     /// returns the number of bytes freed on disk. What a reader still holds is left to a later pass.
     pub async fn collect(&self) -> Result<u64> {
         worker::collect(&self.inner).await
+    }
+
+    /// Does all that lifecycle rules, tiering and restores have made due by now, after setting the timers of buckets
+    /// whose rules have changed. It goes on by itself as [`OpenOptions::evaluate_every`] says; this is for whoever
+    /// cannot wait. Dropping the future does not stop it.
+    pub async fn evaluate(&self) -> Result<Evaluated> {
+        worker::evaluate(&self.inner).await
+    }
+
+    /// Stores which versions of INTELLIGENT_TIERING were read lately, which happens by itself every minute. What is not
+    /// stored when the process dies counts as not read.
+    pub async fn flush_accesses(&self) -> Result<()> {
+        worker::flush_accesses(&self.inner).await
     }
 
     /// Writes a consistent, openable copy of the store to `directory`, which must not exist yet; segments are hard
@@ -226,7 +262,9 @@ fn open(options: OpenOptions) -> Result<Inner> {
         mover,
         restores: Restores::new(options.restore_times),
         budget: Arc::new(worker::Budget::new(options.background_bytes_per_second)),
+        due: worker::DueWorker::new(&workers),
         workers,
+        accesses: Accesses::new(),
         part_bytes_min: options.part_bytes_min,
         segment_bytes: options.segment_bytes,
         calendar: Calendar::new(options.lifecycle_day),

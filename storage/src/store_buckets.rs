@@ -12,6 +12,7 @@ use crate::index::record::{Garbage, Record};
 use crate::index::{Batch, Family, Step, key};
 use crate::name::BucketName;
 use crate::store::Store;
+use crate::worker;
 
 /// Buckets kept in memory; more are read from the index each time.
 const CACHED_MAX: usize = 16_384;
@@ -158,6 +159,10 @@ impl Store {
     pub async fn change_bucket(&self, name: &BucketName, change: BucketChange) -> Result<()> {
         let guard = self.inner.locks.bucket_exclusive(name.as_str()).await;
         let mut bucket = Bucket::clone(&*self.bucket(name).await?);
+        let mut batch = Batch::new();
+        if let BucketChange::Lifecycle(_) | BucketChange::PutTiering(_) | BucketChange::DeleteTiering(_) = change {
+            worker::ask_reindex(bucket.id, &mut batch);
+        }
         match change {
             BucketChange::Versioning(Versioning::Unversioned) => {
                 return Err(Error::BucketState("versioning cannot be undone, only suspended"));
@@ -173,7 +178,6 @@ impl Store {
             BucketChange::PutAnalytics(analytics) => configuration::put(&mut bucket.analytics, analytics)?,
             BucketChange::DeleteAnalytics(id) => configuration::delete(&mut bucket.analytics, &id)?,
         }
-        let mut batch = Batch::new();
         batch.put(Family::Bucket, name.as_str().as_bytes().to_vec(), &bucket);
         match BucketRules::of(&bucket) {
             rules if rules == BucketRules::default() => {
@@ -204,6 +208,7 @@ impl Store {
         batch.delete(Family::Bucket, name.as_str().as_bytes().to_vec());
         batch.delete(Family::BucketName, id.to_be_bytes().to_vec());
         batch.delete(Family::BucketRules, id.to_be_bytes().to_vec());
+        worker::forget_reindex(id, &mut batch);
         if uploads {
             self.inner.release(Garbage::Bucket(id), &mut batch);
         }

@@ -5,16 +5,19 @@
 //! twice is harmless.
 
 use crate::bucket::Bucket;
+use crate::error::Result;
+use crate::evaluate::{Case, next_due};
 use crate::index::key::DueKind;
 use crate::index::record::VersionRecord;
 use crate::index::{Batch, Family, key};
+use crate::lifecycle::Position;
 use crate::name::ObjectKey;
 use crate::stamp::{Stamp, Timestamp};
 use crate::store::Inner;
 
 impl Inner {
-    /// Adds to `batch` a version that is new, with the timer that it needs, and the wish to bring its chunks to where
-    /// they belong.
+    /// Adds to `batch` a version that is new, with the timer that it needs as the newest version of its key, and the
+    /// wish to bring its chunks to where they belong.
     pub(crate) fn put_version(
         &self,
         bucket: &Bucket,
@@ -24,31 +27,72 @@ impl Inner {
         batch: &mut Batch,
     ) {
         let now = self.clock.now();
-        let put_due = |kind, at, batch: &mut Batch| {
-            batch.put_raw(Family::Due, key::due(kind, at, bucket.id, key.as_str(), stamp), Vec::new());
-        };
-        record.due = first_due(bucket, &record, now);
+        record.due = self.first_due(bucket, key, stamp, &record, now);
         if let Some(due) = record.due {
-            put_due(DueKind::Version, due, batch);
+            batch.put_due(DueKind::Version, due, bucket.id, key, stamp);
         }
         if record.object.as_ref().is_some_and(|object| object.residence.is_misplaced(now)) {
-            put_due(DueKind::Settle, now, batch);
+            batch.put_due(DueKind::Settle, now, bucket.id, key, stamp);
             self.mover.wake();
         }
         batch.put(Family::Version, key::version(bucket.id, key.as_str(), stamp), &record);
     }
 
+    /// When a new version is first looked at. A delete marker is looked at when it may be alone; see `wake_marker`.
+    fn first_due(
+        &self,
+        bucket: &Bucket,
+        key: &ObjectKey,
+        stamp: Stamp,
+        record: &VersionRecord,
+        now: Timestamp,
+    ) -> Option<Timestamp> {
+        let position = Position::Current { alone: false };
+        let case = Case { bucket, key: key.as_str(), created: stamp.time, record, position, last_access: None };
+        next_due(&case, &self.calendar, now)
+    }
+
     /// Adds to `batch` that a version is to be evaluated soon, because something about it has changed that rules look
-    /// at: its place among the versions of its key, or its tags. Buckets without rules need none of it.
+    /// at: its place among the versions of its key, or its tags. Keys without rules need none of it.
     pub(crate) fn wake(&self, bucket: &Bucket, key: &ObjectKey, stamp: Stamp, batch: &mut Batch) {
-        if bucket.has_rules() {
-            let row = key::due(DueKind::Version, self.clock.now(), bucket.id, key.as_str(), stamp);
-            batch.put_raw(Family::Due, row, Vec::new());
+        if bucket.has_rules(key.as_str()) {
+            batch.put_due(DueKind::Version, self.clock.now(), bucket.id, key, stamp);
         }
     }
-}
 
-/// When a new version is first looked at. Whoever looks then finds out when to look again.
-fn first_due(bucket: &Bucket, _record: &VersionRecord, now: Timestamp) -> Option<Timestamp> {
-    bucket.has_rules().then_some(now)
+    /// As `wake`, for a version that becomes noncurrent. Where no rule acts on those, its timer finds that out.
+    pub(crate) fn wake_superseded(&self, bucket: &Bucket, key: &ObjectKey, stamp: Stamp, batch: &mut Batch) {
+        if bucket.lifecycle.as_ref().is_some_and(|lifecycle| lifecycle.acts_on_noncurrent()) {
+            self.wake(bucket, key, stamp, batch);
+        }
+    }
+
+    /// As `wake`, for a delete marker that may be the only version of its key from now on.
+    pub(crate) fn wake_marker(&self, bucket: &Bucket, key: &ObjectKey, stamp: Stamp, batch: &mut Batch) {
+        if bucket.lifecycle.as_ref().is_some_and(|lifecycle| lifecycle.acts_on_markers()) {
+            self.wake(bucket, key, stamp, batch);
+        }
+    }
+
+    /// As `wake`, for a version that is put in among older ones, and for those whose place changes by that: the next
+    /// older one, and the newest noncurrent one, which finds out which others have enough newer ones now. `below` are
+    /// the newest version and the one put in.
+    pub(crate) async fn wake_around(
+        &self,
+        bucket: &Bucket,
+        key: &ObjectKey,
+        below: [Stamp; 2],
+        batch: &mut Batch,
+    ) -> Result<()> {
+        if !bucket.has_rules(key.as_str()) {
+            return Ok(());
+        }
+        self.wake(bucket, key, below[1], batch);
+        for stamp in below {
+            if let Some(older) = self.version_before(bucket, key, stamp).await? {
+                self.wake(bucket, key, older.stamp, batch);
+            }
+        }
+        Ok(())
+    }
 }

@@ -2,9 +2,11 @@
 
 use crate::blob::Placement;
 use crate::index::family::Family;
-use crate::index::key;
+use crate::index::key::{self, DueKind};
 use crate::index::record::{Record, StoredBlob};
 use crate::locks::Guard;
+use crate::name::ObjectKey;
+use crate::stamp::{Stamp, Timestamp};
 use crate::usage::{Usage, UsageKey};
 
 /// One change of a row.
@@ -50,6 +52,16 @@ impl Batch {
 
     pub(crate) fn delete(&mut self, family: Family, key: Vec<u8>) {
         self.changes.push(Change::Delete(family, key));
+    }
+
+    /// Asks for a version, or an upload, to be looked at from that time on.
+    pub(crate) fn put_due(&mut self, kind: DueKind, at: Timestamp, bucket: u64, key: &ObjectKey, stamp: Stamp) {
+        self.put_raw(Family::Due, key::due(kind, at, bucket, key.as_str(), stamp), Vec::new());
+    }
+
+    /// Takes such a wish back.
+    pub(crate) fn delete_due(&mut self, kind: DueKind, at: Timestamp, bucket: u64, key: &ObjectKey, stamp: Stamp) {
+        self.delete(Family::Due, key::due(kind, at, bucket, key.as_str(), stamp));
     }
 
     pub(crate) fn add_blob(&mut self, blob: StoredBlob, placement: Placement) {

@@ -41,9 +41,9 @@ pub(crate) enum Family {
     Garbage,
     /// kind, time, bucket id, esc(key), time, random -> nothing: the version or upload is to be looked at then
     Due,
-    /// bucket id -> where re-indexing its versions for new rules goes on
+    /// bucket id -> where setting its timers anew for new rules goes on, see `worker::reindex`
     Reindex,
-    /// version stamp -> when the version was last read, for INTELLIGENT_TIERING
+    /// version stamp -> when the version was last read, or since when it counts as not read, for INTELLIGENT_TIERING
     Access,
     /// bucket id, class, tier -> what they hold, counters
     Usage,

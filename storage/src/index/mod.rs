@@ -186,6 +186,29 @@ impl Rows<'_> {
         rows.status().map_err(|source| Error::Index { action: "scan rows", source })
     }
 
+    /// Offers the rows from `from` to `to` (exclusive, not empty) in descending order, as of one moment, until `visit`
+    /// says [`Step::Stop`]; any other step goes on with the row before.
+    pub(crate) fn scan_back(
+        &self,
+        family: Family,
+        from: &[u8],
+        to: &[u8],
+        mut visit: impl FnMut(&[u8], &[u8]) -> Result<Step>,
+    ) -> Result<()> {
+        let mut options = ReadOptions::default();
+        options.set_iterate_lower_bound(from);
+        options.set_iterate_upper_bound(to);
+        let mut rows = self.db.raw_iterator_cf_opt(handle(self.db, family), options);
+        rows.seek_to_last();
+        while let Some((key, value)) = rows.item() {
+            if visit(key, value)? == Step::Stop {
+                return Ok(());
+            }
+            rows.prev();
+        }
+        rows.status().map_err(|source| Error::Index { action: "scan rows", source })
+    }
+
     /// The first row from `from` to `to` (exclusive).
     pub(crate) fn first(&self, family: Family, from: &[u8], to: &[u8]) -> Result<Option<(Vec<u8>, Vec<u8>)>> {
         let mut found = None;

@@ -1,14 +1,21 @@
-//! What runs by itself: the collector, which gives space back, the checkpoint, which it must not disturb, and what all
-//! workers share: one budget, and a place to tell of their progress.
+//! What runs by itself: the collector, which gives space back, the checkpoint, which it must not disturb, the worker
+//! that does what lifecycle and tiering make due, and what all workers share: one budget, and a place to tell of their
+//! progress.
 
 use crate::error::{Error, Result};
 
+mod accesses;
 mod background;
 mod budget;
 mod checkpoint;
 mod collect;
+mod due;
+#[cfg(test)]
+mod due_tests;
+mod evaluator;
 mod narrow;
 mod progress;
+mod reindex;
 mod release;
 mod segments;
 mod settle;
@@ -19,11 +26,15 @@ mod tests;
 mod walk;
 mod widen;
 
+pub(crate) use accesses::{flush as flush_accesses, spawn as spawn_accesses};
 pub(crate) use budget::{Budget, Foreground, ROW_BYTES};
 pub(crate) use checkpoint::checkpoint;
 pub(crate) use collect::{Collector, collect, spawn};
+pub(crate) use due::{DueWorker, evaluate, spawn as spawn_due};
+pub use evaluator::Evaluated;
 pub use progress::WorkerStatus;
 pub(crate) use progress::Workers;
+pub(crate) use reindex::{ask as ask_reindex, forget as forget_reindex};
 pub(crate) use settle::{Mover, settle, spawn as spawn_mover};
 
 /// Runs work to its end, with the locks that it holds, even if whoever asked for it goes away.

@@ -1,0 +1,236 @@
+//! Evaluation: what lifecycle rules, tiering and restores ask of one version now, and when they ask again. Pure.
+//!
+//! One thing is done at a time. Where more is overdue, because the clock jumped or the store was closed, the time given
+//! for the next look is past already, and the version is looked at again as it is by then.
+
+use crate::bucket::{Bucket, Versioning};
+use crate::index::record::{ObjectRecord, VersionRecord};
+use crate::lifecycle::{Action, Calendar, Due, Kind, Next, Position, Subject};
+use crate::object::StorageClass;
+use crate::residence::{Residence, Restore, home};
+use crate::stamp::Timestamp;
+use crate::tiering::{self, Monitored, Tier};
+
+/// What is to be done with a version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Act {
+    /// Nothing yet.
+    Nothing,
+    /// To remove the object, which is the only version there can be, for good.
+    Expire,
+    /// To cover the object with a delete marker.
+    AddMarker,
+    /// To remove the noncurrent version, or the delete marker that is alone, for good.
+    RemoveVersion,
+    /// To change the storage class.
+    Transition(StorageClass),
+    /// To change the tier.
+    Move(Tier),
+    /// To forget the restored copy, whose time is over.
+    ForgetCopy,
+}
+
+/// What an evaluation finds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Verdict {
+    /// What to do now.
+    pub(crate) act: Act,
+    /// When to look again once that is done, which may be past; `None` if there is no version left, or nothing can
+    /// become due unless version, rules or other versions of the key change.
+    pub(crate) next: Option<Timestamp>,
+}
+
+/// One version, and all that decides about it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Case<'a> {
+    pub(crate) bucket: &'a Bucket,
+    pub(crate) key: &'a str,
+    /// Its `Last-Modified`.
+    pub(crate) created: Timestamp,
+    pub(crate) record: &'a VersionRecord,
+    pub(crate) position: Position,
+    /// Its row in the access family, if it has one.
+    pub(crate) last_access: Option<Timestamp>,
+}
+
+/// What to do with a version at `now`, and when to look again.
+pub(crate) fn decide(case: &Case<'_>, calendar: &Calendar, now: Timestamp) -> Verdict {
+    let due = case.lifecycle_due(calendar, now).filter(|due| due.at <= now);
+    // A version takes at most one action a day.
+    let tomorrow = midnight_after(calendar, now);
+    let Some(object) = &case.record.object else {
+        return match due {
+            Some(_) => Verdict { act: Act::RemoveVersion, next: None },
+            None => Verdict { act: Act::Nothing, next: next_due(case, calendar, now) },
+        };
+    };
+    match due.map(|due| due.action) {
+        Some(Action::Remove | Action::RemoveMarker) => return Verdict { act: Act::RemoveVersion, next: None },
+        Some(Action::Expire) if case.bucket.versioning == Versioning::Unversioned => {
+            return Verdict { act: Act::Expire, next: None };
+        }
+        Some(Action::Expire) => {
+            let since = marker_time(calendar, now, case.created);
+            let covered = Case { position: Position::Noncurrent { since, newer: 0 }, ..*case };
+            return Verdict { act: Act::AddMarker, next: covered.next(&object.residence, calendar, now, tomorrow) };
+        }
+        Some(Action::Transition(class)) => {
+            let act = Act::Transition(class);
+            return Verdict { act, next: case.next(&case.after(object, act, now), calendar, now, tomorrow) };
+        }
+        None => {}
+    }
+    let act = match (object.residence.restore, case.tier_due(object, &object.residence, calendar, now)) {
+        (Some(Restore::Done { expires }), _) if expires <= now => Act::ForgetCopy,
+        (_, Some((tier, _))) if tier != object.residence.tier => Act::Move(tier),
+        _ => Act::Nothing,
+    };
+    let then = Case { last_access: case.idle_since(act), ..*case };
+    Verdict { act, next: then.next(&case.after(object, act, now), calendar, now, now) }
+}
+
+/// When a version is next to be looked at, at the earliest at `now`.
+pub(crate) fn next_due(case: &Case<'_>, calendar: &Calendar, now: Timestamp) -> Option<Timestamp> {
+    match &case.record.object {
+        Some(object) => case.next(&object.residence, calendar, now, now),
+        None => case.lifecycle_due(calendar, now).map(|due| due.at.max(now)),
+    }
+}
+
+/// The time of a delete marker that lifecycle adds: 00:00 UTC of the day, as S3 has it. Versions are ordered by time,
+/// so where that is not later than the newest version, whose time is `newest`, the marker follows right after it.
+pub(crate) fn marker_time(calendar: &Calendar, now: Timestamp, newest: Timestamp) -> Timestamp {
+    let after_newest = Timestamp::from_nanos(newest.as_nanos().saturating_add(1));
+    calendar.midnight_before(now).max(after_newest)
+}
+
+/// The first midnight after `now`.
+pub(crate) fn midnight_after(calendar: &Calendar, now: Timestamp) -> Timestamp {
+    calendar.midnight_before(now).plus(calendar.day())
+}
+
+impl Case<'_> {
+    /// The next action of the lifecycle rules on the version as it is.
+    fn lifecycle_due(&self, calendar: &Calendar, now: Timestamp) -> Option<Due> {
+        self.lifecycle_next(self.record.object.as_ref().map(|object| &object.residence), calendar, now)
+    }
+
+    /// The next action of the lifecycle rules on the version if it were kept like that.
+    fn lifecycle_next(&self, residence: Option<&Residence>, calendar: &Calendar, now: Timestamp) -> Option<Due> {
+        let lifecycle = self.bucket.lifecycle.as_ref()?;
+        let object = self.record.object.as_ref();
+        let subject = Subject {
+            key: self.key,
+            size: object.map_or(0, |object| object.size),
+            tags: object.map_or(&[], |object| object.tags.as_slice()),
+            class: residence.map_or(StorageClass::default(), |residence| residence.class),
+            tier: residence.map_or(Tier::default(), |residence| residence.tier),
+            created: self.created,
+            position: self.position,
+            kind: if object.is_some() { Kind::Object } else { Kind::DeleteMarker },
+        };
+        match lifecycle.next(&subject, self.bucket.versioning, calendar, now) {
+            Next::At(due) => Some(due),
+            Next::Parked | Next::Never => None,
+        }
+    }
+
+    /// When to look again if the object is kept like that: lifecycle actions from `not_before` on, all else from `now`.
+    fn next(
+        &self,
+        residence: &Residence,
+        calendar: &Calendar,
+        now: Timestamp,
+        not_before: Timestamp,
+    ) -> Option<Timestamp> {
+        let object = self.record.object.as_ref()?;
+        let lifecycle = self.lifecycle_next(Some(residence), calendar, now).map(|due| due.at.max(not_before));
+        let tier = self
+            .tier_due(object, residence, calendar, now)
+            .and_then(|(tier, next)| if tier == residence.tier { next } else { Some(now) });
+        let copy = match residence.restore {
+            Some(Restore::Done { expires }) => Some(expires),
+            Some(Restore::Ongoing { .. }) | None => None,
+        };
+        [lifecycle, tier, copy].into_iter().flatten().min().map(|at| at.max(now))
+    }
+
+    /// In which tier an object of INTELLIGENT_TIERING belongs, and when that changes; `None` for all others.
+    fn tier_due(
+        &self,
+        object: &ObjectRecord,
+        residence: &Residence,
+        calendar: &Calendar,
+        now: Timestamp,
+    ) -> Option<(Tier, Option<Timestamp>)> {
+        if residence.class != StorageClass::IntelligentTiering || !tiering::is_monitored(object.size) {
+            return None;
+        }
+        if residence.restore.is_some() {
+            // The restore ends in the frequent tier. Until then nothing moves.
+            return Some((residence.tier, Some(midnight_after(calendar, now))));
+        }
+        let idle_since = match (residence.tier, self.last_access) {
+            (Tier::Frequent, Some(access)) => access.max(residence.since),
+            (_, Some(access)) => access,
+            (_, None) => residence.since,
+        };
+        // An access takes an object that can be read back to the frequent tier. So where it belongs follows from the
+        // last one alone, unless the clock was set back to before it: then it stays.
+        let begin = if residence.tier.is_archive() || now < idle_since { residence.tier } else { Tier::Frequent };
+        let monitored = Monitored {
+            tier: begin,
+            size: object.size,
+            last_access: idle_since,
+            entered: idle_since,
+            key: self.key,
+            tags: &object.tags,
+        };
+        Some(tiering::settle(&monitored, &self.bucket.tiering, calendar.day(), now))
+    }
+
+    /// How the object is kept after `act`.
+    pub(crate) fn after(&self, object: &ObjectRecord, act: Act, now: Timestamp) -> Residence {
+        let mut residence = object.residence.clone();
+        match act {
+            Act::Transition(class) => {
+                if residence.class == StorageClass::IntelligentTiering {
+                    // A restore there would have ended in another tier of the class.
+                    residence.restore = None;
+                }
+                relocate(&mut residence, class, Tier::Frequent, now, object.size);
+            }
+            Act::Move(tier) => {
+                // An access brings it up at once, however late that is found out.
+                let since = if tier == Tier::Frequent { self.last_access.unwrap_or(now) } else { now };
+                let class = residence.class;
+                relocate(&mut residence, class, tier, since, object.size);
+            }
+            Act::ForgetCopy => residence.restore = None,
+            Act::Nothing | Act::Expire | Act::AddMarker | Act::RemoveVersion => {}
+        }
+        residence
+    }
+
+    /// What the row in the access family says after `act`. The time since which a version counts as not read would be
+    /// lost when it leaves the frequent tier, since its residence counts from that move on; the row keeps it.
+    pub(crate) fn idle_since(&self, act: Act) -> Option<Timestamp> {
+        match (act, &self.record.object) {
+            (Act::Move(to), Some(object)) if to > object.residence.tier => {
+                let frequent = object.residence.tier == Tier::Frequent;
+                let since = if frequent { Some(object.residence.since) } else { None };
+                self.last_access.max(since).or(Some(object.residence.since))
+            }
+            _ => self.last_access,
+        }
+    }
+}
+
+/// Brings a residence to another class and tier.
+fn relocate(residence: &mut Residence, class: StorageClass, tier: Tier, since: Timestamp, bytes: u64) {
+    if home(class, tier) != home(residence.class, residence.tier) {
+        // What they come to in their new pool is known when they are there.
+        residence.stored_bytes = bytes;
+    }
+    (residence.class, residence.tier, residence.since) = (class, tier, since);
+}

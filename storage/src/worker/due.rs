@@ -1,0 +1,297 @@
+//! The worker that does what has become due: expirations, transitions, tier moves, the end of restored copies, the
+//! abort of uploads. The queue is the `due` family; what its rows mean is in `timer`, what is done in `evaluate`.
+//!
+//! A round goes through the rows of the past in order, page by page, from where the last one ended. A page is read,
+//! evaluated and gathered in one batch on a blocking thread, while the batches of the pages before it are being
+//! committed. A batch deletes the rows that it has dealt with in the same moment in which it does what they ask for, so
+//! dying at any time loses nothing and does nothing twice. Rows of the future wait, also if the clock was set back.
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use tokio::sync::Mutex;
+use tokio::task::JoinSet;
+use tokio::time::MissedTickBehavior;
+
+use crate::error::{Error, Result};
+use crate::fs::blocking;
+use crate::index::key::{DueKind, DueRow, due_from, split_due};
+use crate::index::{Family, Rows, Step, key};
+use crate::list::following;
+use crate::stamp::Timestamp;
+use crate::store::Inner;
+use crate::worker::budget::ROW_BYTES;
+use crate::worker::evaluator::{Cause, Evaluated, Evaluator, Gathered};
+use crate::worker::progress::{Progress, Workers};
+use crate::worker::{reindex, to_its_end};
+
+/// Rows that are evaluated into one batch: bounds what others wait for while its keys are locked.
+const ROWS_PER_PAGE: usize = 500;
+/// Batches that are committed at once, so that they share a sync while the next page is evaluated.
+const COMMITS_MAX: usize = 3;
+/// Pages of one round, after which other work of this worker gets its turn.
+const PAGES_PER_ROUND: usize = 200;
+/// Rows that an evaluation reads or changes, about: what it costs of the budget.
+const ROWS_PER_EVALUATION: u64 = 4;
+/// How long a row that says "now" may take until a scan sees it, with a margin. So rows from longer before the begin of
+/// a look through the queue that left none behind are gone, but for those of [`FULL_EVERY`].
+const LATE: Duration = Duration::from_secs(10);
+/// Every so many times the queue is looked through from its beginning: for rows that the clock put there when it was
+/// set back. All other times begin where rows can be, and not among the remains of those deleted before.
+const FULL_EVERY: u64 = 64;
+/// How long and how often [`evaluate`] waits for what somebody else holds.
+const RETRY_EVERY: Duration = Duration::from_millis(5);
+const RETRIES_MAX: u32 = 1000;
+
+/// What the worker keeps between rounds, and tells.
+pub(crate) struct DueWorker {
+    state: Mutex<State>,
+    pub(super) lifecycle: Arc<Progress>,
+    pub(super) reindex: Arc<Progress>,
+}
+
+impl DueWorker {
+    pub(crate) fn new(workers: &Workers) -> DueWorker {
+        let (lifecycle, reindex) = (workers.register("lifecycle"), workers.register("reindex"));
+        DueWorker { state: Mutex::default(), lifecycle, reindex }
+    }
+
+    /// Waits for the round under way.
+    pub(crate) async fn wait(&self) {
+        drop(self.state.lock().await);
+    }
+}
+
+#[derive(Default)]
+struct State {
+    versions: Queue,
+    uploads: Queue,
+}
+
+/// How far one kind of rows was looked through.
+#[derive(Default)]
+struct Queue {
+    /// Where a round goes on, if the last one did not come to the end.
+    from: Option<Vec<u8>>,
+    /// When the present look through began.
+    began: Timestamp,
+    /// When the last one that left nothing behind began.
+    cleared: Option<Timestamp>,
+    /// Whether rows of the present look through were left behind.
+    left: bool,
+    looks: u64,
+}
+
+/// What a round came to.
+#[derive(Default)]
+struct Round {
+    done: Evaluated,
+    /// Rows dealt with, and rows that somebody else kept from it.
+    rows: u64,
+    deferred: u64,
+    /// Whether it went on from where the last one ended, so that it has not seen what that one left behind.
+    resumed: bool,
+    /// Whether there are rows that it did not come to.
+    more: bool,
+}
+
+/// Runs a round every so often, until the store is closed or gone.
+pub(crate) fn spawn(inner: Weak<Inner>, every: Duration) {
+    tokio::spawn(async move {
+        let mut ticks = tokio::time::interval(every);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            while let Some(inner) = inner.upgrade() {
+                match tokio::spawn(turn(Arc::clone(&inner))).await {
+                    Ok(Ok(true)) => continue,
+                    Ok(Ok(false)) => {}
+                    // Closed, or refusing writes until it is opened anew.
+                    _ if inner.check_writable().is_err() => return,
+                    Ok(Err(error)) => {
+                        inner.due.lifecycle.fail(inner.clock.now(), &error);
+                        tracing::error!(%error, "a round of lifecycle work failed; the next one goes on");
+                    }
+                    Err(error) => {
+                        tracing::error!(%error, "a round of lifecycle work did not end; the next one goes on")
+                    }
+                }
+                break;
+            }
+            if inner.strong_count() == 0 {
+                return;
+            }
+        }
+    });
+}
+
+/// One round of due rows and some pages of re-indexing. Whether there is more to do at once.
+async fn turn(inner: Arc<Inner>) -> Result<bool> {
+    let mut state = inner.due.state.lock().await;
+    let more_rows = round(&inner, &mut state).await?.more;
+    let more_pages = reindex::some(&inner).await?;
+    Ok(more_rows || more_pages)
+}
+
+/// Does all that is due now, and sets the timers of buckets whose rules have changed, to its end.
+pub(crate) async fn evaluate(inner: &Arc<Inner>) -> Result<Evaluated> {
+    let inner = Arc::clone(inner);
+    to_its_end(async move {
+        let mut state = inner.due.state.lock().await;
+        // Batches of a round that was cut off, with its task, may be on their way.
+        inner.index.commit(crate::index::Batch::new()).await?;
+        *state = State::default();
+        let (mut done, mut retries) = (Evaluated::default(), 0);
+        loop {
+            let more_pages = reindex::some(&inner).await?;
+            let round = round(&inner, &mut state).await?;
+            done.add(round.done);
+            if round.rows == 0 && round.deferred > 0 && retries < RETRIES_MAX {
+                retries += 1;
+                tokio::time::sleep(RETRY_EVERY).await;
+            } else if round.rows == 0 && !round.resumed && !more_pages {
+                return Ok(done);
+            }
+        }
+    })
+    .await
+}
+
+async fn round(inner: &Arc<Inner>, state: &mut State) -> Result<Round> {
+    let now = inner.clock.now();
+    let mut total = Round::default();
+    for (kind, queue) in [(DueKind::Version, &mut state.versions), (DueKind::Upload, &mut state.uploads)] {
+        inner.due.lifecycle.begin();
+        let outcome = look_through(inner, kind, queue, now, &mut total).await;
+        inner.due.lifecycle.end(inner.clock.now());
+        outcome?;
+    }
+    inner.due.lifecycle.set_backlog(total.deferred);
+    if total.done != Evaluated::default() {
+        tracing::info!(done = ?total.done, "did what was due");
+    }
+    Ok(total)
+}
+
+/// Goes through the rows of a kind up to `now`, or some pages of them.
+async fn look_through(
+    inner: &Arc<Inner>,
+    kind: DueKind,
+    queue: &mut Queue,
+    now: Timestamp,
+    total: &mut Round,
+) -> Result<()> {
+    let to = due_from(kind, Timestamp::from_nanos(now.as_nanos().saturating_add(1)));
+    let mut from = match queue.from.take() {
+        Some(from) => {
+            total.resumed = true;
+            from
+        }
+        None => queue.begin(kind, now),
+    };
+    let mut commits = JoinSet::new();
+    for _ in 0..PAGES_PER_ROUND {
+        inner.check_writable()?;
+        let page = {
+            let (inner, to) = (Arc::clone(inner), to.clone());
+            blocking(move || page(&inner, &from, &to, now)).await??
+        };
+        let Some(Page { rows, last, gathered: Gathered { batch, done, deferred } }) = page else {
+            while let Some(committed) = commits.join_next().await {
+                count(inner, committed, total)?;
+            }
+            queue.end();
+            return Ok(());
+        };
+        let deferred = deferred.len() as u64;
+        queue.left |= deferred > 0;
+        total.deferred += deferred;
+        from = following(last);
+        inner.budget.spend(rows * ROWS_PER_EVALUATION * ROW_BYTES).await;
+        while commits.len() >= COMMITS_MAX {
+            if let Some(committed) = commits.join_next().await {
+                count(inner, committed, total)?;
+            }
+        }
+        let inner = Arc::clone(inner);
+        commits.spawn(async move { inner.index.commit(batch).await.map(|()| (rows - deferred, done)) });
+    }
+    while let Some(committed) = commits.join_next().await {
+        count(inner, committed, total)?;
+    }
+    queue.from = Some(from);
+    total.more = true;
+    Ok(())
+}
+
+/// Counts what a commit did.
+fn count(
+    inner: &Inner,
+    committed: std::result::Result<Result<(u64, Evaluated)>, tokio::task::JoinError>,
+    total: &mut Round,
+) -> Result<()> {
+    let (rows, done) = committed.map_err(|_| Error::Closed)??;
+    inner.due.lifecycle.add(rows, rows * ROWS_PER_EVALUATION * ROW_BYTES);
+    total.rows += rows;
+    total.done.add(done);
+    Ok(())
+}
+
+impl Queue {
+    /// Where a look through the whole queue begins.
+    fn begin(&mut self, kind: DueKind, now: Timestamp) -> Vec<u8> {
+        (self.began, self.left) = (now, false);
+        self.looks += 1;
+        let floor = match self.cleared.filter(|&cleared| cleared <= now) {
+            Some(cleared) if !self.looks.is_multiple_of(FULL_EVERY) => {
+                cleared.as_nanos().saturating_sub(LATE.as_nanos() as u64)
+            }
+            _ => 0,
+        };
+        due_from(kind, Timestamp::from_nanos(floor))
+    }
+
+    fn end(&mut self) {
+        if !self.left {
+            self.cleared = Some(self.began);
+        }
+    }
+}
+
+/// Some rows, looked at.
+struct Page {
+    rows: u64,
+    last: Vec<u8>,
+    gathered: Gathered,
+}
+
+/// Reads the next rows and evaluates what they name; `None` if there are none. Blocking.
+fn page(inner: &Inner, from: &[u8], to: &[u8], now: Timestamp) -> Result<Option<Page>> {
+    let (rows, last) = read(&inner.index.rows(), from, to)?;
+    if rows.is_empty() {
+        return Ok(None);
+    }
+    let mut evaluator = Evaluator::new(inner, now);
+    let count = rows.len() as u64;
+    for row in rows {
+        let at = row.at;
+        evaluator.look(row, Cause::Due(at))?;
+    }
+    Ok(Some(Page { rows: count, last, gathered: evaluator.finish() }))
+}
+
+fn read(rows: &Rows<'_>, from: &[u8], to: &[u8]) -> Result<(Vec<DueRow>, Vec<u8>)> {
+    let (mut found, mut last) = (Vec::new(), Vec::new());
+    rows.scan(Family::Due, from, to, |row, _| {
+        found.push(split_due(row).ok_or_else(|| key::corrupt("due row", row))?);
+        if found.len() < ROWS_PER_PAGE {
+            return Ok(Step::Next);
+        }
+        last = row.to_vec();
+        Ok(Step::Stop)
+    })?;
+    if let Some(row) = found.last().filter(|_| last.is_empty()) {
+        last = key::due(row.kind, row.at, row.bucket, &row.key, row.stamp);
+    }
+    Ok((found, last))
+}
