@@ -99,9 +99,10 @@ impl SegmentSet {
             return Err(self.failed(segment, errors));
         }
         let sound = Arc::new(Sound::of(shards.into_iter()));
-        let keeper = WriteKeeper { name, zones: zones.to_vec(), on_trouble: self.on_trouble.clone() };
-        let file = Arc::new(WriteShards::new(layout, files, sound.clone(), Box::new(keeper)));
         let space = Arc::new(Space::open(self.segment_bytes));
+        let keeper =
+            WriteKeeper { name, zones: zones.to_vec(), space: space.clone(), on_trouble: self.on_trouble.clone() };
+        let file = Arc::new(WriteShards::new(layout, files, sound.clone(), Box::new(keeper)));
         let made = Arc::new(Segment::new(name, file, space.clone()));
         let ids: Vec<ZoneId> = zones.iter().map(|zone| zone.id).collect();
         let gone = {
@@ -166,6 +167,7 @@ fn choose(free: &[u64], count: usize, turn: usize) -> Vec<usize> {
 struct WriteKeeper {
     name: SegmentName,
     zones: Vec<Arc<Zone>>,
+    space: Arc<Space>,
     on_trouble: TroubleCallback,
 }
 
@@ -187,6 +189,8 @@ impl Keeper for WriteKeeper {
     }
 
     fn note_stale(&self, shard: usize, sound: &Sound) -> io::Result<()> {
+        // What comes next had better go to a segment that has all of its shards.
+        self.space.close();
         let note = self.name.shard(shard).stale_name(self.zones[shard].id);
         let mut noted = Err(io::Error::other("no zone is left for a note"));
         for other in (0..self.zones.len()).filter(|&other| sound.has(other)) {

@@ -97,14 +97,15 @@ impl Known {
     /// Forgets the files in a zone that was lost. The shards of a segment that is being written miss writes from now on.
     pub fn lose(&mut self, zone: ZoneId) {
         for shard in self.shards_in(zone) {
-            let was_sound = self.sound.give_up(shard);
-            if !was_sound || !self.space.is_sealed() {
-                self.stale.insert((shard as u8, zone));
-            }
-            self.homes[shard] = None;
             if !self.space.is_sealed() {
                 self.space.close();
+                self.sound.make_stale(shard);
             }
+            if self.sound.is_stale(shard) {
+                self.stale.insert((shard as u8, zone));
+            }
+            self.sound.give_up(shard);
+            self.homes[shard] = None;
         }
     }
 

@@ -317,10 +317,11 @@ impl Blobs {
 
     /// Changes what a zone is used for.
     ///
-    /// `Lost`: nothing in it is read or written any more; segments being written that have a shard in it take no more
-    /// chunks. From `Lost` to another state: the directory is listed, and shards that are sound and whole are used
-    /// again. An error leaves the zone lost. Segments that were removed meanwhile come back as ones in which nothing is
-    /// live. `Draining`: no new segments.
+    /// `Lost`: nothing in it is read or written any more. Segments being written that have a shard in it take no more
+    /// chunks; they can be rebuilt when they are sealed, of which [`Blobs::seal_active`] takes care. From `Lost` to
+    /// another state: the directory is listed, and shards that are sound and whole are used again. An error leaves the
+    /// zone lost. Segments that were removed meanwhile come back as ones in which nothing is live. `Draining`: no new
+    /// segments.
     pub async fn set_zone_state(&self, id: ZoneId, state: ZoneState) -> Result<()> {
         let segments = self.shared.segments.clone();
         blocking(move || segments.set_zone_state(id, state)).await?

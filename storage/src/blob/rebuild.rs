@@ -111,9 +111,15 @@ impl SegmentSet {
             }
             let Some(known) = state.known.get_mut(&segment) else { return Err(Error::Conflict) };
             let usable: BTreeSet<usize> = known.usable().into_iter().chain([shard]).collect();
-            // Another set than readers have who opened the file before: it stays as good for them as it was.
-            known.sound = Arc::new(Sound::of(usable.into_iter()));
+            let sound = Sound::of(usable.into_iter());
+            let stale = (0..known.homes.len()).filter(|&other| other != shard && known.sound.is_stale(other));
+            stale.for_each(|other| sound.make_stale(other));
             let old = known.homes[shard].replace(to.id).filter(|&old| old != to.id);
+            if known.sound.is_stale(shard) {
+                known.stale.extend(old.map(|old| (plan.name.shard, old)));
+            }
+            // Another set than readers have who opened the file before: it stays as good for them as it was.
+            known.sound = Arc::new(sound);
             known.stale.remove(&(plan.name.shard, to.id));
             state.forget_open(segment);
             (old.and_then(|old| state.zones.get(&old)).map(|entry| entry.zone.clone()), state.reachable())

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::blob::known::{Known, ShardFile};
+use crate::blob::known::Known;
 use crate::blob::layout::{BLOCK_BYTES, Placement, SegmentHeader};
 use crate::blob::segment::Segment;
 use crate::blob::shard_name::{SegmentName, ShardName};
@@ -345,13 +345,15 @@ pub(super) fn check_header(block: &[u8; BLOCK_BYTES], name: ShardName, store_id:
 impl Opener for ShardOpener {
     fn open(&self, shard: usize) -> ReadResult<Arc<dyn DiskFile>> {
         let opened = self.open_checked(shard);
-        if let Err(error) = &opened {
+        let Err(error) = &opened else { return opened };
+        let is_alone = self.zones.len() == 1;
+        // That an only file is gone, which the collector may just have removed, its reader is told.
+        if !(is_alone && matches!(error, ReadError::Moved)) {
             self.tell(shard, format!("{OPEN}: {error}"));
-            // A file that is gone, or is another one, comes back by being rebuilt only.
-            let is_over = matches!(error, ReadError::Moved | ReadError::Engine(Error::Corrupt { .. }));
-            if is_over && self.zones.len() > 1 {
-                self.sound.give_up(shard);
-            }
+        }
+        // A file that is gone, or is another one, comes back by being rebuilt, or with its zone.
+        if !is_alone && matches!(error, ReadError::Moved | ReadError::Engine(Error::Corrupt { .. })) {
+            self.sound.give_up(shard);
         }
         opened
     }
@@ -360,6 +362,3 @@ impl Opener for ShardOpener {
         self.tell(shard, format!("read segment: {error}"));
     }
 }
-
-/// What files make up a segment.
-pub(super) type Gathered = (SegmentName, Vec<ShardFile>);

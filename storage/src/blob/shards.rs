@@ -15,27 +15,42 @@ pub use write::{Keeper, WriteShards};
 
 /// Which shards of a segment may be used; shared by all who use them.
 #[derive(Debug)]
-pub struct Sound(AtomicU32);
+pub struct Sound {
+    usable: AtomicU32,
+    /// Those that miss writes; none of them is usable.
+    stale: AtomicU32,
+}
 
 impl Sound {
     /// Exactly these shards may be used.
     pub fn of(shards: impl Iterator<Item = usize>) -> Sound {
-        Sound(AtomicU32::new(shards.fold(0, |mask, shard| mask | 1 << shard)))
+        Sound { usable: AtomicU32::new(shards.fold(0, |mask, shard| mask | 1 << shard)), stale: AtomicU32::new(0) }
     }
 
     /// Whether a shard may be used.
     pub fn has(&self, shard: usize) -> bool {
-        self.0.load(Ordering::SeqCst) & (1 << shard) != 0
+        self.usable.load(Ordering::SeqCst) & (1 << shard) != 0
     }
 
     /// How many shards may be used.
     pub fn count(&self) -> usize {
-        self.0.load(Ordering::SeqCst).count_ones() as usize
+        self.usable.load(Ordering::SeqCst).count_ones() as usize
     }
 
-    /// Lets nobody use a shard any more. Tells whether it could be used until now.
-    pub fn give_up(&self, shard: usize) -> bool {
-        self.0.fetch_and(!(1 << shard), Ordering::SeqCst) & (1 << shard) != 0
+    /// Lets nobody use a shard any more that cannot be reached, or is not what it should be.
+    pub fn give_up(&self, shard: usize) {
+        self.usable.fetch_and(!(1 << shard), Ordering::SeqCst);
+    }
+
+    /// Lets nobody use a shard any more that misses a write.
+    pub fn make_stale(&self, shard: usize) {
+        self.stale.fetch_or(1 << shard, Ordering::SeqCst);
+        self.give_up(shard);
+    }
+
+    /// Whether a shard misses a write.
+    pub fn is_stale(&self, shard: usize) -> bool {
+        self.stale.load(Ordering::SeqCst) & (1 << shard) != 0
     }
 }
 

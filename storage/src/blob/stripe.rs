@@ -252,7 +252,7 @@ mod tests {
     fn a_single_parity_is_the_sum() {
         for data in 2..=8_u8 {
             let shards: Vec<Vec<u8>> = (0..data)
-                .map(|shard| (0..8192_usize).map(|at| (at * 7 + at / 251) as u8 ^ shard * 29).collect())
+                .map(|shard| (0..8192_usize).map(|at| (at * 7 + at / 251) as u8 ^ (shard * 29)).collect())
                 .collect();
             let parity = Layout { data, parity: 1 }.parity(&shards);
             let sum: Vec<u8> = (0..8192).map(|at| shards.iter().fold(0, |sum, shard| sum ^ shard[at])).collect();

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use crate::blob::BlobsOptions;
 use crate::blob::known::{Known, ShardFile, Stale};
 use crate::blob::layout::BLOCK_BYTES;
-use crate::blob::segments::{Gathered, SegmentSet, State, ZoneEntry, check_header, remove_notes};
+use crate::blob::segments::{SegmentSet, State, ZoneEntry, check_header, remove_notes};
 use crate::blob::shard_name::{Entry, SegmentName, ShardName, parse};
 use crate::error::{Error, Result};
 use crate::zone::{Stray, Trouble, Zone, ZoneId, ZoneInfo, ZoneState};
@@ -211,14 +211,13 @@ impl SegmentSet {
 
     /// Adds what is known of a segment's other shards.
     fn add_others(&self, returned: &mut Returned) {
-        let (zones, sound, whole_bytes, stale) = {
+        let (zones, sound, stale) = {
             let state = self.state();
             let Some(known) = state.known.get(&returned.name.segment).filter(|known| known.name == returned.name)
             else {
                 return;
             };
-            let sound: Vec<bool> = (0..known.homes.len()).map(|shard| known.has(shard)).collect();
-            (state.zones_of(known), sound, known.shard_bytes(), known.stale.clone())
+            (state.zones_of(known), known.sound.clone(), known.stale.clone())
         };
         returned.stale.extend(stale);
         for (shard, zone) in zones.into_iter().enumerate() {
@@ -231,8 +230,8 @@ impl SegmentSet {
                     continue;
                 }
             };
-            // One that was given up, though it is not shorter, is not whole.
-            if !sound[shard] && bytes >= whole_bytes {
+            // Whether it is short was decided without the shards that came back; the rest is not in its length.
+            if sound.is_stale(shard) || (!sound.has(shard) && self.check_shard(&zone, name).is_err()) {
                 returned.stale.insert((name.shard, zone.id));
             }
             returned.files.push(ShardFile { shard: name.shard, zone: zone.id, bytes });
@@ -341,7 +340,7 @@ fn list(zone: &Zone) -> Result<Listing> {
 
 /// Makes segments of the files that were found.
 fn put_together(state: &mut State, listings: &[(Arc<Zone>, Listing)]) -> Result<()> {
-    let mut segments: BTreeMap<u64, Gathered> = BTreeMap::new();
+    let mut segments: BTreeMap<u64, (SegmentName, Vec<ShardFile>)> = BTreeMap::new();
     for (zone, listing) in listings {
         for &(name, file) in &listing.shards {
             let (other, files) = segments.entry(name.segment).or_insert((name, Vec::new()));

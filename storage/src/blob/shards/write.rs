@@ -74,10 +74,12 @@ impl WriteShards {
             return Err(error.unwrap_or_else(|| io::Error::other("too few shards of the segment are left")));
         }
         for (shard, _) in &broken {
-            self.sound.give_up(*shard);
+            self.sound.make_stale(*shard);
         }
         for shard in (0..self.files.len()).filter(|&shard| !self.sound.has(shard)) {
             if !noted.contains(&shard) {
+                // Whoever gave it up: from now on it misses writes.
+                self.sound.make_stale(shard);
                 self.keeper.note_stale(shard, &self.sound)?;
                 noted.push(shard);
             }

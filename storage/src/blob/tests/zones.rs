@@ -248,7 +248,7 @@ async fn a_zone_that_fails_in_the_midst_of_writes_loses_nothing() {
         for for_good in [false, true] {
             let mut fail_at = 1;
             while check_failing(zones, fail_at, for_good).await {
-                fail_at += if fail_at < 12 { 1 } else { 5 };
+                fail_at += if fail_at < 12 { 1 } else { 7 };
             }
             assert!(fail_at > 20, "the history makes more calls than {fail_at}");
         }
@@ -273,7 +273,7 @@ async fn a_zone_that_is_full_for_a_while_loses_nothing() {
             drop(blobs);
             check(&place.open(), &stored, &format!("call {fail_at}, opened again")).await;
             has_failed = disk.has_failed();
-            fail_at += if fail_at < 12 { 1 } else { 5 };
+            fail_at += if fail_at < 12 { 1 } else { 7 };
         }
     }
 }
@@ -378,6 +378,55 @@ async fn a_zone_is_lost_and_comes_back() {
         assert!(there.len() >= 19, "those that were in one zone alone are in the other");
         check(&blobs, &there, "without another zone").await;
     }
+}
+
+#[tokio::test]
+async fn a_zone_that_vanishes_under_its_readers_has_nothing_to_rebuild_when_it_is_back() {
+    for zones in [2, 4] {
+        let place = Place::new(zones);
+        let stored = store(&place.open(), Pool::Hot, 1).await;
+        let blobs = place.open();
+        place.unmount(0);
+        check(&blobs, &stored, "before anybody knows").await;
+        assert!(place.troubles.lock().unwrap().iter().all(|trouble| trouble.zone == ZoneId(0)));
+        blobs.set_zone_state(ZoneId(0), ZoneState::Lost).await.unwrap();
+        check(&blobs, &stored, "while it is lost").await;
+        place.mount(0);
+        blobs.set_zone_state(ZoneId(0), ZoneState::Active).await.unwrap();
+        assert!(blobs.damaged().is_empty());
+        blobs.set_zone_state(ZoneId(1), ZoneState::Lost).await.unwrap();
+        check(&blobs, &stored, "without another zone").await;
+    }
+}
+
+#[tokio::test]
+async fn a_shard_that_is_another_file_is_damaged() {
+    let place = Place::new(2);
+    let blobs = place.open();
+    let stored = store(&blobs, Pool::Hot, 1).await;
+    for info in blobs.segments() {
+        let path = &blobs.segment_paths(info.id)[0];
+        let bytes = std::fs::metadata(path).unwrap().len();
+        std::fs::write(path, vec![7; bytes as usize]).unwrap();
+    }
+    drop(blobs);
+    let blobs = place.open();
+    check(&blobs, &stored, "from the other copies").await;
+    assert_eq!(blobs.damaged().len(), blobs.segments().len());
+    rebuild_all(&blobs, |segment, _| free_zone_of(&blobs, segment)).await;
+    drop(blobs);
+    for zone in 0..2 {
+        place.unmount(zone);
+        check(&place.open(), &stored, "from any copies").await;
+        place.mount(zone);
+    }
+}
+
+/// The zone of the first shard of a segment of two copies: the one in which the second is not.
+fn free_zone_of(blobs: &Blobs, segment: u64) -> u16 {
+    let second = &blobs.segment_paths(segment)[0];
+    let zones = blobs.zones();
+    zones.iter().find(|zone| !second.starts_with(&zone.directory)).unwrap().id.0
 }
 
 #[tokio::test]
