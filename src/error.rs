@@ -208,6 +208,7 @@ impl From<Error> for S3Error {
             | Error::RestoreDays(_)
             | Error::Corrupt { .. }
             | Error::UnknownFormat { .. }
+            | Error::Zone(_)
             | Error::Locked
             | Error::Io { .. }
             | Error::Index { .. } => S3Error::internal(error),

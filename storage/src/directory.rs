@@ -59,12 +59,12 @@ impl Directory {
         if has_room(self.lock.room()?) { Ok(()) } else { Err(Error::NoSpace { action: "store more" }) }
     }
 
-    pub(crate) fn index(&self) -> PathBuf {
-        index_in(&self.path)
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
     }
 
-    pub(crate) fn segments(&self) -> PathBuf {
-        segments_in(&self.path)
+    pub(crate) fn index(&self) -> PathBuf {
+        index_in(&self.path)
     }
 }
 

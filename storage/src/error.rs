@@ -144,6 +144,9 @@ pub enum Error {
         /// The newest format known.
         known: u32,
     },
+    /// A zone cannot be used as asked; the text says why, and what to do.
+    #[error("{0}")]
+    Zone(String),
     /// Another process holds the data directory.
     #[error("the data directory is locked by another process")]
     Locked,

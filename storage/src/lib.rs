@@ -78,6 +78,7 @@ mod store_buckets;
 mod tags;
 mod timer;
 mod versions;
+mod zones;
 
 // What runs by itself.
 mod worker;
@@ -115,5 +116,6 @@ pub use store::{OpenOptions, Store, StoreStatus};
 pub use tags::Tagged;
 pub use tiering::{Tier, TieringConfiguration};
 pub use usage::{Usage, UsageKey};
-pub use worker::{Evaluated, WorkerStatus};
+pub use worker::{Evaluated, Healed, WorkerStatus};
 pub use zone::{ZoneId, ZoneState};
+pub use zones::{LostBytes, ZoneOptions, ZoneStatus};

@@ -146,15 +146,6 @@ impl Store {
         Ok(bucket)
     }
 
-    /// The name of the bucket with that id; `None` if it is gone. Work that waits in queues knows buckets by their ids.
-    pub(crate) async fn bucket_name(&self, id: u64) -> Result<Option<BucketName>> {
-        let Some(name) = self.inner.index.get(Family::BucketName, id.to_be_bytes().to_vec()).await? else {
-            return Ok(None);
-        };
-        let name = String::from_utf8(name).ok().and_then(|name| BucketName::parse(&name).ok());
-        name.map(Some).ok_or_else(|| key::corrupt("bucket name row", &id.to_be_bytes()))
-    }
-
     /// Changes a bucket. `Err(BucketState)` if its state forbids the change; [`BucketChange`] says what else can fail.
     pub async fn change_bucket(&self, name: &BucketName, change: BucketChange) -> Result<()> {
         let guard = self.inner.locks.bucket_exclusive(name.as_str()).await;

@@ -117,6 +117,13 @@ pub struct SegmentInfo {
     pub zones: Vec<ZoneId>,
 }
 
+impl SegmentInfo {
+    /// Whether enough shards are there to read it.
+    pub fn is_readable(&self) -> bool {
+        self.missing_shards.len() <= usize::from(self.layout.parity)
+    }
+}
+
 /// The result of a read.
 pub type ReadResult<T> = std::result::Result<T, ReadError>;
 
@@ -325,6 +332,17 @@ impl Blobs {
     pub async fn set_zone_state(&self, id: ZoneId, state: ZoneState) -> Result<()> {
         let segments = self.shared.segments.clone();
         blocking(move || segments.set_zone_state(id, state)).await?
+    }
+
+    /// As [`Blobs::set_zone_state`], for threads that may block.
+    pub fn set_zone_state_blocking(&self, id: ZoneId, state: ZoneState) -> Result<()> {
+        self.shared.segments.set_zone_state(id, state)
+    }
+
+    /// Forgets a zone, with what may be left in it.
+    pub async fn forget_zone(&self, id: ZoneId) -> Result<()> {
+        let segments = self.shared.segments.clone();
+        blocking(move || segments.forget_zone(id)).await
     }
 
     /// The shards of sealed segments that are missing, short or stale, as far as others suffice to rebuild them.

@@ -131,6 +131,13 @@ impl SegmentSet {
         }
     }
 
+    /// Forgets a zone. Blocks the thread.
+    pub fn forget_zone(&self, id: ZoneId) {
+        let _alone = self.changes();
+        self.lose(id);
+        self.state().zones.remove(&id);
+    }
+
     /// Files that have no use because another one has their place.
     pub fn strays(&self) -> Vec<Stray> {
         self.state().strays.iter().cloned().collect()

@@ -17,9 +17,8 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::blob::{Layout, SegmentInfo};
 use crate::error::{Error, Result};
-use crate::fs::blocking;
 use crate::store::{Inner, Store};
-use crate::worker::progress::Progress;
+use crate::worker::progress::{Progress, Workers};
 use crate::worker::{self, to_its_end};
 use crate::zone::{Damage, ZoneId, ZoneInfo, ZoneState};
 
@@ -37,12 +36,16 @@ pub struct Healed {
 }
 
 /// What the healer keeps between rounds.
-#[derive(Default)]
 pub(crate) struct Healer {
     round: tokio::sync::Mutex<()>,
+    progress: Arc<Progress>,
 }
 
 impl Healer {
+    pub(crate) fn new(workers: &Workers) -> Healer {
+        Healer { round: tokio::sync::Mutex::default(), progress: workers.register("heal") }
+    }
+
     /// Waits for the round under way.
     pub(crate) async fn wait(&self) {
         drop(self.round.lock().await);
@@ -102,7 +105,7 @@ async fn round(inner: Arc<Inner>) -> Result<Healed> {
     let _alone = inner.healer.round.lock().await;
     inner.check_writable()?;
     inner.look_at_zones().await?;
-    let progress = Arc::clone(&inner.healing);
+    let progress = Arc::clone(&inner.healer.progress);
     progress.begin();
     let outcome = heal(&inner, &progress).await;
     progress.end(inner.clock.now());
@@ -142,6 +145,12 @@ async fn heal(inner: &Arc<Inner>, progress: &Progress) -> Result<Healed> {
         }
     }
     progress.set_backlog(healed.waiting);
+    if healed.waiting == 0 {
+        // Everything is whole without these, so they are of no use any more.
+        for stray in inner.blobs.strays() {
+            inner.blobs.remove_stray(stray).await?;
+        }
+    }
     if awaited == 0 {
         healed.rewritten = rewrite_misfits(inner).await?;
     }
@@ -162,29 +171,49 @@ fn target(info: &SegmentInfo, zones: &[ZoneInfo], awaited: usize) -> Option<Zone
 async fn rebuild(inner: &Arc<Inner>, damage: Damage, zone: ZoneId) -> Result<u64> {
     // The segment must not be removed meanwhile.
     let _segments_stay = inner.collector.keep_segments().await;
-    let (blobs, budget) = (inner.blobs.clone(), Arc::clone(&inner.budget));
-    let runtime = tokio::runtime::Handle::current();
-    blocking(move || {
-        blobs.rebuild_shard(damage.segment, damage.shard, zone, &|bytes| runtime.block_on(budget.spend(bytes)))
-    })
-    .await?
+    let (budget, runtime) = (Arc::clone(&inner.budget), tokio::runtime::Handle::current());
+    let spend = move |bytes| {
+        runtime.block_on(budget.spend(bytes));
+        Ok(())
+    };
+    inner.blobs.rebuild_shard(damage.segment, damage.shard, zone, spend).await
 }
 
 /// Has the collector write segments anew that are in drained zones or not spread as they would be now. Returns how many
 /// it emptied.
 async fn rewrite_misfits(inner: &Arc<Inner>) -> Result<u64> {
-    let misfits = || inner.blobs.segments().iter().filter(|info| is_misfit(info, &inner.blobs.zones())).count() as u64;
-    let before = misfits();
+    let before = Misfits::now(inner).count(inner);
     if before == 0 {
         return Ok(0);
     }
+    // What is still being written there has to end first.
+    inner.blobs.seal_active().await?;
     worker::collect(inner).await?;
-    Ok(before.saturating_sub(misfits()))
+    Ok(before.saturating_sub(Misfits::now(inner).count(inner)))
 }
 
-/// Whether a segment would be spread otherwise if it were written now.
-pub(super) fn is_misfit(info: &SegmentInfo, zones: &[ZoneInfo]) -> bool {
-    let in_state = |state| zones.iter().filter(move |zone| zone.state == state);
-    let drained = in_state(ZoneState::Draining).any(|zone| info.zones.contains(&zone.id));
-    info.sealed && (drained || info.layout != Layout::choose(info.pool, in_state(ZoneState::Active).count()))
+/// Tells the segments that would be spread otherwise if they were written now.
+pub(super) struct Misfits {
+    /// `None` while zones are awaited: then everything stays as it is.
+    zones: Option<Vec<ZoneInfo>>,
+}
+
+impl Misfits {
+    /// As the zones are now.
+    pub(super) fn now(inner: &Inner) -> Misfits {
+        let is_settled = inner.zones.awaited(inner) == 0;
+        Misfits { zones: is_settled.then(|| inner.blobs.zones()) }
+    }
+
+    /// Whether the segment would be spread otherwise.
+    pub(super) fn fits_not(&self, info: &SegmentInfo) -> bool {
+        let Some(zones) = &self.zones else { return false };
+        let in_state = |state| zones.iter().filter(move |zone| zone.state == state);
+        let drained = in_state(ZoneState::Draining).any(|zone| info.zones.contains(&zone.id));
+        drained || info.layout != Layout::choose(info.pool, in_state(ZoneState::Active).count())
+    }
+
+    fn count(&self, inner: &Inner) -> u64 {
+        inner.blobs.segments().iter().filter(|info| self.fits_not(info)).count() as u64
+    }
 }

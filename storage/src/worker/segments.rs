@@ -25,6 +25,7 @@ use crate::index::{Batch, Family, Rows, Step, key};
 use crate::list::following;
 use crate::pool::Pool;
 use crate::store::Inner;
+use crate::worker::heal::Misfits;
 
 /// A segment with a larger share of dead bytes is rewritten: at this share, two thirds written give back one.
 const DEAD_PERCENT_MAX: u64 = 35;
@@ -113,12 +114,16 @@ fn settled_segments(inner: &Inner, state: &mut State) -> Vec<SegmentInfo> {
 async fn candidates(inner: &Inner, infos: Vec<SegmentInfo>) -> Result<Vec<(SegmentInfo, u64)>> {
     let ids: Vec<u64> = infos.iter().map(|info| info.id).collect();
     let live: Vec<u64> = inner.index.read(move |rows| ids.iter().map(|&id| live_bytes(rows, id)).collect()).await?;
+    let misfits = Misfits::now(inner);
     let tiny_bytes = TINY_BYTES.min(inner.segment_bytes / 4);
     let many_tiny = infos.iter().filter(|info| info.bytes < tiny_bytes).count() > TINY_SEGMENTS_MAX;
     let mut chosen: Vec<(SegmentInfo, u64)> = infos
         .into_iter()
         .zip(live)
-        .filter(|(info, live)| is_mostly_dead(info.bytes, *live) || (many_tiny && info.bytes < tiny_bytes))
+        .filter(|(info, live)| {
+            let is_tiny = many_tiny && info.bytes < tiny_bytes;
+            is_mostly_dead(info.bytes, *live) || is_tiny || misfits.fits_not(info)
+        })
         .collect();
     chosen.sort_by_key(|(_, live)| *live);
     Ok(chosen)

@@ -18,9 +18,8 @@ pub(crate) use registry::Registry;
 pub use registry::ZoneOptions;
 
 use crate::error::{Error, Result};
-use crate::fs::{SystemDisk, blocking};
-use crate::index::record::Record as _;
-use crate::index::{Batch, Family, Index};
+use crate::fs::{SystemDisk, blocking, create_directories};
+use crate::index::{Batch, Family, Index, Rows, Step, key};
 use crate::store::{Inner, Store};
 use crate::zone::{Zone, ZoneId, ZoneState};
 use marker::{Found, Mark};
@@ -73,9 +72,15 @@ pub(crate) struct Opened {
 /// Reads the list, merges the settings into it, and marks what is new. Blocking.
 ///
 /// `Err(Zone)` if a directory in the settings is another zone, or not empty.
-pub(crate) fn open(index: &Index, options: &[ZoneOptions], data: &std::path::Path, store_id: [u8; 16]) -> Result<Opened> {
+pub(crate) fn open(
+    index: &Index,
+    options: &[ZoneOptions],
+    data: &std::path::Path,
+    store_id: [u8; 16],
+) -> Result<Opened> {
     let known = index.rows().record::<Registry>(Family::Meta, LIST)?;
-    let is_new = |entry: &ZoneEntry| known.as_ref().is_none_or(|known| !known.zones.iter().any(|zone| zone.id == entry.id));
+    let is_new =
+        |entry: &ZoneEntry| known.as_ref().is_none_or(|known| !known.zones.iter().any(|zone| zone.id == entry.id));
     let registry = known.clone().unwrap_or_default().merged(options, data)?;
     let mut batch = Batch::new();
     batch.put(Family::Meta, LIST.to_vec(), &registry);
@@ -87,9 +92,9 @@ pub(crate) fn open(index: &Index, options: &[ZoneOptions], data: &std::path::Pat
         match mark.look(&entry.directory) {
             Found::Zone => {}
             // A data directory holds more than a zone.
-            _ if entry.directory == data => mark.claim(&entry.directory)?,
-            Found::Empty => mark.claim(&entry.directory)?,
-            Found::Nothing if is_new(entry) => mark.claim(&entry.directory)?,
+            _ if entry.directory == data => take_into_use(&mark, entry)?,
+            Found::Empty => take_into_use(&mark, entry)?,
+            Found::Nothing if is_new(entry) => take_into_use(&mark, entry)?,
             Found::Nothing => reasons.push((entry.id, "the directory is missing or cannot be read".to_owned())),
             Found::Other(what) => {
                 let directory = entry.directory.display();
@@ -128,12 +133,43 @@ impl Zones {
     pub(crate) fn awaited(&self, inner: &Inner) -> usize {
         let state = self.state();
         let lost = inner.blobs.zones().into_iter().filter(|zone| zone.state == ZoneState::Lost);
-        let is_used = |id: ZoneId| state.registry.zones.iter().any(|zone| zone.id == id && zone.purpose == Purpose::Used);
+        let is_used =
+            |id: ZoneId| state.registry.zones.iter().any(|zone| zone.id == id && zone.purpose == Purpose::Used);
         lost.filter(|zone| is_used(zone.id)).count()
     }
 }
 
+/// Bytes that no zone has any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LostBytes {
+    /// The segments concerned.
+    pub segments: u64,
+    /// What the index still names in them, in bytes.
+    pub bytes: u64,
+}
+
 impl Store {
+    /// What is lost as the zones are now: named by the index, and in too few zones to be read. It comes back with its
+    /// zones, if they come back. Looks at every segment there is, but at no object.
+    pub async fn lost_bytes(&self) -> Result<LostBytes> {
+        let readable: std::collections::BTreeSet<u64> =
+            self.inner.blobs.segments().iter().filter(|info| info.is_readable()).map(|info| info.id).collect();
+        let count = move |rows: &Rows<'_>| {
+            let mut lost = LostBytes { segments: 0, bytes: 0 };
+            rows.scan(Family::Segment, &[], &[], |row, value| {
+                let id = row.try_into().map(u64::from_be_bytes).map_err(|_| key::corrupt("segment row", row))?;
+                let live = value.try_into().map(i64::from_le_bytes).map_err(|_| key::corrupt("segment row", row))?;
+                if live > 0 && !readable.contains(&id) {
+                    lost.segments += 1;
+                    lost.bytes = lost.bytes.saturating_add(live.unsigned_abs());
+                }
+                Ok(Step::Next)
+            })?;
+            Ok(lost)
+        };
+        self.inner.index.read(count).await
+    }
+
     /// The zones and how they are.
     pub fn zones(&self) -> Vec<ZoneStatus> {
         let infos = self.inner.blobs.zones();
@@ -170,9 +206,9 @@ impl Store {
             return Err(Error::Zone(format!("{} is {what}", options.directory.display())));
         }
         self.inner.commit_zones(registry).await?;
-        let mark = mark_of(&entry, zones.store_id);
-        blocking(move || take_into_use(&mark, &entry, |zone| std::fs::create_dir_all(zone)).map(|()| entry)).await?
-            .and_then(|entry| self.inner.blobs.add_zone(place(&entry)))
+        let (mark, zone) = (mark_of(&entry, zones.store_id), place(&entry));
+        blocking(move || take_into_use(&mark, &entry)).await??;
+        self.inner.blobs.add_zone(zone).await
     }
 
     /// Empties a zone in the background, and then forgets it; a lost one is given up at once. Asking twice is harmless.
@@ -193,22 +229,16 @@ impl Store {
         }
         self.inner.commit_zones(registry).await?;
         if is_active(id) {
-            let blobs = self.inner.blobs.clone();
-            blocking(move || blobs.set_zone_state(id, ZoneState::Draining)).await??;
+            self.inner.blobs.set_zone_state(id, ZoneState::Draining).await?;
         }
         Ok(())
     }
 }
 
 /// Marks a zone and makes the directory of its segments. Blocking.
-fn take_into_use(
-    mark: &Mark,
-    entry: &ZoneEntry,
-    create: impl FnOnce(&std::path::Path) -> std::io::Result<()>,
-) -> Result<()> {
+fn take_into_use(mark: &Mark, entry: &ZoneEntry) -> Result<()> {
     mark.claim(&entry.directory)?;
-    create(&entry.directory.join("segments")).map_err(|error| Error::io("make a zone's directory", error))?;
-    crate::fs::sync_directory(&entry.directory)
+    create_directories(&entry.directory.join("segments"))
 }
 
 impl Inner {
@@ -223,51 +253,53 @@ impl Inner {
 
     /// Looks at every zone: tells of those that are lost, takes back those that returned or were replaced, and forgets
     /// those that were emptied. Returns whether anything changed.
-    pub(crate) async fn look_at_zones(self: &Arc<Inner>) -> Result<bool> {
+    pub(crate) async fn look_at_zones(&self) -> Result<bool> {
         let entries = self.zones.state().registry.zones.clone();
         let mut changed = false;
         for entry in entries {
-            let inner = Arc::clone(self);
-            changed |= blocking(move || inner.look_at_zone(&entry)).await??;
+            changed |= self.look_at_zone(entry).await?;
         }
         Ok(self.forget_empty_zones().await? || changed)
     }
 
-    /// Blocking.
-    fn look_at_zone(&self, entry: &ZoneEntry) -> Result<bool> {
+    async fn look_at_zone(&self, entry: ZoneEntry) -> Result<bool> {
         let Some(info) = self.blobs.zones().into_iter().find(|zone| zone.id == entry.id) else { return Ok(false) };
-        let mark = mark_of(entry, self.zones.store_id);
+        let mark = mark_of(&entry, self.zones.store_id);
         let back = match entry.purpose {
             Purpose::Used => ZoneState::Active,
             Purpose::Drained => ZoneState::Draining,
         };
-        let (zone, directory) = (entry.name.as_str(), entry.directory.display());
-        match (mark.look(&entry.directory), info.state) {
+        let (looker, directory) = (mark.clone(), entry.directory.clone());
+        let found = blocking(move || looker.look(&directory)).await?;
+        let (id, zone, directory) = (entry.id, entry.name.clone(), entry.directory.display().to_string());
+        match (found, info.state) {
             (Found::Zone, ZoneState::Lost) => {
-                self.blobs.set_zone_state(entry.id, back)?;
-                tracing::info!(zone, %directory, "a zone is back");
-                self.zones.set_reason(entry.id, None);
+                self.blobs.set_zone_state(id, back).await?;
+                tracing::info!(zone, directory, "a zone is back");
+                self.zones.set_reason(id, None);
                 Ok(true)
             }
-            (Found::Zone, _) => Ok(false),
+            (Found::Zone, _) | (Found::Nothing | Found::Other(_), ZoneState::Lost) => Ok(false),
             (Found::Empty, _) => {
                 // Whatever was known of it lay on another disk.
-                self.blobs.set_zone_state(entry.id, ZoneState::Lost)?;
-                take_into_use(&mark, entry, |path| std::fs::create_dir_all(path))?;
-                self.blobs.set_zone_state(entry.id, back)?;
-                tracing::warn!(zone, %directory, "a zone was replaced by an empty directory; it is rebuilt");
-                self.zones.set_reason(entry.id, None);
+                self.blobs.set_zone_state(id, ZoneState::Lost).await?;
+                self.blobs.seal_active().await?;
+                blocking(move || take_into_use(&mark, &entry)).await??;
+                self.blobs.set_zone_state(id, back).await?;
+                tracing::warn!(zone, directory, "a zone was replaced by an empty directory; it is rebuilt");
+                self.zones.set_reason(id, None);
                 Ok(true)
             }
-            (Found::Nothing | Found::Other(_), ZoneState::Lost) => Ok(false),
             (found, _) => {
                 let reason = match found {
                     Found::Other(what) => format!("the directory is {what}"),
                     _ => "the directory is missing or cannot be read".to_owned(),
                 };
-                self.blobs.set_zone_state(entry.id, ZoneState::Lost)?;
-                tracing::error!(zone, %directory, reason, "a zone is lost; what is in it is read from the others");
-                self.zones.set_reason(entry.id, Some(reason));
+                self.blobs.set_zone_state(id, ZoneState::Lost).await?;
+                // What is still being written without the zone is rebuilt once it is sealed.
+                self.blobs.seal_active().await?;
+                tracing::error!(zone, directory, reason, "a zone is lost; what is in it is read from the others");
+                self.zones.set_reason(id, Some(reason));
                 Ok(true)
             }
         }
@@ -290,7 +322,7 @@ impl Inner {
         registry.zones.retain(|entry| !is_done(entry));
         self.commit_zones(registry).await?;
         for entry in done {
-            self.blobs.forget_zone(entry.id)?;
+            self.blobs.forget_zone(entry.id).await?;
             self.zones.set_reason(entry.id, None);
             tracing::info!(zone = entry.name, directory = %entry.directory.display(), "a zone was emptied and is no longer used");
         }

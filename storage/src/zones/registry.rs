@@ -125,7 +125,10 @@ mod tests {
     use super::{Purpose, Registry, ZoneOptions};
 
     fn options(names: &[&str]) -> Vec<ZoneOptions> {
-        names.iter().map(|name| ZoneOptions { name: (*name).to_owned(), directory: Path::new("/z").join(name) }).collect()
+        names
+            .iter()
+            .map(|name| ZoneOptions { name: (*name).to_owned(), directory: Path::new("/z").join(name) })
+            .collect()
     }
 
     fn names(registry: &Registry) -> Vec<(u16, &str, Purpose)> {
