@@ -10,8 +10,10 @@ mod delete_objects;
 mod listing;
 mod multipart;
 mod objects;
+
 mod round_trips;
 mod signatures;
+mod storage_classes;
 mod transport;
 mod unimplemented;
 mod versioning;
