@@ -152,6 +152,14 @@ impl From<Error> for S3Error {
             ),
             Error::BucketNotEmpty => conflict("BucketNotEmpty", "The bucket you tried to delete is not empty"),
             Error::BucketState(reason) => conflict("InvalidBucketState", reason),
+            Error::TooManyConfigurations { most } => S3Error::new(
+                StatusCode::BAD_REQUEST,
+                "TooManyConfigurations",
+                format!(
+                    "You are attempting to create a new configuration but have already reached the {most}-configuration \
+                     limit."
+                ),
+            ),
             Error::Precondition => precondition(),
             Error::Conflict => conflict(
                 "ConditionalRequestConflict",
@@ -232,6 +240,7 @@ fn not_found(entity: Entity) -> S3Error {
             "The specified upload does not exist. The upload ID may be invalid, or the upload may have been aborted \
              or completed.",
         ),
+        Entity::Configuration => ("NoSuchConfiguration", "The specified configuration does not exist."),
     };
     S3Error::new(StatusCode::NOT_FOUND, code, message)
 }
@@ -320,6 +329,8 @@ mod tests {
         check(Error::NotFound(Entity::Upload), 404, "NoSuchUpload");
         check(marker(false), 404, "NoSuchKey");
         check(marker(true), 405, "MethodNotAllowed");
+        check(Error::NotFound(Entity::Configuration), 404, "NoSuchConfiguration");
+        check(Error::TooManyConfigurations { most: 1000 }, 400, "TooManyConfigurations");
         check(Error::BucketExists, 409, "BucketAlreadyOwnedByYou");
         check(Error::Precondition, 412, "PreconditionFailed");
         check(Error::Conflict, 409, "ConditionalRequestConflict");

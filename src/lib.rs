@@ -18,6 +18,7 @@ mod checksum_headers;
 mod conditions;
 mod error;
 mod incoming;
+mod lifecycle_headers;
 mod metadata_headers;
 mod op;
 mod query_headers;

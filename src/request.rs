@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use http::HeaderMap;
-use strata_storage::{BucketName, ObjectKey, Store, Timestamp};
+use strata_storage::{BucketName, Entropy, ObjectKey, Store, Timestamp};
 
 use crate::body::Body;
 use crate::config::Config;
@@ -17,6 +17,8 @@ pub struct Context {
     pub config: Arc<Config>,
     /// The account that owns everything for now.
     pub owner: Owner,
+    /// Where randomness comes from.
+    pub entropy: Arc<dyn Entropy>,
 }
 
 /// The account named in `Owner` elements.

@@ -81,7 +81,7 @@ impl Service {
         let authenticator = Authenticator::new(config.region.clone(), access_key, secret_key);
         let uploads = Semaphore::new(config.limits.uploads);
         let server_id = entropy.next_u64();
-        let context = Context { store, config, owner: root_owner() };
+        let context = Context { store, config, owner: root_owner(), entropy: Arc::clone(&entropy) };
         Service { context, authenticator, clock, entropy, uploads, server_id }
     }
 

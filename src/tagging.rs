@@ -40,7 +40,12 @@ pub fn from_header(value: &str) -> Result<Vec<Tag>, S3Error> {
 /// Reads a `Tagging` document of at most `most` tags: 10 for objects, 50 for buckets.
 pub fn parse_document(bytes: &[u8], most: usize) -> Result<Vec<Tag>, S3Error> {
     let document: TaggingDocument = xml::parse(bytes)?;
-    let tags: Vec<Tag> = document.tag_set.tags.into_iter().map(|tag| Tag { key: tag.key, value: tag.value }).collect();
+    let tags = document.tag_set.tags.into_iter().map(|tag| Tag { key: tag.key, value: tag.value }).collect();
+    checked(tags, most)
+}
+
+/// The same tags if something can have them all: keys that differ, within S3's limits, and at most `most`.
+pub fn checked(tags: Vec<Tag>, most: usize) -> Result<Vec<Tag>, S3Error> {
     if repeated(&tags) {
         return Err(invalid_tag("Cannot provide multiple Tags with the same key"));
     }
@@ -103,18 +108,21 @@ fn check(tags: &[Tag], most: usize) -> Result<(), S3Error> {
         let message = format!("{holder} tags cannot be greater than {most}");
         return Err(S3Error::new(StatusCode::BAD_REQUEST, "BadRequest", message));
     }
-    for tag in tags {
-        if tag.key.is_empty() || !acceptable(&tag.key, KEY_UNITS_MAX) {
-            return Err(invalid_tag("The TagKey you have provided is invalid").with("TagKey", &tag.key));
-        }
-        if tag.key.get(..4).is_some_and(|prefix| prefix.eq_ignore_ascii_case("aws:")) {
-            return Err(invalid_tag("Your TagKey cannot be prefixed with aws:").with("TagKey", &tag.key));
-        }
-        if !acceptable(&tag.value, VALUE_UNITS_MAX) {
-            return Err(invalid_tag("The TagValue you have provided is invalid")
-                .with("TagKey", &tag.key)
-                .with("TagValue", &tag.value));
-        }
+    tags.iter().try_for_each(check_tag)
+}
+
+/// Refuses a tag whose key or value S3 does not allow.
+pub fn check_tag(tag: &Tag) -> Result<(), S3Error> {
+    if tag.key.is_empty() || !acceptable(&tag.key, KEY_UNITS_MAX) {
+        return Err(invalid_tag("The TagKey you have provided is invalid").with("TagKey", &tag.key));
+    }
+    if tag.key.get(..4).is_some_and(|prefix| prefix.eq_ignore_ascii_case("aws:")) {
+        return Err(invalid_tag("Your TagKey cannot be prefixed with aws:").with("TagKey", &tag.key));
+    }
+    if !acceptable(&tag.value, VALUE_UNITS_MAX) {
+        return Err(invalid_tag("The TagValue you have provided is invalid")
+            .with("TagKey", &tag.key)
+            .with("TagValue", &tag.value));
     }
     Ok(())
 }

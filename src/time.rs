@@ -2,7 +2,7 @@
 //!
 //! Pure. Moments before 1970 cannot be told apart from 1970 itself, which no stored object is older than.
 
-use chrono::{DateTime, Datelike, NaiveDate, Timelike, Utc};
+use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, NaiveTime, Timelike, Utc};
 use strata_storage::Timestamp;
 
 const WEEKDAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
@@ -74,6 +74,20 @@ pub fn parse_amz_date(text: &str) -> Option<Timestamp> {
     }
     let part = |from: usize, to: usize| number(&text[from..to]);
     moment([part(0, 4)?, part(4, 6)?, part(6, 8)?], [part(9, 11)?, part(11, 13)?, part(13, 15)?])
+}
+
+/// Reads what XML documents have: a date, or a date with a time of day; a time without a zone is in UTC. Dates before
+/// 1970 are 1970; dates that no timestamp can tell are refused.
+pub fn parse_iso8601(text: &str) -> Option<Timestamp> {
+    let text = text.trim();
+    let zoned = DateTime::parse_from_rfc3339(text).map(|date| date.to_utc());
+    let date = zoned.ok().or_else(|| {
+        let bare = NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.f");
+        let day = || NaiveDate::parse_from_str(text, "%Y-%m-%d").map(|day| day.and_time(NaiveTime::MIN));
+        bare.or_else(|_| day()).ok().map(|date| date.and_utc())
+    })?;
+    let nanos = if date.year() < 1970 { 0 } else { date.timestamp_nanos_opt()? };
+    u64::try_from(nanos).ok().map(Timestamp::from_nanos)
 }
 
 /// `02 Jan 2026 03:04:05 GMT`, or `02-Jan-26 03:04:05 GMT` with two digits of the year.
@@ -170,7 +184,7 @@ fn push_digits(text: &mut String, value: u32, digits: u32) {
 mod tests {
     use strata_storage::Timestamp;
 
-    use super::{amz_date, http_date, iso8601, iso8601_second, parse_amz_date, parse_http_date};
+    use super::{amz_date, http_date, iso8601, iso8601_second, parse_amz_date, parse_http_date, parse_iso8601};
 
     const SECONDS: u64 = 1_767_323_045;
 
@@ -212,6 +226,25 @@ mod tests {
             "2026-01-02T03:04:05Z",
             "Jan 2 2026",
         ] {
+            check(text, None);
+        }
+    }
+
+    #[test]
+    fn iso8601_dates() {
+        fn check(text: &str, expected: Option<u64>) {
+            assert_eq!(parse_iso8601(text).map(Timestamp::as_nanos), expected, "{text}");
+        }
+        let nanos = Some(SECONDS * 1_000_000_000);
+        check("2026-01-02T03:04:05Z", nanos);
+        check("2026-01-02T03:04:05.000Z", nanos);
+        check(" 2026-01-02T03:04:05.000Z ", nanos);
+        check("2026-01-02T03:04:05.007Z", nanos.map(|nanos| nanos + 7_000_000));
+        check("2026-01-02T05:04:05+02:00", nanos);
+        check("2026-01-02T03:04:05", nanos);
+        check("2026-01-02", Some((SECONDS - 11_045) * 1_000_000_000));
+        check("1900-01-01T00:00:00Z", Some(0));
+        for text in ["", "2026", "2026-02-30", "02.01.2026", "2026-01-02T", "3000-01-01", "now", "20260102T030405Z"] {
             check(text, None);
         }
     }

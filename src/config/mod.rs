@@ -7,6 +7,7 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use strata_storage::RestoreTimes;
 
@@ -44,6 +45,8 @@ pub struct Config {
     pub background: BackgroundSettings,
     /// The engine's settings.
     pub storage: StorageSettings,
+    /// How lifecycle rules are carried out.
+    pub lifecycle: LifecycleSettings,
 }
 
 /// What is logged, and how.
@@ -114,6 +117,13 @@ pub struct StorageSettings {
     pub collect_seconds: u64,
 }
 
+/// How lifecycle rules are carried out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LifecycleSettings {
+    /// How long a day is.
+    pub day: Duration,
+}
+
 impl Default for Config {
     fn default() -> Config {
         let mut config = Config::blank();
@@ -170,6 +180,7 @@ impl Config {
             restore: RestoreTimes::default(),
             background: BackgroundSettings { bytes_per_second: 0 },
             storage: StorageSettings { cache_bytes: 0, segment_bytes: 0, collect_seconds: 0 },
+            lifecycle: LifecycleSettings { day: Duration::ZERO },
         }
     }
 }

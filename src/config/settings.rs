@@ -205,6 +205,14 @@ pub const SETTINGS: &[Setting] = &[
         "How often the bytes of deleted objects are freed; 0 for never.",
         |config, text| value::seconds(text, 0, DAY_SECONDS).map(|seconds| config.storage.collect_seconds = seconds),
     ),
+    setting(
+        "lifecycle.day",
+        r#""24h""#,
+        "How long a day of lifecycle rules is, from 1s to 24h; less than 24h only to try rules out.",
+        |config, text| {
+            value::seconds(text, 1, DAY_SECONDS).map(|seconds| config.lifecycle.day = Duration::from_secs(seconds))
+        },
+    ),
 ];
 
 /// From next to nothing to the times of a slow tape library.

@@ -2,12 +2,14 @@
 
 use http::{HeaderMap, HeaderName};
 use strata_storage::{
-    Checksum, ChecksumAlgorithm, ChecksumKind, CompleteUpload, CompletedUpload, Entity, Error, Store, WriteCondition,
+    Checksum, ChecksumAlgorithm, ChecksumKind, CompleteUpload, CompletedUpload, Entity, Error, Store, Subject,
+    VersionSelector, WriteCondition,
 };
 
 use crate::checksum_headers::{self, Need};
 use crate::conditions;
 use crate::error::S3Error;
+use crate::lifecycle_headers;
 use crate::op::completed_parts::{self, Created};
 use crate::op::create_multipart_upload;
 use crate::op::keep_alive::{Finished, keep_alive};
@@ -55,11 +57,28 @@ async fn finish(store: Store, complete: CompleteUpload, target: Target, location
         .complete_upload(complete)
         .await
         .map_err(|error| refusal(error, &target, &condition, checksum.as_ref()))?;
-    let finished = Finished::new(document(&completed, &target, &location));
+    let mut finished = Finished::new(document(&completed, &target, &location));
+    if let Some(text) = expiration(&store, &target).await {
+        finished = finished.with_header(lifecycle_headers::EXPIRATION, &text);
+    }
     Ok(match completed.version_id {
         Some(version_id) => finished.with_header(VERSION_ID, &version_id.to_string()),
         None => finished,
     })
+}
+
+/// When the object expires, if it is the current version: an upload initiated later may have ended before. The object
+/// is stored by now, so a failure here only costs the header.
+async fn expiration(store: &Store, target: &Target) -> Option<String> {
+    let bucket = store.bucket(&target.bucket).await.ok()?;
+    if !bucket.lifecycle.as_ref()?.concerns(target.key.as_str()) {
+        return None;
+    }
+    let object = store.object(&target.bucket, &target.key, VersionSelector::Current).await.ok()?;
+    let info = object.info();
+    let subject = Subject::current(target.key.as_str(), info.size, &info.tags, info.modified);
+    let text = lifecycle_headers::expiration(&bucket, &subject, &store.calendar())?;
+    (info.modified == target.id.0.time).then_some(text)
 }
 
 /// What S3 answers when the engine refused the completion.

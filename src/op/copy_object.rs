@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, HeaderName};
 use strata_storage::{
-    Checksum, ChecksumAlgorithm, CopyStage, Digests, Metadata, ObjectInfo, OpenObject, PutObject, Tag, Written,
+    Checksum, ChecksumAlgorithm, CopyStage, Digests, Metadata, ObjectInfo, OpenObject, PutObject, Subject, Tag, Written,
 };
 
 use crate::error::S3Error;
@@ -11,7 +11,7 @@ use crate::op::put_object::header_tags;
 use crate::op::target::{VERSION_ID, refuse_version};
 use crate::request::{Context, Request};
 use crate::response::Response;
-use crate::{checksum_headers, conditions, metadata_headers, time, xml};
+use crate::{checksum_headers, conditions, lifecycle_headers, metadata_headers, time, xml};
 
 use crate::op::copy_source::{CopySource, Flavour, open_source, read_error};
 
@@ -34,7 +34,7 @@ pub async fn run(ctx: &Context, request: Request) -> Result<Response, S3Error> {
     let key = request.key()?.clone();
     let headers = &request.headers;
     refuse_version(&request)?;
-    ctx.store.bucket(&bucket).await?;
+    let found = ctx.store.bucket(&bucket).await?;
     let class = metadata_headers::storage_class(headers)?;
     metadata_headers::refuse_unsupported(headers)?;
     if headers.contains_key("x-amz-copy-source-range") {
@@ -66,10 +66,14 @@ pub async fn run(ctx: &Context, request: Request) -> Result<Response, S3Error> {
     let store = ctx.store.clone();
     let mut response = keep_alive(&request.name, async move {
         let (staged, checksum) = stage(&store, &object, algorithm).await?;
-        let kept = checksum.clone();
+        let (size, kept, kept_tags) = (staged.size(), checksum.clone(), tags.clone());
         let put = PutObject { bucket, key: key.clone(), staged, class, metadata, tags, checksum: kept, condition };
         let written = store.put(put).await.map_err(|error| conditions::write_error(error, &refused, &key))?;
-        let finished = Finished::new(document(&written, checksum.as_ref()));
+        let mut finished = Finished::new(document(&written, checksum.as_ref()));
+        let copied = Subject::current(key.as_str(), size, &kept_tags, written.modified);
+        if let Some(text) = lifecycle_headers::expiration(&found, &copied, &store.calendar()) {
+            finished = finished.with_header(lifecycle_headers::EXPIRATION, &text);
+        }
         Ok(match written.version_id {
             Some(version_id) => finished.with_header(VERSION_ID, &version_id.to_string()),
             None => finished,

@@ -5,6 +5,7 @@ use strata_storage::{ChecksumAlgorithm, ChecksumKind, NewUpload, UploadId};
 
 use crate::checksum_headers;
 use crate::error::S3Error;
+use crate::lifecycle_headers;
 use crate::metadata_headers;
 use crate::op::put_object::header_tags;
 use crate::op::target::refuse_version;
@@ -34,6 +35,8 @@ pub async fn run(ctx: &Context, request: Request) -> Result<Response, S3Error> {
         response.set(HeaderName::from_static("x-amz-checksum-algorithm"), algorithm.name());
         response.set(TYPE, checksum_headers::kind_name(kind));
     }
+    let found = bucket::find(ctx, bucket).await?;
+    lifecycle_headers::set_abort(&mut response, &found, &ctx.store.calendar(), (key.as_str(), id.0.time));
     Ok(response)
 }
 

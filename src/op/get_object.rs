@@ -6,7 +6,7 @@ use futures_util::stream::{self, StreamExt as _};
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use http_body::Frame;
 use http_body_util::{BodyExt as _, StreamBody};
-use strata_storage::{Checksum, ChecksumKind, Error, ObjectInfo, OpenObject};
+use strata_storage::{Checksum, ChecksumKind, Error, ObjectInfo, OpenObject, Subject};
 
 use crate::error::S3Error;
 use crate::op::object_headers;
@@ -14,7 +14,7 @@ use crate::op::target::Target;
 use crate::range::{self, Requested};
 use crate::request::{Context, Request};
 use crate::response::{Payload, Response};
-use crate::{checksum_headers, conditions, metadata_headers};
+use crate::{checksum_headers, conditions, lifecycle_headers, metadata_headers};
 
 const PARTS_COUNT: HeaderName = HeaderName::from_static("x-amz-mp-parts-count");
 const PART_NUMBER_MAX: u16 = 10_000;
@@ -26,7 +26,7 @@ pub async fn run(ctx: &Context, request: Request) -> Result<Response, S3Error> {
     // HTTP has conditions and ranges count only where the answer without them would be a success (RFC 9110, 13.2.1), so
     // the state of what is archived comes before them. S3's order is unconfirmed.
     check_readable(object.info())?;
-    let answer = prepare(&request, asked, object).await?;
+    let answer = prepare(ctx, &request, asked, object).await?;
     let Some((object, bytes)) = answer.content else { return Ok(answer.response) };
     let mut response = answer.response;
     response.body = body(&object, bytes).await?;
@@ -37,7 +37,7 @@ pub async fn run(ctx: &Context, request: Request) -> Result<Response, S3Error> {
 pub async fn head(ctx: &Context, request: Request) -> Result<Response, S3Error> {
     let asked = Asked::of(ctx, &request).await?;
     let object = asked.open(ctx).await?;
-    let mut answer = prepare(&request, asked, object).await?;
+    let mut answer = prepare(ctx, &request, asked, object).await?;
     if let Some((object, _)) = &answer.content {
         object_headers::set_archive(&mut answer.response, object.info());
     }
@@ -94,7 +94,7 @@ struct Slice {
     parts_count: u16,
 }
 
-async fn prepare(request: &Request, asked: Asked, object: OpenObject) -> Result<Answer, S3Error> {
+async fn prepare(ctx: &Context, request: &Request, asked: Asked, object: OpenObject) -> Result<Answer, S3Error> {
     let info = object.info();
     match conditions::evaluate_read(&request.headers, info, request.now) {
         conditions::Outcome::Proceed => {}
@@ -108,6 +108,11 @@ async fn prepare(request: &Request, asked: Asked, object: OpenObject) -> Result<
 
     let mut response = Response::empty(StatusCode::OK);
     object_headers::set(&mut response, info);
+    if asked.target.version.is_none()
+        && let Some(text) = expiration(ctx, &asked.target, &object).await?
+    {
+        response.set(lifecycle_headers::EXPIRATION, text);
+    }
     response.set(header::CONTENT_LENGTH, (slice.bytes.end - slice.bytes.start).to_string());
     // A part without bytes has no positions that `Content-Range` could name.
     if slice.partial && !slice.bytes.is_empty() {
@@ -127,6 +132,14 @@ async fn prepare(request: &Request, asked: Asked, object: OpenObject) -> Result<
         response.headers.insert(name, value);
     }
     Ok(Answer { response, content: Some((object, slice.bytes)) })
+}
+
+/// When the current version expires.
+async fn expiration(ctx: &Context, target: &Target, object: &OpenObject) -> Result<Option<String>, S3Error> {
+    let bucket = ctx.store.bucket(&target.bucket).await?;
+    let info = object.info();
+    let subject = Subject::current(target.key.as_str(), info.size, &info.tags, info.modified);
+    Ok(lifecycle_headers::expiration(&bucket, &subject, &ctx.store.calendar()))
 }
 
 fn not_modified(object: &OpenObject) -> Response {

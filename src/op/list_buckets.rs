@@ -109,6 +109,9 @@ mod tests {
             ownership: ObjectOwnership::default(),
             object_lock: false,
             tags: vec![],
+            tiering: vec![],
+            analytics: vec![],
+            lifecycle: None,
         };
         let name = BucketName::parse("abc").expect("a valid name");
         let page = BucketPage { buckets: vec![(name, bucket)], next: Some("abc".to_string()) };

@@ -4,6 +4,8 @@ use strata_storage::{ChecksumSummary, PartInfo, PartsPage};
 
 use crate::checksum_headers;
 use crate::error::S3Error;
+use crate::lifecycle_headers;
+use crate::op::bucket;
 use crate::op::list_document::{self, boolean};
 use crate::op::list_parameters::{self, Encoding, PageSize};
 use crate::op::upload::{self, Target};
@@ -23,7 +25,11 @@ pub async fn run(ctx: &Context, request: Request) -> Result<Response, S3Error> {
             listed.map_err(|error| upload::error(error, &target))?
         }
     };
-    Ok(Response::xml(document(&target, &parameters, &page, &ctx.owner)))
+    let mut response = Response::xml(document(&target, &parameters, &page, &ctx.owner));
+    let found = bucket::find(ctx, &target.bucket).await?;
+    let upload = (target.key.as_str(), page.upload.initiated);
+    lifecycle_headers::set_abort(&mut response, &found, &ctx.store.calendar(), upload);
+    Ok(response)
 }
 
 struct Parameters {

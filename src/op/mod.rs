@@ -10,7 +10,9 @@ use crate::route::Operation;
 
 // What several operations share.
 mod bucket;
+mod bucket_configurations;
 mod completed_parts;
+mod configuration_filter;
 mod continuation_token;
 mod copy_range;
 mod copy_source;
@@ -22,6 +24,9 @@ mod target;
 mod upload;
 
 // Buckets.
+mod bucket_analytics;
+mod bucket_intelligent_tiering;
+mod bucket_lifecycle;
 mod bucket_tagging;
 mod bucket_versioning;
 mod create_bucket;
@@ -65,8 +70,21 @@ pub async fn run(operation: Operation, ctx: &Context, request: Request) -> Resul
         Operation::GetBucketTagging => bucket_tagging::get(ctx, request).await,
         Operation::PutBucketTagging => bucket_tagging::put(ctx, request).await,
         Operation::DeleteBucketTagging => bucket_tagging::delete(ctx, request).await,
+        Operation::GetBucketLifecycleConfiguration => bucket_lifecycle::get(ctx, request).await,
+        Operation::PutBucketLifecycleConfiguration => bucket_lifecycle::put(ctx, request).await,
+        Operation::DeleteBucketLifecycle => bucket_lifecycle::delete(ctx, request).await,
         Operation::GetBucketVersioning => bucket_versioning::get(ctx, request).await,
         Operation::PutBucketVersioning => bucket_versioning::put(ctx, request).await,
+        Operation::GetBucketIntelligentTieringConfiguration => bucket_intelligent_tiering::get(ctx, request).await,
+        Operation::PutBucketIntelligentTieringConfiguration => bucket_intelligent_tiering::put(ctx, request).await,
+        Operation::DeleteBucketIntelligentTieringConfiguration => {
+            bucket_intelligent_tiering::delete(ctx, request).await
+        }
+        Operation::ListBucketIntelligentTieringConfigurations => bucket_intelligent_tiering::list(ctx, request).await,
+        Operation::GetBucketAnalyticsConfiguration => bucket_analytics::get(ctx, request).await,
+        Operation::PutBucketAnalyticsConfiguration => bucket_analytics::put(ctx, request).await,
+        Operation::DeleteBucketAnalyticsConfiguration => bucket_analytics::delete(ctx, request).await,
+        Operation::ListBucketAnalyticsConfigurations => bucket_analytics::list(ctx, request).await,
         Operation::ListObjects => list_objects::run(ctx, request).await,
         Operation::ListObjectsV2 => list_objects_v2::run(ctx, request).await,
         Operation::ListObjectVersions => list_object_versions::run(ctx, request).await,

@@ -1,13 +1,13 @@
 //! PutObject: a request body becomes the newest version of a key.
 
 use http::{HeaderMap, StatusCode, header};
-use strata_storage::{ChecksumAlgorithm, Digests, PutObject, Tag, Written};
+use strata_storage::{ChecksumAlgorithm, Digests, PutObject, Subject, Tag, Written};
 
 use crate::error::S3Error;
 use crate::op::target::{refuse_version, set_version};
 use crate::request::{Context, Request};
 use crate::response::Response;
-use crate::{checksum_headers, conditions, metadata_headers, tagging};
+use crate::{checksum_headers, conditions, lifecycle_headers, metadata_headers, tagging};
 
 /// The largest object that one PUT can write: 5 GiB.
 const PUT_BYTES_MAX: u64 = 5 << 30;
@@ -18,7 +18,7 @@ pub async fn run(ctx: &Context, mut request: Request) -> Result<Response, S3Erro
     let key = request.key()?.clone();
     refuse_version(&request)?;
     // Before the body: nobody shall send 5 GiB to learn that the bucket is not there.
-    ctx.store.bucket(&bucket).await?;
+    let found = ctx.store.bucket(&bucket).await?;
     let class = metadata_headers::storage_class(&request.headers)?;
     checksum_headers::content_md5(&request.headers)?;
     metadata_headers::refuse_unsupported(&request.headers)?;
@@ -38,12 +38,16 @@ pub async fn run(ctx: &Context, mut request: Request) -> Result<Response, S3Erro
     if let Some(checksum) = &checksum {
         checksum_headers::set_headers(&mut response, checksum, 0);
     }
-    let refused = condition.clone();
+    let (refused, size, kept) = (condition.clone(), staged.size(), tags.clone());
     let put = PutObject { bucket, key: key.clone(), staged, class, metadata, tags, checksum, condition };
-    let Written { version_id, etag, .. } =
+    let Written { version_id, etag, modified } =
         ctx.store.put(put).await.map_err(|error| conditions::write_error(error, &refused, &key))?;
     response.set(header::ETAG, format!("\"{etag}\""));
     set_version(&mut response, version_id);
+    let object = Subject::current(key.as_str(), size, &kept, modified);
+    if let Some(text) = lifecycle_headers::expiration(&found, &object, &ctx.store.calendar()) {
+        response.set(lifecycle_headers::EXPIRATION, text);
+    }
     Ok(response)
 }
 

@@ -2,9 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::analytics::AnalyticsConfiguration;
+use crate::lifecycle::Lifecycle;
 use crate::name::BucketName;
 use crate::object::Tag;
 use crate::stamp::Timestamp;
+use crate::tiering::TieringConfiguration;
 
 /// A bucket's versioning state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -47,6 +50,12 @@ pub struct Bucket {
     pub object_lock: bool,
     /// Bucket tags, in the order set.
     pub tags: Vec<Tag>,
+    /// Configurations of the archive tiers of `INTELLIGENT_TIERING`, in the order of their ids.
+    pub tiering: Vec<TieringConfiguration>,
+    /// Configurations of storage-class analysis, in the order of their ids.
+    pub analytics: Vec<AnalyticsConfiguration>,
+    /// The lifecycle configuration.
+    pub lifecycle: Option<Lifecycle>,
 }
 
 impl Bucket {
@@ -82,6 +91,16 @@ pub enum BucketChange {
     Versioning(Versioning),
     /// Replaces the tags; empty removes them.
     Tags(Vec<Tag>),
+    /// Adds a tiering configuration or replaces the one of its id; `TooManyConfigurations` beyond 1,000.
+    PutTiering(TieringConfiguration),
+    /// Removes the tiering configuration of that id; `NotFound(Configuration)` if there is none.
+    DeleteTiering(String),
+    /// Adds an analytics configuration or replaces the one of its id; `TooManyConfigurations` beyond 1,000.
+    PutAnalytics(AnalyticsConfiguration),
+    /// Removes the analytics configuration of that id; `NotFound(Configuration)` if there is none.
+    DeleteAnalytics(String),
+    /// Replaces the lifecycle configuration; `None` removes it.
+    Lifecycle(Option<Lifecycle>),
 }
 
 /// Which buckets to list.

@@ -18,6 +18,8 @@ pub enum Entity {
     Version,
     /// No open upload of that id for that key.
     Upload,
+    /// The bucket has no configuration of that kind and id.
+    Configuration,
 }
 
 /// Why a call failed.
@@ -45,6 +47,12 @@ pub enum Error {
     /// The bucket's present configuration forbids the change. Do not retry.
     #[error("the bucket's state forbids this: {0}")]
     BucketState(&'static str),
+    /// The bucket has as many configurations of that kind as it can have. Delete one first.
+    #[error("the bucket has {most} configurations of this kind already, which is the most")]
+    TooManyConfigurations {
+        /// The most that a bucket can have.
+        most: usize,
+    },
     /// A condition set by the caller did not hold at commit time. Read again, then decide.
     #[error("a precondition did not hold")]
     Precondition,

@@ -51,6 +51,16 @@ pub trait DiskFile: Send + Sync + 'static {
     fn read_at_cached(&self, bytes: &mut [u8], offset: u64) -> bool;
     /// Makes what was written, and the size, survive a crash.
     fn sync_data(&self) -> io::Result<()>;
+    /// How many ways there are to read the same bytes, at least 1. Way 0 is [`DiskFile::read_at`]; each further one does
+    /// without some part of the storage that it relies on.
+    fn ways(&self) -> usize {
+        1
+    }
+    /// As [`DiskFile::read_at`], in the way of that number, which is below [`DiskFile::ways`].
+    fn read_at_way(&self, way: usize, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
+        let _ = way;
+        self.read_at(bytes, offset)
+    }
 }
 
 /// The operating system's files.

@@ -32,14 +32,19 @@
 // Words: values that are valid by construction.
 mod bucket;
 mod checksum;
+mod configuration;
 mod error;
 mod name;
 mod object;
 mod pool;
 mod residence;
 mod stamp;
-mod tiering;
 mod usage;
+
+// Rules: pure decisions.
+pub mod analytics;
+mod lifecycle;
+pub mod tiering;
 
 // The doors to the outside: time, randomness, files.
 mod clock;
@@ -51,6 +56,7 @@ mod blob;
 mod index;
 
 // One file per path that a request can take.
+mod access;
 mod copy;
 mod delete;
 mod get;
@@ -73,12 +79,19 @@ mod versions;
 // What runs by itself.
 mod worker;
 
+pub use access::{Access, Accesses};
+pub use analytics::{AnalyticsConfiguration, AnalyticsExport};
 pub use bucket::{Bucket, BucketChange, BucketPage, BucketQuery, NewBucket, ObjectOwnership, Versioning};
 pub use checksum::{Checksum, ChecksumAlgorithm, ChecksumKind, Digests};
 pub use clock::{Clock, Entropy, ManualClock, SeededEntropy, SystemClock, SystemEntropy};
+pub use configuration::{CONFIGURATIONS_MAX, ConfigurationFilter};
 pub use delete::{DeleteObject, Deleted};
 pub use error::{Entity, Error, Result};
 pub use get::{ObjectReader, OpenObject};
+pub use lifecycle::{
+    Action, Calendar, Due, Expiration, Filter, FilterForm, Kind, Lifecycle, Next, NoncurrentExpiration,
+    NoncurrentTransition, Position, Rule, Status, Subject, TRANSITION_BYTES_MIN, Transition, TransitionMinimum, When,
+};
 pub use list::{ListEntry, ListPage, ListQuery};
 pub use list_versions::{VersionEntry, VersionObject, VersionsPage, VersionsQuery};
 pub use multipart::{NewUpload, PartInfo, UploadInfo};
@@ -97,6 +110,6 @@ pub use stage::{CopyStage, Stage, StageOptions, Staged};
 pub use stamp::{Stamp, Timestamp, UploadId, VersionId};
 pub use store::{OpenOptions, Store, StoreStatus};
 pub use tags::Tagged;
-pub use tiering::Tier;
+pub use tiering::{Tier, TieringConfiguration};
 pub use usage::{Usage, UsageKey};
 pub use worker::WorkerStatus;

@@ -11,6 +11,7 @@ use crate::directory::Directory;
 use crate::error::{Error, Result};
 use crate::fs::SystemDisk;
 use crate::index::{Family, Index};
+use crate::lifecycle::Calendar;
 use crate::locks::{Locks, Pins, Readers};
 use crate::store_buckets::BucketCache;
 use crate::worker::{self, WorkerStatus};
@@ -38,6 +39,8 @@ pub struct OpenOptions {
     /// What background work may read and write a second, in bytes; a quarter of it while requests are served.
     /// Default 256 MiB.
     pub background_bytes_per_second: u64,
+    /// How long a day of lifecycle rules is. Default 24 hours; less makes their time run faster.
+    pub lifecycle_day: Duration,
 }
 
 impl OpenOptions {
@@ -53,6 +56,7 @@ impl OpenOptions {
             collect_every: Some(Duration::from_secs(30)),
             write_buffers_max: 320,
             background_bytes_per_second: 256 << 20,
+            lifecycle_day: Duration::from_secs(24 * 60 * 60),
         }
     }
 }
@@ -89,6 +93,7 @@ pub(crate) struct Inner {
     pub(crate) workers: worker::Workers,
     pub(crate) part_bytes_min: u64,
     pub(crate) segment_bytes: u64,
+    pub(crate) calendar: Calendar,
     /// The time of the newest stamp, in nanoseconds.
     pub(crate) last_stamp: Mutex<u64>,
     pub(crate) directory: Directory,
@@ -128,6 +133,11 @@ impl Store {
     /// Whether writes are served.
     pub fn status(&self) -> StoreStatus {
         if self.inner.check_writable().is_ok() { StoreStatus::Ready } else { StoreStatus::ReadOnly }
+    }
+
+    /// The days by which lifecycle rules count.
+    pub fn calendar(&self) -> Calendar {
+        self.inner.calendar
     }
 
     /// Waits for the commits and the collection under way and refuses further writes with `Err(Closed)`.
@@ -184,6 +194,7 @@ fn open(options: OpenOptions) -> Result<Inner> {
         workers: worker::Workers::default(),
         part_bytes_min: options.part_bytes_min,
         segment_bytes: options.segment_bytes,
+        calendar: Calendar::new(options.lifecycle_day),
         last_stamp: Mutex::new(0),
         directory,
         closed: AtomicBool::new(false),

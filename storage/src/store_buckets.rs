@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::bucket::{Bucket, BucketChange, BucketPage, BucketQuery, NewBucket, Versioning};
+use crate::configuration;
 use crate::error::{Entity, Error, Result};
 use crate::index::record::{Garbage, Record};
 use crate::index::{Batch, Family, Step, key};
@@ -62,6 +63,9 @@ impl Store {
             ownership: new.ownership,
             object_lock: new.object_lock,
             tags: new.tags,
+            tiering: Vec::new(),
+            analytics: Vec::new(),
+            lifecycle: None,
         };
         let mut batch = Batch::new();
         batch.put_raw(Family::BucketName, id.to_be_bytes().to_vec(), row.clone());
@@ -130,7 +134,7 @@ impl Store {
         name.map(Some).ok_or_else(|| key::corrupt("bucket name row", &id.to_be_bytes()))
     }
 
-    /// Changes a bucket. `Err(BucketState)` if its state forbids the change.
+    /// Changes a bucket. `Err(BucketState)` if its state forbids the change; [`BucketChange`] says what else can fail.
     pub async fn change_bucket(&self, name: &BucketName, change: BucketChange) -> Result<()> {
         let guard = self.inner.locks.bucket_exclusive(name.as_str()).await;
         let mut bucket = Bucket::clone(&*self.bucket(name).await?);
@@ -143,6 +147,11 @@ impl Store {
             }
             BucketChange::Versioning(versioning) => bucket.versioning = versioning,
             BucketChange::Tags(tags) => bucket.tags = tags,
+            BucketChange::PutTiering(tiering) => configuration::put(&mut bucket.tiering, tiering)?,
+            BucketChange::DeleteTiering(id) => configuration::delete(&mut bucket.tiering, &id)?,
+            BucketChange::PutAnalytics(analytics) => configuration::put(&mut bucket.analytics, analytics)?,
+            BucketChange::DeleteAnalytics(id) => configuration::delete(&mut bucket.analytics, &id)?,
+            BucketChange::Lifecycle(lifecycle) => bucket.lifecycle = lifecycle,
         }
         let mut batch = Batch::new();
         batch.put(Family::Bucket, name.as_str().as_bytes().to_vec(), &bucket);

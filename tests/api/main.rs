@@ -2,11 +2,14 @@
 
 mod support;
 
+mod analytics;
 mod buckets;
 mod checksums;
 mod conditions;
 mod copies;
 mod delete_objects;
+mod intelligent_tiering;
+mod lifecycle;
 mod listing;
 mod multipart;
 mod objects;

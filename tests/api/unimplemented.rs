@@ -2,16 +2,13 @@
 
 use crate::support::{Fixture, Raw};
 
-const BUCKET: [&str; 22] = [
+const BUCKET: [&str; 19] = [
     "abac",
     "accelerate",
     "acl",
-    "analytics&id=x",
     "cors",
     "encryption",
-    "intelligent-tiering&id=x",
     "inventory&id=x",
-    "lifecycle",
     "logging",
     "metadataConfiguration",
     "metrics&id=x",

@@ -334,9 +334,6 @@ def connect_unchecked(s3):
 
 
 def test_what_is_not_there_yet_says_so(s3, bucket):
-    rule = {"ID": "r", "Status": "Enabled", "Filter": {"Prefix": ""}, "Expiration": {"Days": 1}}
-    lifecycle = {"Bucket": bucket, "LifecycleConfiguration": {"Rules": [rule]}}
-    refused("NotImplemented", 501, s3.put_bucket_lifecycle_configuration, **lifecycle)
     refused("NotImplemented", 501, s3.put_bucket_policy, Bucket=bucket, Policy="{}")
     refused("NotImplemented", 501, s3.put_object, Bucket=bucket, Key="k", Body=b"", ServerSideEncryption="aws:kms")
     refused("404", 404, s3.head_object, Bucket=bucket, Key="k")

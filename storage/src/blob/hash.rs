@@ -43,6 +43,17 @@ impl PieceTable {
         &self.0
     }
 
+    /// Whether these are pieces of the chunk of that name, from the one at `first` on. The table must be the name's.
+    pub fn verifies(&self, id: &BlobId, first: usize, pieces: &[u8]) -> bool {
+        match self.values() {
+            [] => hash(pieces).0 == *id,
+            values => pieces.chunks(PIECE_BYTES).enumerate().all(|(position, piece)| {
+                let position = first + position;
+                values.get(position) == Some(&piece_value(position, piece))
+            }),
+        }
+    }
+
     /// The name that the values add up to; `None` if there are fewer than two.
     pub fn root(&self) -> Option<BlobId> {
         if self.0.len() < 2 {

@@ -7,8 +7,10 @@
 //!          32 store id [16] · 48 zeros · 4092 crc32c of all before
 //!
 //! record   head, 64 B · data · tail { table · trailer, 64 B } · zeros up to a multiple of 64 B or 4 KiB
+//!          data is the content itself, or frames as `codec` draws them if that makes it smaller
 //!
 //! head      0 magic "StrH" · 4 format u16 · 6 codec u8 · 7 cipher u8 · 8 plain bytes u64 · 16 stored bytes u64
+//!            codec 0: raw, stored bytes equal plain bytes · codec 1: zstd frames, stored bytes are fewer
 //!          24 segment u64 · 32 generation u32 · 36 zeros · 40 offset of this head u64 · 48 zeros
 //!          60 crc32c of all before
 //! table    a BLAKE3 chaining value [32] for each 64 KiB of plain content; absent for content of up to 64 KiB
@@ -16,14 +18,14 @@
 //!          60 crc32c of the head without its own checksum, the table and all before
 //! ```
 //!
-//! Records start at multiples of 64 B, those above [`SMALL_BYTES_MAX`] at multiples of 4 KiB, and so do groups of
+//! Records start at multiples of 64 B, those with more content than [`SMALL_BYTES_MAX`] at multiples of 4 KiB, and so do groups of
 //! small ones that were written together. What lies between records is zeros or abandoned writes; nothing names it.
 //!
 //! There is no footer. A record tells its own name, place and lengths, so a footer could only repeat what a walk over
 //! the heads finds, would have to be written at the one moment when nobody waits for a write (sealing), and would be
 //! absent after a crash anyway. A segment is sealed simply by nobody appending to it.
 //!
-//! The data is covered by the BLAKE3 values alone; the head names its own place, so that a record which is misplaced,
+//! The content is covered by the BLAKE3 values alone, compressed or not; the head names its own place, so that a record which is misplaced,
 //! or left from an earlier life of the file, never verifies.
 
 use crc_fast::{CrcAlgorithm, Digest, crc32_iscsi};
@@ -51,6 +53,8 @@ const SEGMENT_MAGIC: &[u8; 8] = b"StrataSg";
 const HEAD_MAGIC: &[u8; 4] = b"StrH";
 const TRAILER_MAGIC: &[u8; 4] = b"StrT";
 const VALUE_BYTES: usize = 32;
+const CODEC_RAW: u8 = 0;
+const CODEC_FRAMES: u8 = 1;
 
 /// Where a chunk lies: what the index keeps for each blob.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -63,7 +67,7 @@ pub struct Placement {
     pub offset: u64,
     /// The size of the content in bytes.
     pub plain_bytes: u32,
-    /// The size of the content as it is stored, in bytes.
+    /// The size of the content as it is stored, in bytes: fewer if it is compressed.
     pub stored_bytes: u32,
 }
 
@@ -75,11 +79,17 @@ impl Placement {
         bytes.next_multiple_of(unit) as u64
     }
 
+    /// Whether the record holds compressed frames instead of the content itself.
+    pub fn is_compressed(&self) -> bool {
+        self.stored_bytes < self.plain_bytes
+    }
+
     /// Checks what a placement must fulfil before anything is computed from it.
     pub fn check(&self) -> Result<(), Fault> {
         let within = (1..=CHUNK_BYTES_MAX).contains(&(self.plain_bytes as usize));
         let placed = self.offset >= BLOCK_BYTES as u64 && self.offset.is_multiple_of(SLOT_BYTES as u64);
-        match within && placed && self.offset <= i64::MAX as u64 / 2 && self.stored_bytes == self.plain_bytes {
+        let stored = (1..=self.plain_bytes).contains(&self.stored_bytes);
+        match within && placed && self.offset <= i64::MAX as u64 / 2 && stored {
             true => Ok(()),
             false => Err(Fault::Corrupt("placement")),
         }
@@ -165,6 +175,7 @@ pub fn encode_head(placement: &Placement) -> [u8; HEAD_BYTES] {
     let mut head = [0; HEAD_BYTES];
     head[..4].copy_from_slice(HEAD_MAGIC);
     head[4..6].copy_from_slice(&RECORD_FORMAT.to_le_bytes());
+    head[6] = if placement.is_compressed() { CODEC_FRAMES } else { CODEC_RAW };
     head[8..16].copy_from_slice(&u64::from(placement.plain_bytes).to_le_bytes());
     head[16..24].copy_from_slice(&u64::from(placement.stored_bytes).to_le_bytes());
     head[24..32].copy_from_slice(&placement.segment.to_le_bytes());
@@ -182,9 +193,10 @@ pub fn decode_head(head: &[u8; HEAD_BYTES]) -> Result<Placement, Fault> {
         return Err(FAULT);
     }
     known(u32::from(u16::from_le_bytes([head[4], head[5]])), u32::from(RECORD_FORMAT))?;
-    if head[6] != 0 || head[7] != 0 {
-        return Err(Fault::Unknown { found: u32::from(head[6].max(head[7])), known: 0 });
+    if head[6] > CODEC_FRAMES {
+        return Err(Fault::Unknown { found: u32::from(head[6]), known: u32::from(CODEC_FRAMES) });
     }
+    known(u32::from(head[7]), 0)?;
     let placement = Placement {
         segment: u64_at(head, 24),
         generation: u32_at(head, 32),
@@ -193,7 +205,7 @@ pub fn decode_head(head: &[u8; HEAD_BYTES]) -> Result<Placement, Fault> {
         stored_bytes: u32::try_from(u64_at(head, 16)).map_err(|_| FAULT)?,
     };
     placement.check().map_err(|_| FAULT)?;
-    // Whatever the fields do not say, the reserved bytes among them, must be as this build writes it.
+    // Whatever the fields do not say, codec and reserved bytes among them, must be as this build writes it.
     if *head == encode_head(&placement) { Ok(placement) } else { Err(FAULT) }
 }
 

@@ -5,7 +5,8 @@
 //! left by failed or forgotten writes and by crashes, are garbage until somebody removes their segment.
 //!
 //! Small chunks are appended in groups that share one write and one sync (`append`); large ones are written while they
-//! arrive (`large`); both lie in segments of one format (`layout`).
+//! arrive (`large`); background workers write whole batches (`batch`), compressed if they want to (`codec`). All lie in
+//! segments of one format (`layout`).
 
 use std::fmt;
 use std::ops::Range;
@@ -19,7 +20,9 @@ use tokio::sync::{mpsc, oneshot};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::fs::{Disk, blocking};
+use crate::pool::Pool;
 
+mod codec;
 mod hash;
 mod layout;
 
@@ -27,23 +30,29 @@ mod segment;
 mod segments;
 
 mod append;
+mod batch;
 mod buffer;
 mod large;
 mod read;
+mod read_frames;
+mod ways;
 
 #[cfg(test)]
 mod tests;
 
+pub use batch::{Form, Prepared};
 pub use hash::{BlobId, PieceTable};
 pub use large::{LargeWriter, StreamHint, Ticket};
 pub use layout::{Placement, SMALL_BYTES_MAX};
 pub use read::ChunkReader;
 
 use append::{Append, Job};
+use batch::BatchLanes;
 use buffer::Buffers;
 use large::LargeLane;
 use read::Source;
 use segments::SegmentSet;
+use ways::Repairs;
 
 /// How to open the segments of a store.
 pub struct BlobsOptions {
@@ -122,6 +131,8 @@ struct Shared {
     /// Apart, so that slow bodies never keep the collector from making room.
     move_buffers: Arc<Buffers>,
     large: LargeLane,
+    batches: Arc<BatchLanes>,
+    repairs: Arc<Repairs>,
     /// Absent only within `drop`.
     queue: Option<mpsc::Sender<Job>>,
     appender: Option<JoinHandle<()>>,
@@ -139,6 +150,8 @@ impl Blobs {
         });
         let shared = Shared {
             large: LargeLane::new(segments.clone()),
+            batches: Arc::new(BatchLanes::new(segments.clone())),
+            repairs: Arc::default(),
             segments,
             buffers: Arc::new(Buffers::new(write_buffers_max)),
             move_buffers: Arc::new(Buffers::new(MOVE_BUFFERS_MAX)),
@@ -178,6 +191,34 @@ impl Blobs {
             .await
     }
 
+    /// Brings content, which with its name and table must come from its hash, into the form in which it is to be stored.
+    /// Takes a processor for as long as it takes: for threads that may block.
+    #[cfg_attr(not(test), expect(dead_code, reason = "for the mover of blobs between pools"))]
+    pub fn prepare(id: BlobId, content: &[u8], table: PieceTable, form: Form) -> Prepared {
+        batch::prepare(id, content, table, form)
+    }
+
+    /// Stores prepared chunks in the segments of a pool and returns their places in the same order.
+    ///
+    /// `Ok` means that all of them are on stable storage. `Err`, or dropping the future, means that nothing is known of
+    /// any of them.
+    pub async fn write_batch(&self, pool: Pool, records: Vec<Prepared>) -> Result<Vec<Placement>> {
+        self.shared.batches.write(pool, records).await
+    }
+
+    /// Reads a whole chunk in its stored form, so that it can be stored elsewhere unchanged. All of it was verified
+    /// against the name. Takes memory for the record and, if it is compressed, for one frame of 1 MiB.
+    pub async fn stored(&self, id: &BlobId, placement: &Placement) -> ReadResult<Prepared> {
+        let (table, stored) = self.source(id, placement).stored().await?;
+        Ok(Prepared { id: *id, table, plain_bytes: placement.plain_bytes, stored })
+    }
+
+    /// How many reads found damage, or a disk that refused, and were served in another way.
+    #[cfg_attr(not(test), expect(dead_code, reason = "for the metrics of the store"))]
+    pub fn repaired_reads(&self) -> u64 {
+        self.shared.repairs.count()
+    }
+
     /// Waits until all that the tickets stand for is on stable storage. After an `Err` none of it can be relied upon.
     pub async fn sync(&self, tickets: Vec<Ticket>) -> Result<()> {
         for ticket in tickets {
@@ -212,6 +253,8 @@ impl Blobs {
     pub async fn seal_active(&self) -> Result<()> {
         self.shared.segments.close_all();
         self.shared.large.seal().await;
+        let batches = self.shared.batches.clone();
+        blocking(move || batches.seal()).await?;
         let (reply, answer) = oneshot::channel();
         self.queue(Job::Seal(reply)).await?;
         answer.await.map_err(|_| Error::Closed)
@@ -232,8 +275,9 @@ impl Blobs {
     }
 
     fn source(&self, id: &BlobId, placement: &Placement) -> Source {
-        let (segments, buffers) = (self.shared.segments.clone(), self.shared.buffers.clone());
-        Source { segments, buffers, id: *id, placement: *placement }
+        let Shared { segments, buffers, repairs, .. } = &*self.shared;
+        let (segments, buffers, repairs) = (segments.clone(), buffers.clone(), repairs.clone());
+        Source { segments, buffers, repairs, id: *id, placement: *placement }
     }
 }
 

@@ -3,7 +3,8 @@
 //! A record's head and tail are read with the first pieces: they prove that the record is the one which the index
 //! means, and give the hashes that further pieces are checked against.
 //!
-//! What the page cache holds is read at once; only a miss goes to the blocking threads.
+//! What the page cache holds is read at once; only a miss goes to the blocking threads, and what is not sound, which is
+//! read there in every other way. Compressed records are read by `read_frames`.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -13,9 +14,12 @@ use tokio::task::{JoinError, JoinHandle};
 
 use crate::blob::ReadResult;
 use crate::blob::buffer::{Buffers, ReadBuffer};
-use crate::blob::hash::{BlobId, PIECE_BYTES, PieceTable, hash, piece_value};
+use crate::blob::codec::FRAME_BYTES;
+use crate::blob::hash::{BlobId, PIECE_BYTES, PieceTable};
 use crate::blob::layout::{HEAD_BYTES, Placement, check_frame};
+use crate::blob::read_frames::{FrameReader, FrameSource};
 use crate::blob::segments::{ReadFile, SegmentSet};
+use crate::blob::ways::{Repairs, fill};
 use crate::error::{Error, Result};
 use crate::fs::blocking;
 
@@ -87,6 +91,7 @@ struct Fetch {
     plan: Plan,
     /// The table, if an earlier read of the record has checked it.
     table: Option<Arc<PieceTable>>,
+    repairs: Arc<Repairs>,
 }
 
 /// Verified bytes, with the table for further reads of the record.
@@ -98,48 +103,42 @@ struct Fetched {
 impl Fetch {
     fn new(file: Arc<ReadFile>, source: &Source, range: Range<u32>, table: Option<Arc<PieceTable>>) -> Fetch {
         let plan = Plan::new(&source.placement, range, table.is_none());
-        Fetch { file, id: source.id, placement: source.placement, plan, table }
+        Fetch { file, id: source.id, placement: source.placement, plan, table, repairs: source.repairs.clone() }
     }
 
     /// Reads what is in memory already, or else on a thread that may block.
     async fn run(self, buffers: &Buffers) -> Result<(Fetched, Served)> {
         let mut buffer = buffers.read_buffer(self.plan.bytes);
         let file = &self.file.file;
-        if self.plan.spans.iter().all(|(offset, memory)| file.read_at_cached(&mut buffer[memory.clone()], *offset)) {
-            return Ok((self.check(buffer)?, Served::FromMemory));
+        if self.plan.spans.iter().all(|(offset, memory)| file.read_at_cached(&mut buffer[memory.clone()], *offset))
+            && let Ok(table) = self.check(&buffer)
+        {
+            return Ok((Fetched { bytes: buffer.into_bytes(self.plan.wanted), table }, Served::FromMemory));
         }
         Ok((blocking(move || self.run_blocking(buffer)).await??, Served::FromDisk))
     }
 
     fn run_blocking(self, mut buffer: ReadBuffer) -> Result<Fetched> {
-        for (offset, memory) in &self.plan.spans {
-            let wanted = memory.len();
-            let filled = self.file.file.read_at(&mut buffer[memory.clone()], *offset);
-            if filled.map_err(|error| Error::io("read segment", error))? < wanted {
-                return Err(self.corrupt("record (cut short)"));
+        let table = self.repairs.read(&self.file, self.placement.offset, |way| {
+            for (offset, memory) in &self.plan.spans {
+                fill(&self.file, way, &mut buffer[memory.clone()], *offset)?;
             }
-        }
-        self.check(buffer)
+            self.check(&buffer)
+        })?;
+        Ok(Fetched { bytes: buffer.into_bytes(self.plan.wanted), table })
     }
 
-    /// Lets only verified bytes through.
-    fn check(self, buffer: ReadBuffer) -> Result<Fetched> {
+    /// Lets only verified bytes through, and returns the table for further reads of the record.
+    fn check(&self, buffer: &[u8]) -> Result<Arc<PieceTable>> {
         let table = match &self.table {
             Some(table) => table.clone(),
-            None => Arc::new(self.check_frame(&buffer)?),
+            None => Arc::new(self.check_frame(buffer)?),
         };
-        let pieces = &buffer[self.plan.pieces.clone()];
-        let sound = match table.values() {
-            [] => hash(pieces).0 == self.id,
-            values => pieces.chunks(PIECE_BYTES).enumerate().all(|(position, piece)| {
-                let position = self.plan.first_piece + position;
-                values.get(position) == Some(&piece_value(position, piece))
-            }),
-        };
-        if !sound {
-            return Err(self.corrupt("record content"));
+        if !table.verifies(&self.id, self.plan.first_piece, &buffer[self.plan.pieces.clone()]) {
+            let place = self.file.place(self.placement.offset);
+            return Err(Error::Corrupt { what: "record content", place });
         }
-        Ok(Fetched { bytes: buffer.into_bytes(self.plan.wanted), table })
+        Ok(table)
     }
 
     fn check_frame(&self, buffer: &[u8]) -> Result<PieceTable> {
@@ -147,10 +146,6 @@ impl Fetch {
         let head = buffer[..HEAD_BYTES].try_into().expect("the range has the size of a head");
         check_frame(head, &buffer[self.plan.pieces.end..], &self.id, &self.placement)
             .map_err(|fault| fault.at(self.file.place(self.placement.offset)))
-    }
-
-    fn corrupt(&self, what: &'static str) -> Error {
-        Error::Corrupt { what, place: self.file.place(self.placement.offset) }
     }
 }
 
@@ -166,6 +161,8 @@ pub struct Source {
     pub segments: Arc<SegmentSet>,
     /// Memory to read into.
     pub buffers: Arc<Buffers>,
+    /// Counts what only another way could read.
+    pub repairs: Arc<Repairs>,
     /// The chunk's name.
     pub id: BlobId,
     /// Where it lies.
@@ -179,8 +176,43 @@ impl Source {
         if range.is_empty() {
             return Ok(Bytes::new());
         }
+        if self.placement.is_compressed() {
+            return Ok(self.read_frames(file, range).await?);
+        }
         let (fetched, _) = Fetch::new(file, self, range, None).run(&self.buffers).await?;
         Ok(fetched.bytes)
+    }
+
+    /// Reads the whole record in its stored form, with the table of its pieces.
+    pub async fn stored(&self) -> ReadResult<(PieceTable, Bytes)> {
+        let content = 0..self.placement.plain_bytes;
+        let file = self.open(&content).await?;
+        if self.placement.is_compressed() {
+            let frames = self.frames(file);
+            return Ok(blocking(move || frames.stored()).await??);
+        }
+        let (fetched, _) = Fetch::new(file, self, content, None).run(&self.buffers).await?;
+        Ok((Arc::unwrap_or_clone(fetched.table), fetched.bytes))
+    }
+
+    async fn read_frames(&self, file: Arc<ReadFile>, range: Range<u32>) -> Result<Bytes> {
+        let mut frames = FrameReader::new(self.frames(file));
+        let first = step(&range, FRAME_BYTES as u32);
+        if first == range {
+            return frames.read(first, range.end).await;
+        }
+        let mut all = Vec::with_capacity(range.len());
+        let mut left = range;
+        while !left.is_empty() {
+            let step = step(&left, FRAME_BYTES as u32);
+            left.start = step.end;
+            all.extend_from_slice(&frames.read(step, left.end).await?);
+        }
+        Ok(all.into())
+    }
+
+    fn frames(&self, file: Arc<ReadFile>) -> FrameSource {
+        FrameSource { file, id: self.id, placement: self.placement, repairs: self.repairs.clone() }
     }
 
     /// The segment's file, after a look at the placement and the range.
@@ -202,12 +234,14 @@ pub struct ChunkReader {
     file: Option<Arc<ReadFile>>,
     table: Option<Arc<PieceTable>>,
     ahead: Option<JoinHandle<Result<Fetched>>>,
+    /// Reads the record if it is compressed.
+    frames: Option<FrameReader>,
 }
 
 impl ChunkReader {
     /// Reads nothing yet.
     pub fn new(source: Source, range: Range<u32>) -> ChunkReader {
-        ChunkReader { source, left: range, file: None, table: None, ahead: None }
+        ChunkReader { source, left: range, file: None, table: None, ahead: None, frames: None }
     }
 
     /// The next bytes, at most 256 KiB, or `None` at the end. `Err(Moved)` is possible for the first bytes only. A
@@ -219,6 +253,9 @@ impl ChunkReader {
         };
         if self.left.is_empty() {
             return Ok(None);
+        }
+        if self.source.placement.is_compressed() {
+            return Ok(Some(self.next_of_frames(file).await?));
         }
         let (fetched, served) = match &mut self.ahead {
             Some(ahead) => {
@@ -242,14 +279,27 @@ impl ChunkReader {
         Ok(Some(fetched.bytes))
     }
 
-    /// What the next call hands out: up to a multiple of the step, so that no piece is read twice.
+    async fn next_of_frames(&mut self, file: Arc<ReadFile>) -> Result<Bytes> {
+        let step = self.step();
+        let frames = self.frames.get_or_insert_with(|| FrameReader::new(self.source.frames(file)));
+        let bytes = frames.read(step.clone(), self.left.end).await?;
+        self.left.start = step.end;
+        Ok(bytes)
+    }
+
     fn step(&self) -> Range<u32> {
-        let boundary = (self.left.start / STEP_BYTES + 1) * STEP_BYTES;
-        self.left.start..boundary.min(self.left.end)
+        step(&self.left, STEP_BYTES)
     }
 }
 
-fn joined<T>(result: std::result::Result<Result<T>, JoinError>) -> Result<T> {
+/// What to hand out next: up to a multiple of the step, so that no piece is read twice.
+fn step(left: &Range<u32>, step_bytes: u32) -> Range<u32> {
+    let boundary = (left.start / step_bytes + 1) * step_bytes;
+    left.start..boundary.min(left.end)
+}
+
+/// The result of a task, or its panic.
+pub fn joined<T>(result: std::result::Result<Result<T>, JoinError>) -> Result<T> {
     match result.map_err(JoinError::try_into_panic) {
         Ok(result) => result,
         Err(Ok(panic)) => std::panic::resume_unwind(panic),

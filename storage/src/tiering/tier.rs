@@ -1,26 +1,46 @@
-//! The tiers of INTELLIGENT_TIERING.
+//! The tiers of `INTELLIGENT_TIERING`.
 
 use serde::{Deserialize, Serialize};
 
-/// In which tier an object of class INTELLIGENT_TIERING is. For other classes it says nothing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize)]
+/// Where a version of class `INTELLIGENT_TIERING` is, from the most to the least accessed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 pub enum Tier {
-    /// Frequent Access
+    /// Accessed within the last 30 days, or too small to be monitored.
     #[default]
     Frequent,
-    /// Infrequent Access
+    /// Not accessed for 30 days.
     Infrequent,
-    /// Archive Instant Access
+    /// Not accessed for 90 days; readable at once.
     ArchiveInstant,
-    /// Archive Access; readable after a restore.
+    /// Not accessed for as long as a configuration says; readable after a restore.
     Archive,
-    /// Deep Archive Access; readable after a restore.
+    /// Not accessed for longer still; readable after a longer restore.
     DeepArchive,
 }
 
 impl Tier {
-    /// Whether the object has to be restored before it can be read.
+    /// The name that inventories use.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Tier::Frequent => "FREQUENT",
+            Tier::Infrequent => "INFREQUENT",
+            Tier::ArchiveInstant => "ARCHIVE_INSTANT_ACCESS",
+            Tier::Archive => "ARCHIVE",
+            Tier::DeepArchive => "DEEP_ARCHIVE",
+        }
+    }
+
+    /// What `x-amz-archive-status` says; nothing where the object can be read at once.
+    pub const fn archive_status(self) -> Option<&'static str> {
+        match self {
+            Tier::Frequent | Tier::Infrequent | Tier::ArchiveInstant => None,
+            Tier::Archive => Some("ARCHIVE_ACCESS"),
+            Tier::DeepArchive => Some("DEEP_ARCHIVE_ACCESS"),
+        }
+    }
+
+    /// Whether a restore is needed before the object can be read.
     pub const fn is_archive(self) -> bool {
-        matches!(self, Tier::Archive | Tier::DeepArchive)
+        self.archive_status().is_some()
     }
 }

@@ -13,6 +13,7 @@
 //! look again. A blob that cannot be read is told about, and its segment stays; others are not held up by it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::iter::Peekable;
 use std::sync::Arc;
 
 use tokio::task::JoinSet;
@@ -22,6 +23,7 @@ use crate::error::{Error, Result};
 use crate::index::record::{Record as _, StoredBlob};
 use crate::index::{Batch, Family, Rows, Step, key};
 use crate::list::following;
+use crate::pool::Pool;
 use crate::store::Inner;
 
 /// A segment with a larger share of dead bytes is rewritten: at this share, two thirds written give back one.
@@ -36,6 +38,8 @@ const REWRITTEN_BYTES_MAX: u64 = 256 << 20;
 const GROUP_BLOBS: usize = 64;
 /// The most that is being copied at once, in bytes: bounds memory, and lets small records share syncs.
 const COPYING_BYTES_MAX: u64 = 16 << 20;
+/// Stored bytes of blobs that are copied together as they are stored: they are in memory twice while they are written.
+const COPYING_STORED_BYTES_MAX: u64 = COPYING_BYTES_MAX / 2;
 
 /// For so many passes a segment is left alone in which a blob could not be read: enough that the log is not filled with
 /// it, few enough that a disk which recovered is used again within the hour.
@@ -263,7 +267,9 @@ async fn copy_all(inner: &Arc<Inner>, blobs: Vec<(StoredBlob, Placement)>) -> Re
     let mut moved = Moved::default();
     let mut copying = JoinSet::new();
     let mut copying_bytes = 0;
-    for (blob, from) in blobs {
+    let (hot, others): (Vec<_>, Vec<_>) =
+        blobs.into_iter().partition(|(blob, from)| blob.pool == Pool::Hot && !from.is_compressed());
+    for (blob, from) in hot {
         let bytes = u64::from(from.plain_bytes);
         while copying_bytes + bytes > COPYING_BYTES_MAX
             && let Some(copied) = copying.join_next().await
@@ -279,6 +285,12 @@ async fn copy_all(inner: &Arc<Inner>, blobs: Vec<(StoredBlob, Placement)>) -> Re
     while let Some(copied) = copying.join_next().await {
         moved.take(joined(copied)?)?;
     }
+    let mut others = others.into_iter().peekable();
+    while let Some(&(StoredBlob { pool, .. }, _)) = others.peek() {
+        for copied in copy_stored(&inner.blobs, pool, &mut others).await? {
+            moved.take(copied)?;
+        }
+    }
     Ok(moved)
 }
 
@@ -289,7 +301,31 @@ fn joined(copied: std::result::Result<Copied, tokio::task::JoinError>) -> Result
     })
 }
 
-/// Writes one blob anew. `Ok` means that the copy is verified and on stable storage.
+/// Takes some blobs of a pool and writes them anew as they are stored, in one batch.
+async fn copy_stored(
+    blobs: &Blobs,
+    pool: Pool,
+    from: &mut Peekable<impl Iterator<Item = (StoredBlob, Placement)>>,
+) -> Result<Vec<Copied>> {
+    let (mut copied, mut read, mut records) = (Vec::new(), Vec::new(), Vec::new());
+    let mut bytes = 0;
+    let fits = |bytes, from: &Placement| bytes == 0 || bytes + u64::from(from.stored_bytes) <= COPYING_STORED_BYTES_MAX;
+    while let Some((blob, from)) = from.next_if(|(blob, from)| blob.pool == pool && fits(bytes, from)) {
+        bytes += u64::from(from.stored_bytes);
+        match blobs.stored(&blob.id, &from).await.map_err(CopyError::from) {
+            Ok(record) => {
+                read.push((blob, from));
+                records.push(record);
+            }
+            Err(error) => copied.push(Copied { blob, from, outcome: Err(error) }),
+        }
+    }
+    let places = blobs.write_batch(pool, records).await?;
+    copied.extend(read.into_iter().zip(places).map(|((blob, from), to)| Copied { blob, from, outcome: Ok(to) }));
+    Ok(copied)
+}
+
+/// Writes one blob anew that is not compressed. `Ok` means that the copy is verified and on stable storage.
 async fn copy(blobs: &Blobs, blob: BlobId, from: Placement) -> std::result::Result<Placement, CopyError> {
     let place = || format!("segment {} at {}", from.segment, from.offset);
     let other_name = || ReadError::Engine(Error::Corrupt { what: "blob name", place: place() });

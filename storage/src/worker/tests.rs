@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::blob::Placement;
+use crate::blob::{Form, Placement, Prepared};
 use crate::index::record::{Record, StoredBlob};
 use crate::index::{Batch, Family, key};
 use crate::pool::Pool;
@@ -75,4 +75,39 @@ async fn a_segment_whose_writer_lives_is_not_settled_and_a_settled_one_stays_so(
     store.collect().await.unwrap();
     assert!(!exists(named));
     assert!(exists(unsettled));
+}
+
+#[tokio::test]
+async fn compressed_blobs_move_as_they_are_stored() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(&directory).await;
+    let blobs = &store.inner.blobs;
+    let contents: Vec<Vec<u8>> =
+        [1000, 100_000, 1 << 20, (3 << 20) + 1].map(|bytes| vec![bytes as u8 | 1; bytes]).into();
+    let prepare = |content: &Vec<u8>| {
+        let (blob, table) = crate::blob::Blobs::hash(content);
+        crate::blob::Blobs::prepare(blob, content, table, Form::of(Pool::Cool))
+    };
+    let records: Vec<Prepared> = contents.iter().map(prepare).collect();
+    let dead = prepare(&(0..4 << 20_u32).map(|at| at as u8 ^ (at >> 10) as u8).collect());
+    let places = blobs.write_batch(Pool::Cool, [records.clone(), vec![dead]].concat()).await.unwrap();
+    blobs.seal_active().await.unwrap();
+    let mut batch = Batch::new();
+    for (record, place) in records.iter().zip(&places) {
+        assert!(place.is_compressed());
+        batch.add_blob(StoredBlob { id: record.id, pool: Pool::Cool }, *place);
+    }
+    store.inner.index.commit(batch).await.unwrap();
+    store.collect().await.unwrap();
+    store.collect().await.unwrap();
+
+    assert!(blobs.segment_path(places[0].segment).is_none(), "everything was moved out of it");
+    for (record, content) in records.iter().zip(&contents) {
+        let blob = record.id;
+        let row = key::stored_blob(&StoredBlob { id: blob, pool: Pool::Cool });
+        let place = store.inner.index.record::<Placement>(Family::Blob, row).await.unwrap().unwrap();
+        assert_ne!(place.segment, places[0].segment);
+        assert!(blobs.stored(&blob, &place).await.unwrap().stored == record.stored);
+        assert!(blobs.read(&blob, &place, 0..place.plain_bytes).await.unwrap() == content[..]);
+    }
 }

@@ -1,5 +1,8 @@
 //! What was put is there after closing and opening again, at every size that is stored differently.
-use strata_storage::{BucketName, DeleteObject, NewBucket, ObjectKey, OpenOptions, PutObject, Store, VersionSelector};
+use strata_storage::{
+    AnalyticsConfiguration, AnalyticsExport, BucketChange, BucketName, ConfigurationFilter, DeleteObject, Entity,
+    Error, NewBucket, ObjectKey, OpenOptions, PutObject, Store, Tag, TieringConfiguration, VersionSelector,
+};
 
 #[tokio::test]
 async fn what_is_put_is_read_after_reopening() {
@@ -34,4 +37,43 @@ async fn what_is_put_is_read_after_reopening() {
         store.delete(request).await.expect("deleted");
         assert!(store.object(&bucket, &key, VersionSelector::Current).await.is_err());
     }
+}
+
+#[tokio::test]
+async fn configurations_are_there_after_reopening() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let bucket = BucketName::parse("photos").expect("a valid name");
+    let tags = vec![Tag { key: "team".to_string(), value: "red".to_string() }];
+    let filter = ConfigurationFilter { prefix: Some("a/".to_string()), tags };
+    let tiering = |id: &str, days| TieringConfiguration {
+        id: id.to_string(),
+        filter: filter.clone(),
+        enabled: true,
+        archive_days: Some(days),
+        deep_archive_days: None,
+    };
+    let export = AnalyticsExport { bucket_arn: "arn:aws:s3:::x".to_string(), account: None, prefix: None };
+    let analytics =
+        AnalyticsConfiguration { id: "x".to_string(), filter: ConfigurationFilter::default(), export: Some(export) };
+    {
+        let store = Store::open(OpenOptions::new(directory.path())).await.expect("it opens");
+        store.create_bucket(&bucket, NewBucket::default()).await.expect("it is made");
+        for change in [
+            BucketChange::PutTiering(tiering("b", 90)),
+            BucketChange::PutTiering(tiering("a", 90)),
+            BucketChange::PutTiering(tiering("c", 90)),
+            BucketChange::PutTiering(tiering("b", 120)),
+            BucketChange::DeleteTiering("c".to_string()),
+            BucketChange::PutAnalytics(analytics.clone()),
+        ] {
+            store.change_bucket(&bucket, change).await.expect("changed");
+        }
+        let absent = store.change_bucket(&bucket, BucketChange::DeleteAnalytics("b".to_string())).await;
+        assert!(matches!(absent, Err(Error::NotFound(Entity::Configuration))));
+        store.close().await.expect("closed");
+    }
+    let store = Store::open(OpenOptions::new(directory.path())).await.expect("it opens again");
+    let found = store.bucket(&bucket).await.expect("found");
+    assert_eq!(found.tiering, [tiering("a", 90), tiering("b", 120)]);
+    assert_eq!(found.analytics, [analytics]);
 }

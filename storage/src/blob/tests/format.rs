@@ -1,5 +1,6 @@
 //! The stored bytes, written out. A change here is a change of the format.
 
+use crate::blob::codec::{Directory, Level, compress, decompress};
 use crate::blob::hash::{BlobId, PieceTable};
 use crate::blob::layout::{
     BLOCK_BYTES, Fault, Placement, SegmentHeader, check_frame, decode_head, encode_head, encode_tail, tail_bytes,
@@ -12,6 +13,9 @@ const PLACEMENT: Placement = Placement {
     plain_bytes: 0x0003_0001,
     stored_bytes: 0x0003_0001,
 };
+
+/// A thousand times the letter a.
+const GOLDEN: &str = "010000001300000028b52ffd60e8024d00001061610100e32b8005";
 
 fn table() -> PieceTable {
     PieceTable::new(vec![[0xa1; 32], [0xa2; 32], [0xa3; 32], [0xa4; 32]])
@@ -62,6 +66,52 @@ fn the_head_of_a_record() {
     assert_eq!(decode_head(&head), Ok(PLACEMENT));
 }
 
+/// The head of [`PLACEMENT`] with other bytes in one place, and the checksum that belongs to them.
+fn forged_head(placement: &Placement, at: usize, bytes: &[u8]) -> [u8; 64] {
+    let mut head = encode_head(placement);
+    head[at..at + bytes.len()].copy_from_slice(bytes);
+    let sum = crc_fast::crc32_iscsi(&head[..60]);
+    head[60..].copy_from_slice(&sum.to_le_bytes());
+    head
+}
+
+#[test]
+fn the_head_of_a_compressed_record() {
+    let compressed = Placement { stored_bytes: 0x0002_0304, ..PLACEMENT };
+    let head = encode_head(&compressed);
+    assert_eq!(hex::encode(&head[..24]), "537472480100010001000300000000000403020000000000");
+    assert_eq!(decode_head(&head), Ok(compressed));
+    // The codec says the same as the lengths, or the head is not one.
+    let corrupt = Err(Fault::Corrupt("record head"));
+    assert_eq!(decode_head(&forged_head(&compressed, 6, &[0])), corrupt);
+    assert_eq!(decode_head(&forged_head(&PLACEMENT, 6, &[1])), corrupt);
+    assert_eq!(decode_head(&forged_head(&compressed, 16, &0_u64.to_le_bytes())), corrupt);
+    assert_eq!(decode_head(&forged_head(&compressed, 16, &0x0003_0002_u64.to_le_bytes())), corrupt);
+    assert_eq!(compressed.record_bytes(), 64 + 0x0002_0304 + 4 * 32 + 64 + 60);
+}
+
+#[test]
+fn the_data_of_a_compressed_record() {
+    let content = vec![b'a'; (1 << 20) + 1000];
+    let stored = compress(&content, Level::Cool).unwrap();
+    assert_eq!(hex::encode(&stored[..4]), "02000000");
+    let directory = Directory::decode(&stored[..12], content.len(), stored.len()).unwrap();
+    for (position, plain) in content.chunks(1 << 20).enumerate() {
+        let frame = &stored[directory.frame(position)];
+        // A frame of zstd's own format, which tells how much content it has.
+        assert_eq!(hex::encode(&frame[..4]), "28b52ffd");
+        assert_eq!(zstd::zstd_safe::get_frame_content_size(frame).unwrap(), Some(plain.len() as u64));
+        assert_eq!(decompress(frame, plain.len()).unwrap(), plain);
+        for other in [0, plain.len() - 1, plain.len() + 1] {
+            assert_eq!(decompress(frame, other), Err(Fault::Corrupt("compressed frame")), "{other} bytes");
+        }
+    }
+    // What a build of today compressed is read by every later one.
+    let golden = hex::decode(GOLDEN).unwrap();
+    let directory = Directory::decode(&golden[..8], 1000, golden.len()).unwrap();
+    assert_eq!(decompress(&golden[directory.frame(0)], 1000).unwrap(), vec![b'a'; 1000]);
+}
+
 #[test]
 fn the_tail_of_a_record() {
     let (head, id) = (encode_head(&PLACEMENT), BlobId([0xb1; 32]));
@@ -97,14 +147,11 @@ fn a_frame_must_fit_its_name_and_place() {
 #[test]
 fn formats_of_later_builds_are_told_from_damage() {
     fn check(at: usize, found: u32, known: u32) {
-        let mut head = encode_head(&PLACEMENT);
-        head[at] = found as u8;
-        let sum = crc_fast::crc32_iscsi(&head[..60]);
-        head[60..].copy_from_slice(&sum.to_le_bytes());
+        let head = forged_head(&PLACEMENT, at, &[found as u8]);
         assert_eq!(decode_head(&head), Err(Fault::Unknown { found, known }));
     }
     check(4, 2, 1);
-    check(6, 1, 0);
+    check(6, 2, 1);
     check(7, 3, 0);
 }
 

@@ -11,10 +11,13 @@ use crate::error::{Error, Result};
 use crate::fs::{Disk, SystemDisk};
 use crate::stamp::Timestamp;
 
+mod batch;
+mod compressed;
 mod corruption;
 mod fault;
 mod format;
 mod read;
+mod ways;
 mod write;
 
 const STORE_ID: [u8; 16] = *b"store of a test.";

@@ -92,6 +92,8 @@ async fn a_placement_that_cannot_be_is_refused() {
     let cases = [
         Placement { plain_bytes: 0, stored_bytes: 0, ..placement },
         Placement { plain_bytes: 100, stored_bytes: 99, ..placement },
+        Placement { plain_bytes: 100, stored_bytes: 101, ..placement },
+        Placement { plain_bytes: 100, stored_bytes: 0, ..placement },
         Placement { plain_bytes: u32::MAX, stored_bytes: u32::MAX, ..placement },
         Placement { offset: placement.offset + 1, ..placement },
         Placement { offset: 0, ..placement },

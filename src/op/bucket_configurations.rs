@@ -1,0 +1,160 @@
+//! What the configurations share of which a bucket can have many: their ids, and their lists in pages.
+
+use strata_storage::{Entity, Error};
+
+use crate::error::S3Error;
+use crate::op::{continuation_token, list_document};
+use crate::request::Query;
+use crate::xml::Writer;
+
+/// The most configurations on a page.
+const PAGE_MAX: usize = 100;
+
+/// The longest id, in characters.
+const ID_CHARACTERS_MAX: usize = 64;
+
+/// One kind of configuration, as documents show it.
+pub struct Kind<C> {
+    /// The root element of its list, which also names the list inside tokens.
+    pub list: &'static str,
+    /// The element of one.
+    pub element: &'static str,
+    /// Its id.
+    pub id: fn(&C) -> &str,
+    /// Writes what is inside its element.
+    pub write: fn(&mut Writer, &C),
+}
+
+/// The id that the request names; `InvalidArgument` if it names none.
+pub fn named_id(query: &Query) -> Result<&str, S3Error> {
+    match query.get("id") {
+        Some(id) if !id.is_empty() => Ok(id),
+        _ => Err(S3Error::invalid_argument("The configuration id must be specified", "id", "")),
+    }
+}
+
+/// The id under which a configuration is stored: the one that the request and its document agree on.
+pub fn stored_id(query: &Query, in_document: String) -> Result<String, S3Error> {
+    let id = named_id(query)?;
+    if id != in_document {
+        return Err(S3Error::malformed_xml());
+    }
+    let acceptable = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
+    if id.len() > ID_CHARACTERS_MAX || !id.bytes().all(acceptable) {
+        let message = "The configuration id can have up to 64 letters, digits, periods, dashes and underscores";
+        return Err(S3Error::invalid_argument(message, "id", id));
+    }
+    Ok(in_document)
+}
+
+/// The document of the configuration of that id, or `NoSuchConfiguration`.
+pub fn document<C>(kind: &Kind<C>, configurations: &[C], id: &str) -> Result<String, S3Error> {
+    let found = configurations.iter().find(|configuration| (kind.id)(configuration) == id);
+    let configuration = found.ok_or(Error::NotFound(Entity::Configuration))?;
+    let mut writer = Writer::new(kind.element);
+    (kind.write)(&mut writer, configuration);
+    Ok(writer.finish())
+}
+
+/// The document of the page that the request asks for. `configurations` are in the order of their ids.
+pub fn list_document<C>(kind: &Kind<C>, configurations: &[C], query: &Query) -> Result<String, S3Error> {
+    let token = query.get("continuation-token");
+    let after = token.map(|token| continuation_token::decode(kind.list, token)).transpose()?;
+    let start = after.map_or(0, |after| configurations.partition_point(|one| *(kind.id)(one) <= *after));
+    let rest = &configurations[start..];
+    let page = &rest[..rest.len().min(PAGE_MAX)];
+    let is_truncated = page.len() < rest.len();
+    let next = page.last().filter(|_| is_truncated);
+
+    let mut writer = Writer::new(kind.list);
+    writer.element("IsTruncated", list_document::boolean(is_truncated));
+    if let Some(token) = token {
+        writer.element("ContinuationToken", token);
+    }
+    if let Some(last) = next {
+        writer.element("NextContinuationToken", continuation_token::encode(kind.list, (kind.id)(last)));
+    }
+    for configuration in page {
+        writer.open(kind.element);
+        (kind.write)(&mut writer, configuration);
+        writer.close();
+    }
+    Ok(writer.finish())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Kind, document, list_document, named_id, stored_id};
+    use crate::request::Query;
+
+    const KIND: Kind<String> = Kind {
+        list: "List",
+        element: "One",
+        id: |id| id,
+        write: |writer, id| {
+            writer.element("Id", id);
+        },
+    };
+
+    fn query(pairs: &[(&str, &str)]) -> Query {
+        Query(pairs.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect())
+    }
+
+    #[test]
+    fn ids() {
+        fn check(named: Option<&str>, in_document: &str, expected: Result<(), &str>) {
+            let query = query(&named.map(|id| ("id", id)).into_iter().collect::<Vec<_>>());
+            let found = stored_id(&query, in_document.to_string()).map_err(|error| error.code);
+            assert_eq!(found, expected.map(|()| in_document.to_string()), "{named:?}");
+        }
+        for id in ["1", "EntireBucket", "a.b-c_D9", &"x".repeat(64)] {
+            check(Some(id), id, Ok(()));
+        }
+        for id in ["a b", "a/b", "ü", "a,b", &"x".repeat(65)] {
+            check(Some(id), id, Err("InvalidArgument"));
+        }
+        check(Some("a"), "b", Err("MalformedXML"));
+        check(Some("a"), "", Err("MalformedXML"));
+        check(None, "a", Err("InvalidArgument"));
+        check(Some(""), "", Err("InvalidArgument"));
+        assert_eq!(named_id(&query(&[("id", "any thing")])).expect("an id"), "any thing");
+    }
+
+    #[test]
+    fn one_is_found_by_its_id() {
+        let all = ["a".to_string(), "b".to_string()];
+        assert!(document(&KIND, &all, "b").expect("it is there").ends_with("2006-03-01/\"><Id>b</Id></One>"));
+        let error = document(&KIND, &all, "c").expect_err("it is not there");
+        assert_eq!((error.status.as_u16(), error.code), (404, "NoSuchConfiguration"));
+    }
+
+    #[test]
+    fn lists_go_on_where_they_ended() {
+        fn check(total: usize, expected: &[usize]) {
+            let all: Vec<String> = (0..total).map(|number| format!("{number:04}")).collect();
+            let (mut token, mut found, mut pages) = (None::<String>, Vec::new(), Vec::new());
+            loop {
+                let query = query(&token.iter().map(|token| ("continuation-token", &**token)).collect::<Vec<_>>());
+                let text = list_document(&KIND, &all, &query).expect("a page");
+                assert_eq!(text.contains("<ContinuationToken>"), token.is_some());
+                let ids: Vec<String> = text.split("<Id>").skip(1).map(|rest| rest[..4].to_string()).collect();
+                pages.push(ids.len());
+                found.extend(ids);
+                let next = text.split_once("<NextContinuationToken>").and_then(|(_, rest)| rest.split_once('<'));
+                assert!(text.contains(&format!("<IsTruncated>{}<", next.is_some())));
+                match next {
+                    Some((next, _)) => token = Some(next.to_string()),
+                    None => break,
+                }
+            }
+            assert_eq!((found, &pages[..]), (all, expected));
+        }
+        check(0, &[0]);
+        check(1, &[1]);
+        check(100, &[100]);
+        check(101, &[100, 1]);
+        check(1000, &[100; 10]);
+        let error = list_document(&KIND, &[], &query(&[("continuation-token", "x")])).expect_err("no token of ours");
+        assert_eq!(error.code, "InvalidArgument");
+    }
+}

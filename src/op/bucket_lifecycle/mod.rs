@@ -1,0 +1,127 @@
+//! PutBucketLifecycleConfiguration, GetBucketLifecycleConfiguration, DeleteBucketLifecycle.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use http::{HeaderName, StatusCode};
+use strata_storage::{BucketChange, Entropy, Lifecycle, TransitionMinimum};
+
+use crate::checksum_headers::Need;
+use crate::error::S3Error;
+use crate::op::bucket;
+use crate::request::{Context, Request};
+use crate::response::Response;
+
+mod answer;
+mod document;
+mod schedule;
+mod validate;
+
+const MINIMUM: HeaderName = HeaderName::from_static("x-amz-transition-default-minimum-object-size");
+
+/// Answers `GET /bucket?lifecycle`.
+pub async fn get(ctx: &Context, request: Request) -> Result<Response, S3Error> {
+    let name = request.bucket()?;
+    let bucket = bucket::find(ctx, name).await?;
+    let Some(lifecycle) = &bucket.lifecycle else {
+        let message = "The lifecycle configuration does not exist";
+        return Err(S3Error::new(StatusCode::NOT_FOUND, "NoSuchLifecycleConfiguration", message)
+            .with("BucketName", name.as_str()));
+    };
+    let mut response = Response::xml(answer::write(lifecycle));
+    response.set(MINIMUM, minimum_name(lifecycle.minimum));
+    Ok(response)
+}
+
+/// Answers `PUT /bucket?lifecycle`.
+pub async fn put(ctx: &Context, mut request: Request) -> Result<Response, S3Error> {
+    let name = request.bucket()?.clone();
+    bucket::find(ctx, &name).await?;
+    let bytes = bucket::read_document(&mut request, ctx.config.limits.xml_bytes, Need::Required).await?;
+    let minimum = minimum(request.header(MINIMUM.as_str())?)?;
+    let mut rules = document::read(&bytes)?;
+    for rule in &mut rules {
+        if rule.id.is_empty() {
+            rule.id = generate_id(ctx.entropy.as_ref());
+        }
+    }
+    let change = BucketChange::Lifecycle(Some(Lifecycle { rules, minimum }));
+    ctx.store.change_bucket(&name, change).await.map_err(|error| bucket::error(error, &name))?;
+    let mut response = Response::empty(StatusCode::OK);
+    response.set(MINIMUM, minimum_name(minimum));
+    Ok(response)
+}
+
+/// Answers `DELETE /bucket?lifecycle`, also when there is nothing to remove.
+pub async fn delete(ctx: &Context, request: Request) -> Result<Response, S3Error> {
+    let name = request.bucket()?;
+    let change = BucketChange::Lifecycle(None);
+    ctx.store.change_bucket(name, change).await.map_err(|error| bucket::error(error, name))?;
+    Ok(Response::empty(StatusCode::NO_CONTENT))
+}
+
+const MINIMUMS: [(TransitionMinimum, &str); 2] = [
+    (TransitionMinimum::AllStorageClasses128K, "all_storage_classes_128K"),
+    (TransitionMinimum::VariesByStorageClass, "varies_by_storage_class"),
+];
+
+fn minimum(header: Option<&str>) -> Result<TransitionMinimum, S3Error> {
+    let Some(text) = header else { return Ok(TransitionMinimum::default()) };
+    MINIMUMS
+        .iter()
+        .find(|(_, name)| *name == text)
+        .map(|(minimum, _)| *minimum)
+        .ok_or_else(|| S3Error::invalid_request(format!("Invalid TransitionDefaultMinimumObjectSize found: {text}")))
+}
+
+fn minimum_name(minimum: TransitionMinimum) -> &'static str {
+    MINIMUMS.iter().find(|(known, _)| *known == minimum).map_or("", |(_, name)| name)
+}
+
+/// The id of a rule that was sent without one: base64 of a random UUID's text.
+fn generate_id(entropy: &dyn Entropy) -> String {
+    let mut bytes = [0; 16];
+    bytes[..8].copy_from_slice(&entropy.next_u64().to_be_bytes());
+    bytes[8..].copy_from_slice(&entropy.next_u64().to_be_bytes());
+    // Version 4, which is random, of the usual variant.
+    bytes[6] = bytes[6] & 0x0f | 0x40;
+    bytes[8] = bytes[8] & 0x3f | 0x80;
+    let digits = hex::encode(bytes);
+    let uuid = [&digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..]].join("-");
+    BASE64.encode(uuid)
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::Engine as _;
+    use strata_storage::{SeededEntropy, TransitionMinimum};
+
+    use super::{BASE64, generate_id, minimum, minimum_name};
+
+    #[test]
+    fn generated_ids() {
+        let entropy = SeededEntropy::new(7);
+        let ids = [generate_id(&entropy), generate_id(&entropy)];
+        assert_ne!(ids[0], ids[1]);
+        for id in ids {
+            assert_eq!(id.len(), 48);
+            let uuid = String::from_utf8(BASE64.decode(&id).unwrap()).unwrap();
+            let lengths: Vec<usize> = uuid.split('-').map(str::len).collect();
+            assert_eq!(lengths, [8, 4, 4, 4, 12], "{uuid}");
+            assert_eq!(&uuid[14..15], "4", "{uuid}");
+            assert!("89ab".contains(&uuid[19..20]), "{uuid}");
+        }
+    }
+
+    #[test]
+    fn minimums() {
+        assert_eq!(minimum(None).unwrap(), TransitionMinimum::AllStorageClasses128K);
+        for text in ["all_storage_classes_128K", "varies_by_storage_class"] {
+            assert_eq!(minimum_name(minimum(Some(text)).unwrap()), text);
+        }
+        for text in ["", "all_storage_classes_128k", "none"] {
+            let error = minimum(Some(text)).unwrap_err();
+            let message = format!("Invalid TransitionDefaultMinimumObjectSize found: {text}");
+            assert_eq!((error.code, error.message.as_ref()), ("InvalidRequest", message.as_str()));
+        }
+    }
+}
