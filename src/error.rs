@@ -211,7 +211,12 @@ impl From<Error> for S3Error {
                 "Tier",
                 "Expedited",
             ),
-            Error::RestoreDays(reason) => bad_request("InvalidArgument", reason).with("ArgumentName", "Days"),
+            Error::RestoreDays(reason) => S3Error::new(
+                StatusCode::BAD_REQUEST,
+                "InvalidArgument",
+                format!("The number of days is not valid: {reason}"),
+            )
+            .with("ArgumentName", "Days"),
             Error::BadMarker => bad_request("InvalidArgument", "The marker provided is incorrect"),
             Error::NoSpace { .. } => {
                 unavailable("The server's disk is full; free space and try again.").with_detail(error)

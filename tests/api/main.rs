@@ -13,7 +13,7 @@ mod lifecycle;
 mod listing;
 mod multipart;
 mod objects;
-
+mod restore;
 mod round_trips;
 mod signatures;
 mod storage_classes;
