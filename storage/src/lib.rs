@@ -68,6 +68,7 @@ mod multipart_complete;
 mod multipart_list;
 mod plan;
 mod put;
+mod residence_change;
 mod restore;
 mod stage;
 mod store;

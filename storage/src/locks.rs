@@ -184,6 +184,16 @@ impl Pins {
         blobs.insert(blob, PinState::Collecting);
         Some(Collecting { pins: Arc::clone(self), blob })
     }
+
+    /// Turns a pin into a claim for collection, with no moment between; gives it back while others pin the blob too.
+    pub(crate) fn claim(self: &Arc<Pins>, pin: Pin) -> Result<Collecting, Pin> {
+        match lock(&self.blobs).get_mut(&pin.blob) {
+            Some(state @ PinState::Pinned(1)) => *state = PinState::Collecting,
+            _ => return Err(pin),
+        }
+        // What is dropped here is a pin no more.
+        Ok(Collecting { pins: Arc::clone(self), blob: pin.blob })
+    }
 }
 
 impl Drop for Pin {
@@ -324,6 +334,19 @@ mod tests {
         assert!(!waiting.is_finished());
         drop(collecting);
         waiting.await.expect("the pin was granted");
+        assert!(pins.collect(blob).is_some());
+    }
+
+    #[tokio::test]
+    async fn only_the_last_pin_becomes_a_claim() {
+        let pins = Arc::new(Pins::default());
+        let blob = BlobId([1; 32]);
+        let (first, second) = (pins.pin(blob).await, pins.pin(blob).await);
+        let first = pins.claim(first).err().expect("somebody else pins it");
+        drop(second);
+        let claim = pins.claim(first).ok().expect("nobody else pins it");
+        assert!(pins.collect(blob).is_none());
+        drop(claim);
         assert!(pins.collect(blob).is_some());
     }
 

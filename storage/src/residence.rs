@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::lifecycle::Calendar;
 use crate::object::StorageClass;
 use crate::pool::{Pool, PoolSet};
 use crate::stamp::Timestamp;
@@ -90,6 +91,30 @@ impl Residence {
         if self.is_archived() && self.is_readable(now) { home.with(Pool::Hot) } else { home }
     }
 
+    /// What time makes of it: a restore whose time has come is done, a copy that has expired is gone, and the chunks are
+    /// where they belong. A restore may be committed as done only when they are.
+    pub(crate) fn at(&self, now: Timestamp, calendar: &Calendar) -> Residence {
+        let mut after = self.clone();
+        match self.restore {
+            Some(Restore::Ongoing { ready, .. }) if ready <= now && self.class == StorageClass::IntelligentTiering => {
+                after.restore = None;
+                if self.tier.is_archive() {
+                    (after.tier, after.since) = (Tier::Frequent, now);
+                }
+            }
+            Some(Restore::Ongoing { ready, days, .. }) if ready <= now => {
+                let expires = calendar.days_after(now, days.unwrap_or(1));
+                after.restore = self.is_archived().then_some(Restore::Done { expires });
+            }
+            Some(Restore::Done { expires }) if expires <= now => after.restore = None,
+            _ => {}
+        }
+        if !self.pools.is_empty() {
+            after.pools = after.wanted(now);
+        }
+        after
+    }
+
     /// Whether its chunks lie elsewhere than they belong.
     pub(crate) fn is_misplaced(&self, now: Timestamp) -> bool {
         !self.pools.is_empty() && self.pools != self.wanted(now)
@@ -122,10 +147,36 @@ pub(crate) fn home(class: StorageClass, tier: Tier) -> Pool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Residence, Restore};
+    use super::{Residence, Restore, RestoreSpeed};
+    use crate::lifecycle::Calendar;
     use crate::object::StorageClass;
     use crate::pool::{Pool, PoolSet};
     use crate::stamp::Timestamp;
+    use crate::tiering::Tier;
+
+    #[test]
+    fn time_finishes_restores_and_ends_copies() {
+        let at = Timestamp::from_secs;
+        let calendar = Calendar::new(std::time::Duration::from_secs(10));
+        let ongoing = |days| {
+            let (speed, requested, ready) = (RestoreSpeed::Bulk, at(1), at(15));
+            Some(Restore::Ongoing { requested, speed, days, ready })
+        };
+        let mut glacier = Residence::new(StorageClass::Glacier, at(1), PoolSet::of(Pool::Archive), 10);
+        glacier.restore = ongoing(Some(2));
+        assert_eq!(glacier.at(at(14), &calendar), glacier);
+        let restored = glacier.at(at(15), &calendar);
+        assert_eq!(restored.restore, Some(Restore::Done { expires: at(40) }));
+        assert_eq!(restored.pools, PoolSet::of(Pool::Archive).with(Pool::Hot));
+        assert_eq!(restored.at(at(39), &calendar), restored);
+        assert_eq!(restored.at(at(40), &calendar), Residence { restore: None, ..glacier });
+
+        let mut tiered = Residence::new(StorageClass::IntelligentTiering, at(1), PoolSet::of(Pool::Archive), 10);
+        (tiered.tier, tiered.restore) = (Tier::DeepArchive, ongoing(None));
+        let restored = tiered.at(at(20), &calendar);
+        assert_eq!((restored.tier, restored.since, restored.restore), (Tier::Frequent, at(20), None));
+        assert_eq!(restored.pools, PoolSet::HOT);
+    }
 
     #[test]
     fn an_archived_object_is_read_from_its_copy_only() {

@@ -13,6 +13,7 @@ use crate::fs::SystemDisk;
 use crate::index::{Family, Index};
 use crate::lifecycle::Calendar;
 use crate::locks::{Locks, Pins, Readers};
+use crate::restore::{RestoreTimes, Restores};
 use crate::store_buckets::BucketCache;
 use crate::worker::{self, WorkerStatus};
 
@@ -31,6 +32,11 @@ pub struct OpenOptions {
     pub cache_bytes: usize,
     /// The least size of a part that is not the last, in bytes. Default 5 MiB, as S3 has it.
     pub part_bytes_min: u64,
+    /// How often the mover looks for versions whose chunks are not where they belong, and for restores that are due;
+    /// it also does when one is asked for. `None` only when [`Store::settle`] is called. Default 1 s.
+    pub settle_every: Option<Duration>,
+    /// How long restores take, and how many of the fastest there may be.
+    pub restore_times: RestoreTimes,
     /// How often unreferenced bytes are collected; `None` only when [`Store::collect`] is called. Default 30 s.
     pub collect_every: Option<Duration>,
     /// Buffers of 1 MiB for large bodies on their way in; each is made when it is first needed. A body whose client has
@@ -53,6 +59,8 @@ impl OpenOptions {
             segment_bytes: 1 << 30,
             cache_bytes: 128 << 20,
             part_bytes_min: 5 << 20,
+            settle_every: Some(Duration::from_secs(1)),
+            restore_times: RestoreTimes::default(),
             collect_every: Some(Duration::from_secs(30)),
             write_buffers_max: 320,
             background_bytes_per_second: 256 << 20,
@@ -89,6 +97,8 @@ pub(crate) struct Inner {
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) buckets: BucketCache,
     pub(crate) collector: worker::Collector,
+    pub(crate) mover: worker::Mover,
+    pub(crate) restores: Restores,
     pub(crate) budget: Arc<worker::Budget>,
     pub(crate) workers: worker::Workers,
     pub(crate) part_bytes_min: u64,
@@ -121,11 +131,14 @@ impl Store {
     ///
     /// `Err(Locked)` if another process has it, `Err(UnknownFormat)` if a newer build wrote it.
     pub async fn open(options: OpenOptions) -> Result<Store> {
-        let collect_every = options.collect_every;
+        let (collect_every, settle_every) = (options.collect_every, options.settle_every);
         let inner = tokio::task::spawn_blocking(move || open(options)).await.map_err(|_| Error::Closed)??;
         let inner = Arc::new(inner);
         if let Some(every) = collect_every {
             worker::spawn(Arc::downgrade(&inner), every);
+        }
+        if let Some(every) = settle_every {
+            worker::spawn_mover(&inner, every);
         }
         Ok(Store { inner })
     }
@@ -140,9 +153,10 @@ impl Store {
         self.inner.calendar
     }
 
-    /// Waits for the commits and the collection under way and refuses further writes with `Err(Closed)`.
+    /// Waits for the commits, the collection and the step of the mover under way and refuses further writes with `Err(Closed)`.
     pub async fn close(&self) -> Result<()> {
         self.inner.closed.store(true, Ordering::Release);
+        self.inner.mover.wait().await;
         self.inner.collector.wait().await;
         self.inner.index.close().await;
         Ok(())
@@ -151,6 +165,14 @@ impl Store {
     /// What the background workers say of themselves.
     pub fn workers(&self) -> Vec<WorkerStatus> {
         self.inner.workers.statuses()
+    }
+
+    /// Brings every object to where its storage class and tier want it, and finishes the restores whose time has come.
+    /// Returns how many versions were changed. What others are at meanwhile is left to a later call.
+    ///
+    /// Dropping the future stops nothing: the work goes on to its end.
+    pub async fn settle(&self) -> Result<u64> {
+        worker::settle(&self.inner).await
     }
 
     /// Releases the bytes of what was deleted or overwritten, and rewrites segments that are mostly dead. One pass;
@@ -179,6 +201,8 @@ fn open(options: OpenOptions) -> Result<Inner> {
         next_segment: next_segment(&index)?,
         disk: Arc::new(SystemDisk),
     })?;
+    let workers = worker::Workers::default();
+    let mover = worker::Mover::start(&workers)?;
     Ok(Inner {
         index,
         blobs,
@@ -190,8 +214,10 @@ fn open(options: OpenOptions) -> Result<Inner> {
         entropy: options.entropy,
         buckets: BucketCache::default(),
         collector: worker::Collector::default(),
+        mover,
+        restores: Restores::new(options.restore_times),
         budget: Arc::new(worker::Budget::new(options.background_bytes_per_second)),
-        workers: worker::Workers::default(),
+        workers,
         part_bytes_min: options.part_bytes_min,
         segment_bytes: options.segment_bytes,
         calendar: Calendar::new(options.lifecycle_day),

@@ -33,6 +33,7 @@ impl Inner {
         }
         if record.object.as_ref().is_some_and(|object| object.residence.is_misplaced(now)) {
             put_due(DueKind::Settle, now, batch);
+            self.mover.wake();
         }
         batch.put(Family::Version, key::version(bucket.id, key.as_str(), stamp), &record);
     }

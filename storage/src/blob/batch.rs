@@ -37,7 +37,6 @@ pub enum Form {
 
 impl Form {
     /// How a pool stores content.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for the mover of blobs between pools"))]
     pub fn of(pool: Pool) -> Form {
         match pool {
             Pool::Hot => Form::Raw,

@@ -193,7 +193,6 @@ impl Blobs {
 
     /// Brings content, which with its name and table must come from its hash, into the form in which it is to be stored.
     /// Takes a processor for as long as it takes: for threads that may block.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for the mover of blobs between pools"))]
     pub fn prepare(id: BlobId, content: &[u8], table: PieceTable, form: Form) -> Prepared {
         batch::prepare(id, content, table, form)
     }

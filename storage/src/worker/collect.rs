@@ -61,6 +61,9 @@ pub(crate) struct Collector {
     pass: Mutex<State>,
     /// Held while segments vanish, and by whoever needs all of them to stay.
     pub(super) segments: Mutex<()>,
+    /// Held by whoever deletes references, from the look for others until the batch is durable: two who saw each
+    /// other's reference would both leave the blob in place.
+    pub(super) references: Arc<Mutex<()>>,
 }
 
 impl Collector {

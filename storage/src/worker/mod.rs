@@ -3,20 +3,28 @@
 
 use crate::error::{Error, Result};
 
+mod background;
 mod budget;
 mod checkpoint;
 mod collect;
+mod narrow;
 mod progress;
 mod release;
 mod segments;
+mod settle;
+mod settle_large;
+mod settle_small;
 #[cfg(test)]
 mod tests;
+mod walk;
+mod widen;
 
-pub(crate) use budget::{Budget, Foreground};
+pub(crate) use budget::{Budget, Foreground, ROW_BYTES};
 pub(crate) use checkpoint::checkpoint;
 pub(crate) use collect::{Collector, collect, spawn};
 pub use progress::WorkerStatus;
 pub(crate) use progress::Workers;
+pub(crate) use settle::{Mover, settle, spawn as spawn_mover};
 
 /// Runs work to its end, with the locks that it holds, even if whoever asked for it goes away.
 async fn to_its_end<T: Send + 'static>(work: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {

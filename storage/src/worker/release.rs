@@ -3,8 +3,8 @@
 //! A batch deletes references and, in the same moment, drops the blobs that nothing else refers to. A row that leads to
 //! others (a manifest page, an upload, the garbage row itself) is deleted only when all that it leads to is durably
 //! gone, so nothing is ever lost sight of. What only a pinned blob belongs to is kept, with all rows above it, and tried
-//! again in the next pass. A blob that others refer to as well needs no claim, pinned or not, for it is not dropped:
-//! nobody but this file deletes references, batch after batch, so the one seen is there until a later batch deletes it.
+//! again in the next pass. A blob that others refer to as well needs no claim, pinned or not, for it is not dropped: all
+//! who delete references do so one after another, so the one seen is there until a later batch deletes it.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -179,6 +179,7 @@ impl<'a> Releaser<'a> {
             return Ok(());
         }
         let mut batch = Batch::new();
+        batch.hold(Arc::clone(&self.inner.collector.references).lock_owned().await);
         let leaving = all_references(&units);
         let blobs = leaving.iter().map(|&(blob, _)| blob).collect();
         let (mut claimed, mut pinned) = (BTreeSet::new(), BTreeSet::new());
@@ -229,7 +230,7 @@ fn all_references(units: &[Unit]) -> BTreeSet<(StoredBlob, Stamp)> {
 }
 
 /// Those of `blobs` that have no references but those that leave. One seek each, and a step per leaving reference.
-fn unreferenced(
+pub(super) fn unreferenced(
     rows: &Rows<'_>,
     leaving: &BTreeSet<(StoredBlob, Stamp)>,
     blobs: BTreeSet<StoredBlob>,

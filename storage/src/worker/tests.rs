@@ -12,6 +12,7 @@ async fn open(directory: &tempfile::TempDir) -> Store {
     let mut options = OpenOptions::new(directory.path().join("data"));
     options.segment_bytes = 1 << 20;
     options.collect_every = None;
+    options.settle_every = None;
     Store::open(options).await.unwrap()
 }
 

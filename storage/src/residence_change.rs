@@ -1,0 +1,79 @@
+//! Changing how a version is kept: its record, what its bucket's usage counts, what listings show and its timers, all in
+//! one batch under the key's lock.
+
+use crate::error::Result;
+use crate::index::key::DueKind;
+use crate::index::record::{CurrentRecord, VersionRecord};
+use crate::index::{Batch, Family, key};
+use crate::residence::{Residence, Restore};
+use crate::stamp::{Stamp, Timestamp};
+use crate::store::Inner;
+
+/// Where a version is found, by work that waits in queues and knows buckets by their ids.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct VersionName {
+    pub(crate) bucket: u64,
+    pub(crate) key: String,
+    pub(crate) stamp: Stamp,
+}
+
+impl VersionName {
+    /// The row of its record.
+    pub(crate) fn row(&self) -> Vec<u8> {
+        key::version(self.bucket, &self.key, self.stamp)
+    }
+
+    /// A row that has it looked at.
+    pub(crate) fn due(&self, kind: DueKind, at: Timestamp) -> Vec<u8> {
+        key::due(kind, at, self.bucket, &self.key, self.stamp)
+    }
+}
+
+impl Inner {
+    /// Adds to `batch` that an object is kept as `after` says from now on. The caller holds the key's lock and has read
+    /// the record, an object's, under it.
+    pub(crate) async fn put_residence(
+        &self,
+        name: &VersionName,
+        mut record: VersionRecord,
+        after: Residence,
+        batch: &mut Batch,
+    ) -> Result<()> {
+        let Some(object) = &mut record.object else { return Ok(()) };
+        let (counted, usage) = object.usage(name.bucket);
+        batch.count(counted, usage.negated());
+        let before = std::mem::replace(&mut object.residence, after);
+        let (counted, usage) = object.usage(name.bucket);
+        batch.count(counted, usage);
+
+        let Residence { class, tier, restore, .. } = object.residence;
+        if (class, restore) != (before.class, before.restore) {
+            let row = key::object(name.bucket, &name.key);
+            let current = self.index.record::<CurrentRecord>(Family::Current, row.clone()).await?;
+            if current.is_some_and(|current| current.stamp == name.stamp) {
+                batch.put(Family::Current, row, &CurrentRecord::of(name.stamp, record.null, object));
+            }
+        }
+        if let Some(Restore::Done { expires }) = restore.filter(|_| restore != before.restore) {
+            self.put_expiry(name, &mut record, expires, batch);
+        }
+        if tier != before.tier {
+            // When it moves on from its new tier, whoever evaluates it finds out.
+            batch.put_raw(Family::Due, name.due(DueKind::Version, self.clock.now()), Vec::new());
+        }
+        batch.put(Family::Version, name.row(), &record);
+        Ok(())
+    }
+
+    /// Adds the timers of a restored copy: the version is looked at when the copy expires, and then its bytes leave.
+    fn put_expiry(&self, name: &VersionName, record: &mut VersionRecord, expires: Timestamp, batch: &mut Batch) {
+        batch.put_raw(Family::Due, name.due(DueKind::Settle, expires), Vec::new());
+        if record.due.is_some_and(|due| due <= expires) {
+            return;
+        }
+        if let Some(due) = record.due.replace(expires) {
+            batch.delete(Family::Due, name.due(DueKind::Version, due));
+        }
+        batch.put_raw(Family::Due, name.due(DueKind::Version, expires), Vec::new());
+    }
+}

@@ -1,0 +1,87 @@
+//! Processor time for background work: one thread, which yields to everything that serves requests.
+//!
+//! Compressing an archive takes a processor for seconds. On the threads that serve requests, or on as many blocking
+//! threads as there is work, it would be felt; on one thread of low priority it takes what nobody else wants.
+
+use std::panic::AssertUnwindSafe;
+use std::thread::JoinHandle;
+
+use tokio::sync::{mpsc, oneshot};
+
+use crate::error::{Error, Result};
+
+/// Work that may wait; whoever comes later waits to enter the queue.
+const QUEUE_MAX: usize = 8;
+/// How far the thread steps back behind others: half of what there is, so that it does not starve on a busy machine.
+const NICENESS: i32 = 10;
+
+type Work = Box<dyn FnOnce() + Send>;
+
+/// The way to the thread. Dropping it waits for the piece of work under way.
+pub(crate) struct Background {
+    /// Absent only within `drop`.
+    queue: Option<mpsc::Sender<Work>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Background {
+    pub(crate) fn start() -> Result<Background> {
+        let (queue, work) = mpsc::channel(QUEUE_MAX);
+        let thread = std::thread::Builder::new().name("strata-background".to_owned()).spawn(move || run(work));
+        let thread = thread.map_err(|source| Error::Io { action: "start the background thread", source })?;
+        Ok(Background { queue: Some(queue), thread: Some(thread) })
+    }
+
+    /// Runs work on the thread, in its turn. Dropping the future forgets the work if it has not begun.
+    pub(crate) async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+        let (reply, answer) = oneshot::channel();
+        let work = Box::new(move || {
+            if !reply.is_closed() {
+                // Whoever asked may have gone meanwhile; then nobody wants the outcome.
+                let _ = reply.send(std::panic::catch_unwind(AssertUnwindSafe(work)));
+            }
+        });
+        let queue = self.queue.as_ref().expect("only drop takes it");
+        queue.send(work).await.map_err(|_| Error::Closed)?;
+        match answer.await.map_err(|_| Error::Closed)? {
+            Ok(outcome) => Ok(outcome),
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+    }
+}
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        drop(self.queue.take());
+        if let Some(thread) = self.thread.take() {
+            // Panics of the work were handed to whoever asked for it.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn run(mut queue: mpsc::Receiver<Work>) {
+    // On Linux this is the priority of the calling thread. It is a courtesy: without it the work is done all the same.
+    let _ = rustix::process::setpriority_process(None, NICENESS);
+    while let Some(work) = queue.blocking_recv() {
+        work();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Background;
+
+    #[tokio::test]
+    async fn work_is_done_in_turn_and_a_panic_is_its_owners() {
+        let background = Background::start().unwrap();
+        assert_eq!(background.run(|| 6 * 7).await.unwrap(), 42);
+        let background = std::sync::Arc::new(background);
+        let failing = tokio::spawn({
+            let background = std::sync::Arc::clone(&background);
+            async move { background.run(|| panic!("as the test wants it")).await }
+        });
+        assert!(failing.await.unwrap_err().is_panic());
+        assert_eq!(background.run(|| 1).await.unwrap(), 1, "the thread goes on");
+    }
+}

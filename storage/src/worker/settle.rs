@@ -1,0 +1,394 @@
+//! The mover: brings the chunks of versions to where they belong, and finishes restores.
+//!
+//! Whoever changes how a version is to be kept leaves a due row with the change; the mover compares what the version's
+//! record says with where its chunks are (`Residence::at`), and does what is missing. It needs no memory of what was
+//! meant: a row is deleted with the commit that settles its version, and doing any of it twice is harmless. Rows of
+//! restores are served before the others, each kind in order of time.
+//!
+//! Small objects are settled many at a time (`settle_small`); large ones in tasks of their own (`settle_large`), a few
+//! at once and from as many buckets as there are, so that neither one object nor one bucket keeps the rest waiting.
+//! A version that somebody else is changing is left for later in the same pass; one that cannot be read is put off, by
+//! a row of a later time.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use tokio::sync::{Mutex, Notify};
+use tokio::task::JoinSet;
+
+use crate::error::{Error, Result};
+use crate::index::key::{DueKind, DueRow};
+use crate::index::record::{ObjectRecord, Record as _, VersionRecord};
+use crate::index::{Batch, Family, Rows, Step, key};
+use crate::list::following;
+use crate::residence_change::VersionName;
+use crate::stamp::Timestamp;
+use crate::store::Inner;
+use crate::worker::background::Background;
+use crate::worker::progress::{Progress, Workers};
+use crate::worker::settle_large::settle_large;
+use crate::worker::settle_small::{SMALL_BYTES_MAX, settle_group, small_chunks};
+use crate::worker::{ROW_BYTES, to_its_end};
+
+/// Rows that are read at once, and small versions that share a commit.
+const GROUP_ROWS: usize = 64;
+/// Large versions under way at once: each has a chunk or two in memory.
+const LARGE_MAX: usize = 4;
+/// Large versions that are known and wait; more are left in the queue.
+const WAITING_MAX: usize = 256;
+/// When a version that could not be read is tried again.
+const POSTPONED: Duration = Duration::from_secs(10 * 60);
+/// How long a pass that waits for large versions does not look for further rows.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// From a wish to the pass that it causes: the batch with the wish becomes durable, and others come along.
+const GATHER: Duration = Duration::from_millis(20);
+
+/// What the mover keeps.
+pub(crate) struct Mover {
+    pass: Mutex<()>,
+    wake: Arc<Notify>,
+    pub(super) background: Background,
+    settling: Arc<Progress>,
+    restoring: Arc<Progress>,
+}
+
+impl Mover {
+    pub(crate) fn start(workers: &Workers) -> Result<Mover> {
+        Ok(Mover {
+            pass: Mutex::default(),
+            wake: Arc::default(),
+            background: Background::start()?,
+            settling: workers.register("settle"),
+            restoring: workers.register("restore"),
+        })
+    }
+
+    /// Tells that there is, or will be in a moment, a row to look at.
+    pub(crate) fn wake(&self) {
+        self.wake.notify_one();
+    }
+
+    /// Waits for the pass under way, which ends early when the store is closed.
+    pub(crate) async fn wait(&self) {
+        self.wake();
+        drop(self.pass.lock().await);
+    }
+
+    fn progress(&self, kind: DueKind) -> &Progress {
+        if kind == DueKind::Restore { &self.restoring } else { &self.settling }
+    }
+}
+
+/// A version to be settled, as it was when it was found.
+pub(super) struct Job {
+    pub(super) kind: DueKind,
+    pub(super) name: VersionName,
+    /// The due rows that ask for it.
+    pub(super) rows: Vec<Vec<u8>>,
+    pub(super) object: ObjectRecord,
+}
+
+/// What came of some jobs.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    /// Versions that were changed, and are where they belong.
+    pub(super) settled: u64,
+    /// Due rows that are gone.
+    pub(super) dealt: u64,
+    /// Versions that are to be looked at again.
+    pub(super) left: u64,
+    /// What was read and written, in bytes.
+    pub(super) bytes: u64,
+}
+
+impl Tally {
+    /// Adds to `batch` that nothing is left to do for a job.
+    pub(super) fn done(&mut self, job: &Job, batch: &mut Batch) {
+        job.rows.iter().for_each(|row| batch.delete(Family::Due, row.clone()));
+        self.dealt += job.rows.len() as u64;
+    }
+
+    /// Adds to `batch` that a job is put off, because its version cannot be read.
+    pub(super) fn postpone(&mut self, inner: &Inner, job: &Job, error: &Error, batch: &mut Batch) {
+        let VersionName { bucket, key, .. } = &job.name;
+        tracing::error!(%error, bucket, key, "a version cannot be brought to where it belongs; it is put off");
+        let now = inner.clock.now();
+        inner.mover.progress(job.kind).fail(now, error);
+        self.done(job, batch);
+        batch.put_raw(Family::Due, job.name.due(job.kind, now.plus(POSTPONED)), Vec::new());
+    }
+}
+
+/// Runs a pass every so often, and when the mover is woken, until the store is closed or gone.
+pub(crate) fn spawn(inner: &Arc<Inner>, every: Duration) {
+    let wake = Arc::clone(&inner.mover.wake);
+    let inner: Weak<Inner> = Arc::downgrade(inner);
+    tokio::spawn(async move {
+        loop {
+            tokio::select! {
+                () = wake.notified() => tokio::time::sleep(GATHER.min(every)).await,
+                () = tokio::time::sleep(every) => {}
+            }
+            let Some(inner) = inner.upgrade() else { return };
+            match tokio::spawn(pass(Arc::clone(&inner))).await {
+                Ok(Ok(_)) => {}
+                // Closed, or refusing writes until it is opened anew.
+                _ if inner.check_writable().is_err() => return,
+                Ok(Err(error)) => {
+                    inner.mover.settling.fail(inner.clock.now(), &error);
+                    tracing::error!(%error, "a pass of the mover failed; the next one goes on");
+                }
+                Err(error) => tracing::error!(%error, "a pass of the mover did not end; the next one goes on"),
+            }
+        }
+    });
+}
+
+/// Settles everything that is due and returns how many versions were changed.
+pub(crate) async fn settle(inner: &Arc<Inner>) -> Result<u64> {
+    to_its_end(pass(Arc::clone(inner))).await
+}
+
+async fn pass(inner: Arc<Inner>) -> Result<u64> {
+    let _only_one = inner.mover.pass.lock().await;
+    inner.check_writable()?;
+    // A pass whose task was cut off, with its runtime, may have left a batch on its way.
+    inner.index.commit(Batch::new()).await?;
+    let mut pass = Pass::new(&inner);
+    QUEUES.into_iter().for_each(|kind| inner.mover.progress(kind).begin());
+    let outcome = pass.run().await;
+    // They see for themselves whether the store is closing.
+    while let Some(ended) = pass.large.join_next().await {
+        if let Err(error) = ended {
+            tracing::error!(%error, "the settling of a version did not end; the next pass goes on");
+        }
+    }
+    let now = inner.clock.now();
+    QUEUES.into_iter().for_each(|kind| inner.mover.progress(kind).end(now));
+    outcome.map(|()| pass.settled)
+}
+
+/// The queues, in the order in which they are served.
+const QUEUES: [DueKind; 2] = [DueKind::Restore, DueKind::Settle];
+
+struct Pass<'a> {
+    inner: &'a Arc<Inner>,
+    /// Where each queue is read on: what is before was dealt with, or left for the next round.
+    cursors: [Vec<u8>; QUEUES.len()],
+    large: JoinSet<(DueKind, VersionName, Result<Tally>)>,
+    /// Large versions that wait, and all that are under way or wait.
+    waiting: VecDeque<Job>,
+    busy: HashSet<VersionName>,
+    settled: u64,
+    /// Of this round: whether rows were left behind, and whether any were dealt with.
+    left: bool,
+    dealt: bool,
+}
+
+impl<'a> Pass<'a> {
+    fn new(inner: &'a Arc<Inner>) -> Pass<'a> {
+        let mut pass = Pass {
+            inner,
+            cursors: Default::default(),
+            large: JoinSet::new(),
+            waiting: VecDeque::new(),
+            busy: HashSet::new(),
+            settled: 0,
+            left: false,
+            dealt: false,
+        };
+        pass.rewind();
+        pass
+    }
+
+    /// Begins a round: reads the queues from their starts, where what was left behind is.
+    fn rewind(&mut self) {
+        self.cursors = QUEUES.map(|kind| key::due_from(kind, Timestamp::default()));
+        (self.left, self.dealt) = (false, false);
+    }
+
+    async fn run(&mut self) -> Result<()> {
+        loop {
+            self.inner.check_writable()?;
+            self.start_large();
+            if let Some((kind, rows)) = self.next_rows().await? {
+                self.take(kind, rows).await?;
+                continue;
+            }
+            if self.large.is_empty() {
+                // Without progress another round would find the same.
+                if !(self.left && self.dealt) {
+                    return Ok(());
+                }
+            } else {
+                tokio::select! {
+                    Some(ended) = self.large.join_next() => self.end_large(ended)?,
+                    () = self.inner.mover.wake.notified() => {}
+                    () = tokio::time::sleep(LOOK_AGAIN) => {}
+                }
+                if self.waiting.len() == WAITING_MAX {
+                    continue;
+                }
+            }
+            self.rewind();
+        }
+    }
+
+    /// The next rows that are due: of restores, if there are any.
+    async fn next_rows(&mut self) -> Result<Option<(DueKind, Vec<Vec<u8>>)>> {
+        let after_now = Timestamp::from_nanos(self.inner.clock.now().as_nanos().saturating_add(1));
+        for (kind, cursor) in QUEUES.into_iter().zip(&mut self.cursors) {
+            let (from, to) = (cursor.clone(), key::due_from(kind, after_now));
+            if from >= to {
+                continue;
+            }
+            let rows = self.inner.index.read(move |rows| some_rows(rows, &from, &to)).await?;
+            let progress = self.inner.mover.progress(kind);
+            progress.set_backlog((rows.len() + self.waiting.iter().filter(|job| job.kind == kind).count()) as u64);
+            if let Some(last) = rows.last() {
+                *cursor = following(last.clone());
+                return Ok(Some((kind, rows)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Settles the small versions that the rows are about, and keeps the large ones for later.
+    async fn take(&mut self, kind: DueKind, rows: Vec<Vec<u8>>) -> Result<()> {
+        self.inner.budget.spend(ROW_BYTES * rows.len() as u64).await;
+        let found = self.inner.index.read(move |reader| find_jobs(reader, kind, rows)).await?;
+        if !found.useless.is_empty() {
+            let mut batch = Batch::new();
+            found.useless.into_iter().for_each(|row| batch.delete(Family::Due, row));
+            let later = self.inner.clock.now().plus(POSTPONED);
+            found.unreadable.iter().for_each(|name| batch.put_raw(Family::Due, name.due(kind, later), Vec::new()));
+            self.inner.index.commit(batch).await?;
+            self.dealt = true;
+        }
+        let mut group = Vec::new();
+        let mut group_bytes = 0;
+        for job in found.jobs {
+            if self.busy.contains(&job.name) {
+                self.left = true;
+            } else if small_chunks(&job.object.body).is_some() {
+                if group_bytes + job.object.size > SMALL_BYTES_MAX {
+                    self.settle_group(kind, std::mem::take(&mut group)).await?;
+                    group_bytes = 0;
+                }
+                group_bytes += job.object.size;
+                group.push(job);
+            } else if self.waiting.len() < WAITING_MAX {
+                self.busy.insert(job.name.clone());
+                self.waiting.push_back(job);
+            } else {
+                self.left = true;
+            }
+        }
+        self.settle_group(kind, group).await
+    }
+
+    async fn settle_group(&mut self, kind: DueKind, group: Vec<Job>) -> Result<()> {
+        if group.is_empty() {
+            return Ok(());
+        }
+        let tally = settle_group(self.inner, group).await?;
+        self.count(kind, &tally);
+        Ok(())
+    }
+
+    fn count(&mut self, kind: DueKind, tally: &Tally) {
+        self.inner.mover.progress(kind).add(tally.settled, tally.bytes);
+        self.settled += tally.settled;
+        self.left |= tally.left > 0;
+        self.dealt |= tally.dealt > 0;
+    }
+
+    /// Starts waiting versions, the next one always of a bucket with the fewest under way.
+    fn start_large(&mut self) {
+        while self.large.len() < LARGE_MAX && !self.waiting.is_empty() {
+            let mut of_bucket: HashMap<u64, usize> = HashMap::new();
+            let waiting: HashSet<&VersionName> = self.waiting.iter().map(|job| &job.name).collect();
+            for name in self.busy.iter().filter(|name| !waiting.contains(name)) {
+                *of_bucket.entry(name.bucket).or_default() += 1;
+            }
+            let under_way = |job: &Job| of_bucket.get(&job.name.bucket).copied().unwrap_or(0);
+            let chosen = self.waiting.iter().enumerate().min_by_key(|(_, job)| under_way(job)).map(|(place, _)| place);
+            let Some(job) = chosen.and_then(|place| self.waiting.remove(place)) else { return };
+            let inner = Arc::clone(self.inner);
+            self.large.spawn(async move {
+                let (kind, name) = (job.kind, job.name.clone());
+                (kind, name, settle_large(inner, job).await)
+            });
+        }
+    }
+
+    fn end_large(
+        &mut self,
+        ended: std::result::Result<(DueKind, VersionName, Result<Tally>), tokio::task::JoinError>,
+    ) -> Result<()> {
+        let (kind, name, outcome) = ended.map_err(|error| match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(_cancelled) => Error::Closed,
+        })?;
+        self.busy.remove(&name);
+        let tally = outcome?;
+        self.count(kind, &tally);
+        Ok(())
+    }
+}
+
+fn some_rows(rows: &Rows<'_>, from: &[u8], to: &[u8]) -> Result<Vec<Vec<u8>>> {
+    let mut found = Vec::new();
+    rows.scan(Family::Due, from, to, |row, _| {
+        found.push(row.to_vec());
+        Ok(if found.len() < GROUP_ROWS { Step::Next } else { Step::Stop })
+    })?;
+    Ok(found)
+}
+
+/// What due rows are about.
+#[derive(Default)]
+struct Found {
+    jobs: Vec<Job>,
+    /// Rows of versions that are gone, or cannot be read.
+    useless: Vec<Vec<u8>>,
+    /// Versions of which the records cannot be read. They are put off.
+    unreadable: Vec<VersionName>,
+}
+
+/// Reads the versions that rows are about, each once.
+fn find_jobs(reader: &Rows<'_>, kind: DueKind, rows: Vec<Vec<u8>>) -> Result<Found> {
+    let mut found = Found::default();
+    let mut places: HashMap<VersionName, usize> = HashMap::new();
+    for row in rows {
+        let Some(DueRow { bucket, key, stamp, .. }) = key::split_due(&row) else {
+            tracing::error!(error = %key::corrupt("due row", &row), "a wish to settle a version is dropped");
+            found.useless.push(row);
+            continue;
+        };
+        let name = VersionName { bucket, key, stamp };
+        if let Some(&place) = places.get(&name) {
+            found.jobs[place].rows.push(row);
+            continue;
+        }
+        // Versions never come back, so what is gone is gone for good.
+        let Some(value) = reader.get(Family::Version, &name.row())? else {
+            found.useless.push(row);
+            continue;
+        };
+        match VersionRecord::decode(&value).map(|record| record.object) {
+            Ok(Some(object)) => {
+                places.insert(name.clone(), found.jobs.len());
+                found.jobs.push(Job { kind, name, rows: vec![row], object });
+            }
+            Ok(None) => found.useless.push(row),
+            Err(error) => {
+                tracing::error!(%error, bucket, key = name.key, "a version cannot be settled; it is put off");
+                found.useless.push(row);
+                found.unreadable.push(name);
+            }
+        }
+    }
+    Ok(found)
+}

@@ -1,0 +1,202 @@
+//! Widening: blobs come into a further pool, where nothing refers to them yet.
+//!
+//! The order is: pin a blob, look whether the pool has it, and only if not read it (verified against its name), bring
+//! it into the pool's form and write it, synced. The pins stay with the caller until its batch names the places.
+//! Dying, or dropping the future, leaves bytes that nothing names, which go with their segment; the caller keeps that
+//! segment from being taken for settled by being a writer.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+
+use crate::blob::{BlobId, Blobs, Form, PieceTable, Placement, Prepared, ReadError};
+use crate::error::{Error, Result};
+use crate::index::record::StoredBlob;
+use crate::index::{Batch, Family, Rows, key};
+use crate::locks::Pin;
+use crate::pool::{Pool, PoolSet};
+use crate::store::Inner;
+
+/// The most content that is in memory at once, in bytes, not counting its stored form. One chunk always fits.
+const RUN_BYTES_MAX: u64 = 16 << 20;
+/// How often a blob may be found moved. The collector moves one at most once a pass, and reads are far shorter.
+const MOVES_MAX: u32 = 100;
+
+/// Blobs in the pools where they are wanted.
+#[derive(Default)]
+pub(super) struct Widened {
+    /// Keep the blobs where they are.
+    pub(super) pins: BTreeMap<BlobId, Pin>,
+    /// Where the blobs are, those that were there before and those that were written.
+    pub(super) places: HashMap<StoredBlob, Placement>,
+    /// The blobs that were written: the index does not know their places yet.
+    pub(super) written: HashSet<StoredBlob>,
+    /// The blobs that could not be read.
+    pub(super) unreadable: HashMap<BlobId, Error>,
+    /// What was read and written, in bytes.
+    pub(super) bytes: u64,
+}
+
+impl Widened {
+    /// Adds to `batch` the place of a blob that it is about to refer to.
+    pub(super) fn place(&self, blob: StoredBlob, batch: &mut Batch) {
+        if let Some(place) = self.places.get(&blob).filter(|_| self.written.contains(&blob)) {
+            batch.add_blob(blob, *place);
+        }
+    }
+}
+
+/// A blob on its way.
+struct Transfer {
+    blob: StoredBlob,
+    from: (Pool, Placement),
+}
+
+/// What was read of a blob.
+enum Read {
+    /// Its content, with the table that belongs to its name if that was at hand.
+    Content(Bytes, Option<PieceTable>),
+    /// Its stored form, which is that of the pool where it goes.
+    Stored(Prepared),
+}
+
+/// Brings blobs into pools. For each is said in which pools to look for its bytes first.
+///
+/// `Ok` means that all but the unreadable ones are on stable storage.
+pub(super) async fn widen(inner: &Arc<Inner>, wanted: BTreeMap<StoredBlob, PoolSet>) -> Result<Widened> {
+    let mut widened = Widened::default();
+    for blob in wanted.keys() {
+        if !widened.pins.contains_key(&blob.id) {
+            widened.pins.insert(blob.id, inner.pins.pin(blob.id).await);
+        }
+    }
+    let mut run = Vec::new();
+    let mut run_bytes = 0;
+    for (blob, found) in inner.index.read(move |rows| Ok(find_all(rows, wanted))).await? {
+        match found {
+            Ok((pool, place)) if pool == blob.pool => _ = widened.places.insert(blob, place),
+            Ok(from) => {
+                let bytes = u64::from(from.1.plain_bytes);
+                if run_bytes + bytes > RUN_BYTES_MAX && !run.is_empty() {
+                    widened.transfer(inner, std::mem::take(&mut run)).await?;
+                    run_bytes = 0;
+                }
+                run_bytes += bytes;
+                run.push(Transfer { blob, from });
+            }
+            Err(error @ Error::Corrupt { .. }) => _ = widened.unreadable.insert(blob.id, error),
+            Err(error) => return Err(error),
+        }
+    }
+    widened.transfer(inner, run).await?;
+    Ok(widened)
+}
+
+impl Widened {
+    /// Reads, transforms and writes blobs that fit into memory together.
+    async fn transfer(&mut self, inner: &Arc<Inner>, run: Vec<Transfer>) -> Result<()> {
+        if run.is_empty() {
+            return Ok(());
+        }
+        inner.check_takes_bytes()?;
+        let mut read = Vec::with_capacity(run.len());
+        for Transfer { blob, from } in run {
+            inner.budget.spend(u64::from(from.1.stored_bytes)).await;
+            self.bytes += u64::from(from.1.stored_bytes);
+            match read_blob(inner, blob, from).await {
+                Ok(bytes) => read.push((blob, bytes)),
+                Err(error @ Error::Closed) => return Err(error),
+                Err(error) => _ = self.unreadable.insert(blob.id, error),
+            }
+        }
+        let prepare = move || read.into_iter().map(|(blob, read)| (blob, prepare(blob, read))).collect::<Vec<_>>();
+        let mut by_pool: BTreeMap<Pool, Vec<Prepared>> = BTreeMap::new();
+        for (blob, prepared) in inner.mover.background.run(prepare).await? {
+            by_pool.entry(blob.pool).or_default().push(prepared);
+        }
+        for (pool, records) in by_pool {
+            let bytes = records.iter().map(|record| record.stored.len() as u64).sum();
+            inner.budget.spend(bytes).await;
+            self.bytes += bytes;
+            let blobs: Vec<StoredBlob> = records.iter().map(|record| StoredBlob { id: record.id, pool }).collect();
+            let places = inner.blobs.write_batch(pool, records).await?;
+            self.written.extend(blobs.iter().copied());
+            self.places.extend(blobs.into_iter().zip(places));
+        }
+        Ok(())
+    }
+}
+
+/// A blob, and in which pool and where it was found.
+type Found = (StoredBlob, Result<(Pool, Placement)>);
+
+fn find_all(rows: &Rows<'_>, wanted: BTreeMap<StoredBlob, PoolSet>) -> Vec<Found> {
+    let find = |(blob, first): (StoredBlob, PoolSet)| {
+        let others = Pool::ALL.into_iter().filter(|pool| !first.contains(*pool));
+        (blob, find(rows, blob.id, std::iter::once(blob.pool).chain(first.iter()).chain(others)))
+    };
+    wanted.into_iter().map(find).collect()
+}
+
+/// The first of the pools that has the blob.
+fn find(rows: &Rows<'_>, id: BlobId, pools: impl Iterator<Item = Pool>) -> Result<(Pool, Placement)> {
+    for pool in pools {
+        if let Some(place) = rows.record(Family::Blob, &key::stored_blob(&StoredBlob { id, pool }))? {
+            return Ok((pool, place));
+        }
+    }
+    Err(Error::Corrupt { what: "blob row (missing)", place: hex::encode(id.0) })
+}
+
+/// Reads all of a blob, in the form that serves best. The blob is pinned, so it leaves no pool, but it may move in it.
+async fn read_blob(inner: &Inner, blob: StoredBlob, from: (Pool, Placement)) -> Result<Read> {
+    let (pool, mut place) = from;
+    for _ in 0..MOVES_MAX {
+        match read_at(inner, blob, pool, &place).await {
+            Ok(read) => return Ok(read),
+            Err(ReadError::Engine(error)) => return Err(error),
+            Err(ReadError::Moved) => place = inner.placement(&blob.id, PoolSet::of(pool)).await?.1,
+        }
+    }
+    Err(Error::Corrupt { what: "segment (missing)", place: format!("segment {}", place.segment) })
+}
+
+async fn read_at(
+    inner: &Inner,
+    blob: StoredBlob,
+    from: Pool,
+    place: &Placement,
+) -> std::result::Result<Read, ReadError> {
+    let keeps_form = Form::of(from) == Form::of(blob.pool);
+    if keeps_form || !place.is_compressed() {
+        let prepared = inner.blobs.stored(&blob.id, place).await?;
+        return Ok(match keeps_form {
+            true => Read::Stored(prepared),
+            false => Read::Content(prepared.stored, Some(prepared.table)),
+        });
+    }
+    let mut content = BytesMut::with_capacity(usize::try_from(place.plain_bytes).unwrap_or(0));
+    let mut reader = inner.blobs.reader(&blob.id, place, 0..place.plain_bytes);
+    while let Some(bytes) = reader.next().await? {
+        content.extend_from_slice(&bytes);
+    }
+    Ok(Read::Content(content.freeze(), None))
+}
+
+/// Takes a processor for as long as it takes.
+fn prepare(blob: StoredBlob, read: Read) -> Prepared {
+    let (content, table) = match read {
+        Read::Stored(prepared) => return prepared,
+        Read::Content(content, table) => (content, table),
+    };
+    let table = table.unwrap_or_else(|| Blobs::hash(&content).1);
+    match Form::of(blob.pool) {
+        // As it is, without another copy of it.
+        Form::Raw => {
+            let plain_bytes = u32::try_from(content.len()).expect("a chunk has at most 8 MiB");
+            Prepared { id: blob.id, table, plain_bytes, stored: content }
+        }
+        form => Blobs::prepare(blob.id, &content, table, form),
+    }
+}
