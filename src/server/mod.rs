@@ -173,6 +173,7 @@ fn open_options(config: &Config, clock: Arc<dyn Clock>) -> OpenOptions {
         cache_bytes: config.storage.cache_bytes,
         collect_every: (collect > 0).then(|| Duration::from_secs(collect)),
         write_buffers_max: config.limits.uploads.saturating_add(WRITE_BUFFERS_SPARE),
+        restore_times: config.restore,
         background_bytes_per_second: config.background.bytes_per_second,
         lifecycle_day: config.lifecycle.day,
         ..OpenOptions::new(&config.data)

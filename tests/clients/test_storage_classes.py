@@ -178,7 +178,7 @@ def test_rclone_changes_the_class_and_restores(rclone, s3, bucket):
     rclone("rcat", f"strata:{bucket}/k", input=b"text")
     rclone("settier", "GLACIER", f"strata:{bucket}/k")
     assert json.loads(rclone("lsjson", f"strata:{bucket}"))[0]["Tier"] == "GLACIER"
-    said = rclone("backend", "restore", f"strata:{bucket}/k", "-o", "priority=Standard", "-o", "lifetime=1")
+    said = rclone("backend", "restore", f"strata:{bucket}", "-o", "priority=Standard", "-o", "lifetime=1")
     assert [entry["Status"] for entry in json.loads(said)] == ["OK"]
     restored(s3, bucket, "k")
     assert rclone("cat", f"strata:{bucket}/k") == "text"

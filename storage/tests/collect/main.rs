@@ -33,7 +33,7 @@ impl Fixture {
         options.segment_bytes = 1 << 20;
         options.part_bytes_min = 10;
         options.collect_every = None;
-    options.settle_every = None;
+        options.settle_every = None;
         options.clock = self.clock.clone();
         options
     }

@@ -60,7 +60,9 @@ impl HttpConnector for Plain {
         let client = self.0.clone();
         HttpConnectorFuture::new(async move {
             let request = request.try_into_http1x().map_err(|error| ConnectorError::user(error.into()))?;
-            let response = client.request(request).await.map_err(|error| ConnectorError::io(error.into()))?;
+            let mut response = client.request(request).await.map_err(|error| ConnectorError::io(error.into()))?;
+            // It tells the machine's time, to which the SDK would adjust its own.
+            response.headers_mut().remove("date");
             HttpResponse::try_from(response.map(SdkBody::from_body_1_x))
                 .map_err(|error| ConnectorError::other(error.into(), None))
         })
