@@ -177,9 +177,12 @@ struct Pass<'a> {
     /// Where each queue is read on: what is before was dealt with, or left for the next round.
     cursors: [Vec<u8>; QUEUES.len()],
     large: JoinSet<(DueKind, VersionName, Result<Tally>)>,
-    /// Large versions that wait, and all that are under way or wait.
+    /// Large versions that wait.
     waiting: VecDeque<Job>,
+    /// Large versions that wait, are under way, or were left in this round.
     busy: HashSet<VersionName>,
+    /// Those under way, by bucket.
+    under_way: HashMap<u64, usize>,
     settled: u64,
     /// Of this round: whether rows were left behind, and whether any were dealt with.
     left: bool,
@@ -194,6 +197,7 @@ impl<'a> Pass<'a> {
             large: JoinSet::new(),
             waiting: VecDeque::new(),
             busy: HashSet::new(),
+            under_way: HashMap::new(),
             settled: 0,
             left: false,
             dealt: false,
@@ -202,10 +206,16 @@ impl<'a> Pass<'a> {
         pass
     }
 
-    /// Begins a round: reads the queues from their starts, where what was left behind is.
+    /// Begins a round: what was left behind is looked at again.
+    fn begin_round(&mut self) {
+        self.busy.clear();
+        (self.left, self.dealt) = (false, false);
+        self.rewind();
+    }
+
+    /// Reads the queues from their starts.
     fn rewind(&mut self) {
         self.cursors = QUEUES.map(|kind| key::due_from(kind, Timestamp::default()));
-        (self.left, self.dealt) = (false, false);
     }
 
     async fn run(&mut self) -> Result<()> {
@@ -221,17 +231,14 @@ impl<'a> Pass<'a> {
                 if !(self.left && self.dealt) {
                     return Ok(());
                 }
-            } else {
-                tokio::select! {
-                    Some(ended) = self.large.join_next() => self.end_large(ended)?,
-                    () = self.inner.mover.wake.notified() => {}
-                    () = tokio::time::sleep(LOOK_AGAIN) => {}
-                }
-                if self.waiting.len() == WAITING_MAX {
-                    continue;
-                }
+                self.begin_round();
+                continue;
             }
-            self.rewind();
+            tokio::select! {
+                Some(ended) = self.large.join_next() => self.end_large(ended)?,
+                () = self.inner.mover.wake.notified() => self.rewind(),
+                () = tokio::time::sleep(LOOK_AGAIN) => self.rewind(),
+            }
         }
     }
 
@@ -307,14 +314,10 @@ impl<'a> Pass<'a> {
     /// Starts waiting versions, the next one always of a bucket with the fewest under way.
     fn start_large(&mut self) {
         while self.large.len() < LARGE_MAX && !self.waiting.is_empty() {
-            let mut of_bucket: HashMap<u64, usize> = HashMap::new();
-            let waiting: HashSet<&VersionName> = self.waiting.iter().map(|job| &job.name).collect();
-            for name in self.busy.iter().filter(|name| !waiting.contains(name)) {
-                *of_bucket.entry(name.bucket).or_default() += 1;
-            }
-            let under_way = |job: &Job| of_bucket.get(&job.name.bucket).copied().unwrap_or(0);
+            let under_way = |job: &Job| self.under_way.get(&job.name.bucket).copied().unwrap_or(0);
             let chosen = self.waiting.iter().enumerate().min_by_key(|(_, job)| under_way(job)).map(|(place, _)| place);
             let Some(job) = chosen.and_then(|place| self.waiting.remove(place)) else { return };
+            *self.under_way.entry(job.name.bucket).or_default() += 1;
             let inner = Arc::clone(self.inner);
             self.large.spawn(async move {
                 let (kind, name) = (job.kind, job.name.clone());
@@ -331,8 +334,13 @@ impl<'a> Pass<'a> {
             Ok(panic) => std::panic::resume_unwind(panic),
             Err(_cancelled) => Error::Closed,
         })?;
-        self.busy.remove(&name);
+        if let Some(count) = self.under_way.get_mut(&name.bucket) {
+            *count -= 1;
+        }
         let tally = outcome?;
+        if tally.left == 0 {
+            self.busy.remove(&name);
+        }
         self.count(kind, &tally);
         Ok(())
     }

@@ -8,6 +8,8 @@ use crate::index::{Batch, Family, key};
 use crate::pool::Pool;
 use crate::store::{OpenOptions, Store};
 
+mod settle;
+
 async fn open(directory: &tempfile::TempDir) -> Store {
     let mut options = OpenOptions::new(directory.path().join("data"));
     options.segment_bytes = 1 << 20;

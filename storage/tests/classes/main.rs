@@ -1,0 +1,7 @@
+//! Storage classes from the outside: objects come to where their class wants them, restores bring them back, and
+//! nothing is lost or left over on the way.
+
+mod audit;
+mod restore;
+mod settle;
+mod support;
