@@ -234,3 +234,135 @@ fn relocate(residence: &mut Residence, class: StorageClass, tier: Tier, since: T
     }
     (residence.class, residence.tier, residence.since) = (class, tier, since);
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{Act, Case, Verdict, decide, marker_time, next_due};
+    use crate::bucket::{Bucket, ObjectOwnership, Versioning};
+    use crate::index::record::{Body, Content, ContentForm, ObjectRecord, VersionRecord};
+    use crate::lifecycle::{
+        Calendar, Expiration, Filter, FilterForm, Lifecycle, Position, Rule, Status, Transition, TransitionMinimum,
+        When,
+    };
+    use crate::object::{ETag, Metadata, StorageClass};
+    use crate::pool::PoolSet;
+    use crate::residence::{Residence, Restore, RestoreSpeed};
+    use crate::stamp::{Stamp, Timestamp};
+    use crate::tiering::Tier;
+
+    use StorageClass::{DeepArchive, Glacier, IntelligentTiering, Standard};
+
+    fn day(number: u64) -> Timestamp {
+        Timestamp::from_secs(number * 86_400)
+    }
+
+    /// A bucket where objects go to GLACIER after 10 days and to DEEP_ARCHIVE after 20, and expire after 40.
+    fn bucket(versioning: Versioning) -> Bucket {
+        let filter = Filter { prefix: None, tags: vec![], size_over: None, size_under: None, form: FilterForm::Empty };
+        let steps = [(10, Glacier), (20, DeepArchive)];
+        let rule = Rule {
+            id: "rule".to_owned(),
+            status: Status::Enabled,
+            filter,
+            transitions: steps.map(|(days, class)| Transition { when: When::Days(days), class }).to_vec(),
+            expiration: Some(Expiration::When(When::Days(40))),
+            noncurrent_transitions: vec![],
+            noncurrent_expiration: None,
+            abort_days: None,
+        };
+        Bucket {
+            id: 1,
+            created: day(0),
+            region: String::new(),
+            versioning,
+            ownership: ObjectOwnership::default(),
+            object_lock: false,
+            tags: vec![],
+            tiering: vec![],
+            analytics: vec![],
+            lifecycle: Some(Lifecycle { rules: vec![rule], minimum: TransitionMinimum::default() }),
+        }
+    }
+
+    fn record(class: StorageClass) -> VersionRecord {
+        let id = Stamp { time: day(0), random: 1 };
+        let size = 1 << 20;
+        let object = ObjectRecord {
+            size,
+            etag: ETag::single([1; 16]),
+            checksum: None,
+            metadata: Metadata::default(),
+            tags: vec![],
+            body: Body::Single(Content { id, bytes: size, form: ContentForm::Empty }),
+            residence: Residence::new(class, day(0), PoolSet::EMPTY, size),
+        };
+        VersionRecord { null: false, due: None, object: Some(object) }
+    }
+
+    fn check(bucket: &Bucket, record: &VersionRecord, now: Timestamp, act: Act, next: Option<Timestamp>) {
+        let position = Position::Current { alone: false };
+        let case = Case { bucket, key: "a", created: day(0), record, position, last_access: None };
+        assert_eq!(decide(&case, &Calendar::REAL, now), Verdict { act, next }, "{now:?}");
+    }
+
+    #[test]
+    fn one_action_a_day() {
+        let (unversioned, enabled) = (bucket(Versioning::Unversioned), bucket(Versioning::Enabled));
+        check(&enabled, &record(Standard), day(9), Act::Nothing, Some(day(10)));
+        check(&enabled, &record(Standard), day(10), Act::Transition(Glacier), Some(day(20)));
+        check(&enabled, &record(Glacier), day(20), Act::Transition(DeepArchive), Some(day(40)));
+        check(&enabled, &record(DeepArchive), day(40), Act::AddMarker, None);
+        check(&unversioned, &record(DeepArchive), day(40), Act::Expire, None);
+        // Overdue: the strongest, and the next one tomorrow.
+        check(&enabled, &record(Standard), day(50), Act::Transition(DeepArchive), Some(day(51)));
+        check(&unversioned, &record(Standard), day(50), Act::Expire, None);
+    }
+
+    #[test]
+    fn restored_copies_end() {
+        let rules = bucket(Versioning::Enabled);
+        let mut copied = record(DeepArchive);
+        let object = copied.object.as_mut().expect("it is an object");
+        object.residence.restore = Some(Restore::Done { expires: day(30) });
+        check(&rules, &copied, day(29), Act::Nothing, Some(day(30)));
+        check(&rules, &copied, day(30), Act::ForgetCopy, Some(day(40)));
+        check(&rules, &copied, day(40), Act::AddMarker, Some(day(40)));
+    }
+
+    #[test]
+    fn nothing_moves_between_tiers_during_a_restore() {
+        let mut rules = bucket(Versioning::Enabled);
+        rules.lifecycle = None;
+        check(&rules, &record(IntelligentTiering), day(31), Act::Move(Tier::Infrequent), Some(day(90)));
+        let mut restoring = record(IntelligentTiering);
+        let object = restoring.object.as_mut().expect("it is an object");
+        object.residence.tier = Tier::Archive;
+        let (requested, ready) = (day(100), day(101));
+        object.residence.restore =
+            Some(Restore::Ongoing { requested, speed: RestoreSpeed::Standard, days: None, ready });
+        check(&rules, &restoring, day(100).plus(Duration::from_secs(5)), Act::Nothing, Some(day(101)));
+    }
+
+    #[test]
+    fn new_versions_get_their_exact_time() {
+        let rules = bucket(Versioning::Enabled);
+        let position = Position::Current { alone: false };
+        let mut object = record(Standard);
+        let case = Case { bucket: &rules, key: "a", created: day(0), record: &object, position, last_access: None };
+        assert_eq!(next_due(&case, &Calendar::REAL, day(0)), Some(day(10)));
+        assert_eq!(next_due(&case, &Calendar::REAL, day(12)), Some(day(12)), "never in the past");
+        object.object = None;
+        let case = Case { bucket: &rules, key: "a", created: day(0), record: &object, position, last_access: None };
+        assert_eq!(next_due(&case, &Calendar::REAL, day(0)), None, "a marker over others waits for them to go");
+    }
+
+    #[test]
+    fn markers_are_of_midnight_unless_the_object_is_younger() {
+        let noon = day(7).plus(Duration::from_secs(43_200));
+        assert_eq!(marker_time(&Calendar::REAL, noon, day(3)), day(7));
+        assert_eq!(marker_time(&Calendar::REAL, noon, noon), Timestamp::from_nanos(noon.as_nanos() + 1));
+        assert_eq!(marker_time(&Calendar::REAL, noon, day(7)), Timestamp::from_nanos(day(7).as_nanos() + 1));
+    }
+}

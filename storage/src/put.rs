@@ -149,7 +149,7 @@ impl Inner {
         } else {
             let newest = newest.expect("only a newest version can keep another from becoming current");
             self.make_visible(bucket, key, &newest, batch);
-            self.wake_around(bucket, key, [newest.stamp, stamp], batch).await?;
+            self.wake_put_in(bucket, key, stamp, batch).await?;
             if null {
                 batch.put(Family::Null, row, &stamp);
             }

@@ -7,7 +7,7 @@
 use crate::bucket::Bucket;
 use crate::error::Result;
 use crate::evaluate::{Case, next_due};
-use crate::index::key::DueKind;
+use crate::index::key::{DueKind, Older};
 use crate::index::record::VersionRecord;
 use crate::index::{Batch, Family, key};
 use crate::lifecycle::Position;
@@ -62,8 +62,14 @@ impl Inner {
 
     /// As `wake`, for a version that becomes noncurrent. Where no rule acts on those, its timer finds that out.
     pub(crate) fn wake_superseded(&self, bucket: &Bucket, key: &ObjectKey, stamp: Stamp, batch: &mut Batch) {
-        if bucket.lifecycle.as_ref().is_some_and(|lifecycle| lifecycle.acts_on_noncurrent()) {
-            self.wake(bucket, key, stamp, batch);
+        self.wake_with_older(bucket, key, stamp, Older::Superseded, batch);
+    }
+
+    fn wake_with_older(&self, bucket: &Bucket, key: &ObjectKey, stamp: Stamp, older: Older, batch: &mut Batch) {
+        let acts = bucket.lifecycle.as_ref().is_some_and(|lifecycle| lifecycle.acts_on_noncurrent());
+        if acts && bucket.has_rules(key.as_str()) {
+            let row = key::due(DueKind::Version, self.clock.now(), bucket.id, key.as_str(), stamp);
+            batch.put_raw(Family::Due, row, older.encode());
         }
     }
 
@@ -74,24 +80,20 @@ impl Inner {
         }
     }
 
-    /// As `wake`, for a version that is put in among older ones, and for those whose place changes by that: the next
-    /// older one, and the newest noncurrent one, which finds out which others have enough newer ones now. `below` are
-    /// the newest version and the one put in.
-    pub(crate) async fn wake_around(
+    /// As `wake`, for a version that is put in among older ones, and for the next older one, which has another successor
+    /// by that.
+    pub(crate) async fn wake_put_in(
         &self,
         bucket: &Bucket,
         key: &ObjectKey,
-        below: [Stamp; 2],
+        stamp: Stamp,
         batch: &mut Batch,
     ) -> Result<()> {
-        if !bucket.has_rules(key.as_str()) {
-            return Ok(());
-        }
-        self.wake(bucket, key, below[1], batch);
-        for stamp in below {
-            if let Some(older) = self.version_before(bucket, key, stamp).await? {
-                self.wake(bucket, key, older.stamp, batch);
-            }
+        self.wake_with_older(bucket, key, stamp, Older::PutIn, batch);
+        if bucket.has_rules(key.as_str())
+            && let Some(older) = self.version_before(bucket, key, stamp).await?
+        {
+            self.wake(bucket, key, older.stamp, batch);
         }
         Ok(())
     }

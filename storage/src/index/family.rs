@@ -39,7 +39,8 @@ pub(crate) enum Family {
     Segment,
     /// stamp -> what a removed version, upload or bucket leaves behind, to be released
     Garbage,
-    /// kind, time, bucket id, esc(key), time, random -> nothing: the version or upload is to be looked at then
+    /// kind, time, bucket id, esc(key), time, random -> which older versions are to be looked at as well: the version
+    /// or upload is to be looked at then
     Due,
     /// bucket id -> where setting its timers anew for new rules goes on, see `worker::reindex`
     Reindex,

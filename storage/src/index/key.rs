@@ -194,6 +194,34 @@ impl DueKind {
     }
 }
 
+/// Which older versions of its key the change of a version concerns: those may wait, without a timer, for having enough
+/// newer noncurrent ones. The value of a due row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Older {
+    /// None: a timer, or something about the version alone.
+    None,
+    /// It became noncurrent: those that have just enough newer ones by that.
+    Superseded,
+    /// It was put in among older ones: those that may have enough by that.
+    PutIn,
+}
+
+impl Older {
+    /// The stored bytes.
+    pub(crate) fn encode(self) -> Vec<u8> {
+        match self {
+            Older::None => Vec::new(),
+            Older::Superseded => vec![1],
+            Older::PutIn => vec![2],
+        }
+    }
+
+    /// The inverse of [`Older::encode`].
+    pub(crate) fn decode(value: &[u8]) -> Option<Older> {
+        [Older::None, Older::Superseded, Older::PutIn].into_iter().find(|older| older.encode() == value)
+    }
+}
+
 /// A due row taken apart.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct DueRow {

@@ -1,9 +1,8 @@
 //! The worker that does what has become due: expirations, transitions, tier moves, the end of restored copies, the
 //! abort of uploads. The queue is the `due` family; what its rows mean is in `timer`, what is done in `evaluate`.
 //!
-//! A round goes through the rows of the past in order, page by page, from where the last one ended. A page is read,
-//! evaluated and gathered in one batch on a blocking thread, while the batches of the pages before it are being
-//! committed. A batch deletes the rows that it has dealt with in the same moment in which it does what they ask for, so
+//! A round goes through the rows of the past in order, page by page, from where the last one ended. A page is read, and
+//! evaluated into one batch, on a blocking thread, while the batches of the pages before it are being committed. A batch deletes the rows that it has dealt with in the same moment in which it does what they ask for, so
 //! dying at any time loses nothing and does nothing twice. Rows of the future wait, also if the clock was set back.
 
 use std::sync::{Arc, Weak};
@@ -15,7 +14,7 @@ use tokio::time::MissedTickBehavior;
 
 use crate::error::{Error, Result};
 use crate::fs::blocking;
-use crate::index::key::{DueKind, DueRow, due_from, split_due};
+use crate::index::key::{DueKind, DueRow, Older, due_from, split_due};
 use crate::index::{Family, Rows, Step, key};
 use crate::list::following;
 use crate::stamp::Timestamp;
@@ -192,29 +191,33 @@ async fn look_through(
     let mut commits = JoinSet::new();
     for _ in 0..PAGES_PER_ROUND {
         inner.check_writable()?;
-        let page = {
-            let (inner, to) = (Arc::clone(inner), to.clone());
-            blocking(move || page(&inner, &from, &to, now)).await??
-        };
-        let Some(Page { rows, last, gathered: Gathered { batch, done, deferred } }) = page else {
+        let to = to.clone();
+        let (rows, last) = inner.index.read(move |rows| read(rows, &from, &to)).await?;
+        let Some(last) = last else {
             while let Some(committed) = commits.join_next().await {
                 count(inner, committed, total)?;
             }
             queue.end();
             return Ok(());
         };
-        let deferred = deferred.len() as u64;
-        queue.left |= deferred > 0;
-        total.deferred += deferred;
-        from = following(last);
-        inner.budget.spend(rows * ROWS_PER_EVALUATION * ROW_BYTES).await;
+        // All waiting comes before the evaluation, which locks keys.
+        let looked_at = rows.len() as u64;
+        inner.budget.spend(looked_at * ROWS_PER_EVALUATION * ROW_BYTES).await;
         while commits.len() >= COMMITS_MAX {
             if let Some(committed) = commits.join_next().await {
                 count(inner, committed, total)?;
             }
         }
+        let Gathered { batch, done, deferred } = {
+            let inner = Arc::clone(inner);
+            blocking(move || gather(&inner, rows, now)).await??
+        };
+        let deferred = deferred.len() as u64;
+        queue.left |= deferred > 0;
+        total.deferred += deferred;
+        from = following(last);
         let inner = Arc::clone(inner);
-        commits.spawn(async move { inner.index.commit(batch).await.map(|()| (rows - deferred, done)) });
+        commits.spawn(async move { inner.index.commit(batch).await.map(|()| (looked_at - deferred, done)) });
     }
     while let Some(committed) = commits.join_next().await {
         count(inner, committed, total)?;
@@ -258,40 +261,24 @@ impl Queue {
     }
 }
 
-/// Some rows, looked at.
-struct Page {
-    rows: u64,
-    last: Vec<u8>,
-    gathered: Gathered,
-}
-
-/// Reads the next rows and evaluates what they name; `None` if there are none. Blocking.
-fn page(inner: &Inner, from: &[u8], to: &[u8], now: Timestamp) -> Result<Option<Page>> {
-    let (rows, last) = read(&inner.index.rows(), from, to)?;
-    if rows.is_empty() {
-        return Ok(None);
-    }
+/// Evaluates what the rows name. Blocking.
+fn gather(inner: &Inner, rows: Vec<(DueRow, Older)>, now: Timestamp) -> Result<Gathered> {
     let mut evaluator = Evaluator::new(inner, now);
-    let count = rows.len() as u64;
-    for row in rows {
+    for (row, older) in rows {
         let at = row.at;
-        evaluator.look(row, Cause::Due(at))?;
+        evaluator.look(row, Cause::Due(at, older))?;
     }
-    Ok(Some(Page { rows: count, last, gathered: evaluator.finish() }))
+    Ok(evaluator.finish())
 }
 
-fn read(rows: &Rows<'_>, from: &[u8], to: &[u8]) -> Result<(Vec<DueRow>, Vec<u8>)> {
-    let (mut found, mut last) = (Vec::new(), Vec::new());
-    rows.scan(Family::Due, from, to, |row, _| {
-        found.push(split_due(row).ok_or_else(|| key::corrupt("due row", row))?);
-        if found.len() < ROWS_PER_PAGE {
-            return Ok(Step::Next);
-        }
-        last = row.to_vec();
-        Ok(Step::Stop)
+/// The next rows, and the last of them as it is stored; `None` if there are none.
+fn read(rows: &Rows<'_>, from: &[u8], to: &[u8]) -> Result<(Vec<(DueRow, Older)>, Option<Vec<u8>>)> {
+    let (mut found, mut last) = (Vec::new(), None);
+    rows.scan(Family::Due, from, to, |row, value| {
+        let split = split_due(row).zip(Older::decode(value));
+        found.push(split.ok_or_else(|| key::corrupt("due row", row))?);
+        last = Some(row.to_vec());
+        Ok(if found.len() < ROWS_PER_PAGE { Step::Next } else { Step::Stop })
     })?;
-    if let Some(row) = found.last().filter(|_| last.is_empty()) {
-        last = key::due(row.kind, row.at, row.bucket, &row.key, row.stamp);
-    }
     Ok((found, last))
 }

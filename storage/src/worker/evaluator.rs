@@ -12,7 +12,7 @@ use std::sync::Arc;
 use crate::bucket::{Bucket, Versioning};
 use crate::error::{Error, Result};
 use crate::evaluate::{Act, Case, Verdict, decide, marker_time};
-use crate::index::key::{DueKind, DueRow};
+use crate::index::key::{DueKind, DueRow, Older};
 use crate::index::record::{CurrentRecord, Garbage, Record as _, VersionRecord};
 use crate::index::{Batch, Family, Rows, Step, key};
 use crate::lifecycle::{Lifecycle, Position, Status};
@@ -56,7 +56,7 @@ impl Evaluated {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Cause {
     /// A due row says so; it goes with the evaluation.
-    Due(Timestamp),
+    Due(Timestamp, Older),
     /// The rules of its bucket have changed. Its timer is set anew; what is due at once is left to that.
     Reindex,
 }
@@ -129,7 +129,7 @@ impl<'a> Evaluator<'a> {
             }
             Err(error @ Error::Corrupt { .. }) => {
                 tracing::error!(%error, key = row.key, "a version cannot be evaluated; it is tried again in a day");
-                if let (Cause::Due(at), Ok(key)) = (cause, ObjectKey::parse(&row.key)) {
+                if let (Cause::Due(at, _), Ok(key)) = (cause, ObjectKey::parse(&row.key)) {
                     self.batch.delete_due(row.kind, at, row.bucket, &key, row.stamp);
                     let tomorrow = self.now.plus(self.inner.calendar.day());
                     self.batch.put_due(row.kind, tomorrow, row.bucket, &key, row.stamp);
@@ -173,7 +173,7 @@ impl<'a> Evaluator<'a> {
         let Some(bucket) = self.bucket(row.bucket)? else { return Ok(Look::Deferred) };
         let Some(guard) = self.inner.locks.try_upload(row.stamp) else { return Ok(Look::Deferred) };
         self.batch.hold(guard);
-        if let Cause::Due(at) = cause {
+        if let Cause::Due(at, _) = cause {
             self.batch.delete_due(DueKind::Upload, at, row.bucket, &key, row.stamp);
         }
         let upload = key::upload(row.bucket, key.as_str(), row.stamp);
@@ -224,11 +224,14 @@ impl<'a> Evaluator<'a> {
         }
         self.drop_row(&key, row, cause);
         self.carry_out(&case, &key, row.stamp, verdict)?;
+        if let (Cause::Due(_, older), Position::Noncurrent { .. }) = (cause, position) {
+            self.wake_older(&bucket, &key, row.stamp, older)?;
+        }
         Ok(Look::Done)
     }
 
     fn drop_row(&mut self, key: &ObjectKey, row: &DueRow, cause: Cause) -> Look {
-        if let Cause::Due(at) = cause {
+        if let Cause::Due(at, _) = cause {
             self.batch.delete_due(DueKind::Version, at, row.bucket, key, row.stamp);
         }
         Look::Done
@@ -276,9 +279,6 @@ impl<'a> Evaluator<'a> {
                     self.put(bucket, key, stamp, record.clone(), verdict.next);
                 }
             }
-        }
-        if verdict.act != Act::RemoveVersion && matches!(case.position, Position::Noncurrent { newer: 0, .. }) {
-            self.wake_older(bucket, key, stamp)?;
         }
         Ok(())
     }
@@ -334,7 +334,7 @@ impl<'a> Evaluator<'a> {
             if record.due != next {
                 self.put(bucket, key, stamp, record.clone(), next);
             }
-            self.wake_older(bucket, key, stamp)?;
+            self.wake_older(bucket, key, stamp, Older::Superseded)?;
         }
         self.inner.put_marker(bucket, key, marker, record.null.then_some(stamp), &mut self.batch);
         if suspended {
@@ -373,12 +373,18 @@ impl<'a> Evaluator<'a> {
         Ok(())
     }
 
-    /// Wakes the versions that have as many newer noncurrent ones as a rule asks for, `newest` being the newest
-    /// noncurrent version: they wait without a timer until there are so many.
-    fn wake_older(&mut self, bucket: &Bucket, key: &ObjectKey, newest: Stamp) -> Result<()> {
+    /// Wakes the older versions that a change of `stamp` concerns. When it became noncurrent it was the newest of these,
+    /// so that those as far below it as a rule asks for have just got enough newer ones, be they more by now. Those woken
+    /// do not wake others in turn.
+    fn wake_older(&mut self, bucket: &Bucket, key: &ObjectKey, stamp: Stamp, older: Older) -> Result<()> {
         let limits = bucket.lifecycle.as_ref().map_or_else(Vec::new, newer_limits);
         let Some(&most) = limits.iter().max() else { return Ok(()) };
-        let from = key::version(bucket.id, key.as_str(), newest);
+        let limits = match older {
+            Older::None => return Ok(()),
+            Older::Superseded => limits,
+            Older::PutIn => (1..=most).collect(),
+        };
+        let from = key::version(bucket.id, key.as_str(), stamp);
         let to = key::after_prefix(key::escaped(bucket.id, key.as_str()));
         let (mut newer, mut woken) = (0, Vec::new());
         self.rows.scan(Family::Version, &from, &to, |row, _| {

@@ -44,62 +44,54 @@ pub(crate) fn forget(bucket: u64, batch: &mut Batch) {
 /// Does some pages, one bucket after the other. Whether there is more to do at once.
 pub(super) async fn some(inner: &Arc<Inner>) -> Result<bool> {
     let progress = &inner.due.reindex;
-    let mut skip = None;
+    let mut from = Vec::new();
     for _ in 0..PAGES_MAX {
         inner.check_writable()?;
-        let page = {
-            let inner = Arc::clone(inner);
-            blocking(move || page(&inner, skip)).await??
+        let asked = std::mem::take(&mut from);
+        let Some((row, _)) = inner.index.read(move |rows| rows.first(Family::Reindex, &asked, &[])).await? else {
+            return Ok(false);
         };
-        let (bucket, batch, rows) = match page {
-            Page::None => return Ok(false),
-            Page::Busy(bucket) => {
-                skip = Some(bucket);
-                continue;
-            }
-            Page::Some { bucket, batch, rows } => (bucket, batch, rows),
-        };
+        let id = row.as_slice().try_into().map_err(|_| key::corrupt("reindex row", &row))?;
+        let bucket = u64::from_be_bytes(id);
+        // All waiting comes before the page, which locks keys.
         progress.begin();
-        inner.budget.spend((rows + 1) * ROWS_PER_TIMER * ROW_BYTES).await;
-        let outcome = inner.index.commit(batch).await;
+        inner.budget.spend(ROWS_PER_PAGE as u64 * ROWS_PER_TIMER * ROW_BYTES).await;
+        let set = set_some(inner, bucket).await;
         progress.end(inner.clock.now());
-        if let Err(error) = outcome {
-            progress.fail(inner.clock.now(), &error);
-            return Err(error);
+        match set {
+            Ok(Some(rows)) => progress.add(rows, rows * ROWS_PER_TIMER * ROW_BYTES),
+            // Somebody changes the bucket right now: the others first.
+            Ok(None) => from = key::bucket_end(bucket),
+            Err(error) => {
+                progress.fail(inner.clock.now(), &error);
+                return Err(error);
+            }
         }
-        progress.add(rows, rows * ROWS_PER_TIMER * ROW_BYTES);
-        tracing::debug!(bucket, rows, "timers were set anew");
     }
     Ok(true)
 }
 
-/// What there is to do next.
-enum Page {
-    None,
-    /// Somebody changes this bucket right now.
-    Busy(u64),
-    Some {
-        bucket: u64,
-        batch: Batch,
-        rows: u64,
-    },
+/// Sets the timers of the next page of a bucket, and returns how many rows it has; `None` if somebody has the bucket.
+async fn set_some(inner: &Arc<Inner>, bucket: u64) -> Result<Option<u64>> {
+    let page = {
+        let inner = Arc::clone(inner);
+        blocking(move || page(&inner, bucket)).await??
+    };
+    let Some((batch, rows)) = page else { return Ok(None) };
+    inner.index.commit(batch).await?;
+    Ok(Some(rows))
 }
 
-/// Gathers the next page of the first bucket after `skip`. Blocking.
-fn page(inner: &Inner, skip: Option<u64>) -> Result<Page> {
-    let rows = inner.index.rows();
-    let first = skip.map_or_else(Vec::new, key::bucket_end);
-    let Some((row, _)) = rows.first(Family::Reindex, &first, &[])? else { return Ok(Page::None) };
-    let id = row.as_slice().try_into().map_err(|_| key::corrupt("reindex row", &row))?;
-    let bucket = u64::from_be_bytes(id);
+/// Gathers the next page of a bucket. Blocking.
+fn page(inner: &Inner, bucket: u64) -> Result<Option<(Batch, u64)>> {
+    let (rows, row) = (inner.index.rows(), bucket.to_be_bytes().to_vec());
     let Some(name) = bucket_name(&rows, bucket)? else {
         let mut batch = Batch::new();
         forget(bucket, &mut batch);
-        return Ok(Page::Some { bucket, batch, rows: 0 });
+        return Ok(Some((batch, 0)));
     };
-    let Some(guard) = inner.locks.try_bucket_shared(name.as_str()) else { return Ok(Page::Busy(bucket)) };
-    // Read again, now that no change of rules can come between.
-    let Some(cursor) = rows.get(Family::Reindex, &row)? else { return Ok(Page::Busy(bucket)) };
+    let Some(guard) = inner.locks.try_bucket_shared(name.as_str()) else { return Ok(None) };
+    let Some(cursor) = rows.get(Family::Reindex, &row)? else { return Ok(None) };
     let now = inner.clock.now();
     let (found, next) = read(&rows, bucket, &cursor)?;
     let mut evaluator = Evaluator::new(inner, now);
@@ -118,7 +110,7 @@ fn page(inner: &Inner, skip: Option<u64>) -> Result<Page> {
         None => forget(bucket, &mut batch),
     }
     batch.hold(guard);
-    Ok(Page::Some { bucket, batch, rows: count })
+    Ok(Some((batch, count)))
 }
 
 /// The rows from the cursor on, and where to go on after them; `None` if they are the last.

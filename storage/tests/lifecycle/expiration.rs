@@ -211,3 +211,29 @@ async fn many_objects_expire_and_their_bytes_are_collected() {
     fixture.store.collect().await.expect("a pass");
     assert_eq!(fixture.read("kept").await, 3 << 20);
 }
+
+/// A checkpoint is the state that a crash at that moment would leave.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_crash_in_the_middle_loses_nothing_and_does_nothing_twice() {
+    let fixture = Fixture::with(Versioning::Enabled, &[expire(1)]).await;
+    for number in 0..4000 {
+        fixture.put(0, &format!("{number:04}"), 10).await;
+    }
+    fixture.clock.set(midnight(2));
+    let round = tokio::spawn({
+        let store = fixture.store.clone();
+        async move { store.evaluate().await }
+    });
+    let copy = fixture.directory.path().join("copy");
+    fixture.store.checkpoint(&copy).await.expect("a copy");
+    assert_eq!(round.await.expect("it ends").expect("a round"), done(0, 4000, 0));
+    let mut options = crate::support::options(&fixture.directory, &fixture.clock);
+    options.directory = copy;
+    let store = strata_storage::Store::open(options).await.expect("the copy opens");
+    store.evaluate().await.expect("the rest is done");
+    let crashed = Fixture { store, ..fixture };
+    for entry in crashed.entries().await.chunks(2) {
+        assert!(matches!(entry, [marker, object] if marker.object.is_none() && object.object.is_some()), "{entry:?}");
+    }
+    assert_eq!(crashed.store.evaluate().await.expect("a round"), NOTHING);
+}
