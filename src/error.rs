@@ -192,6 +192,31 @@ impl From<Error> for S3Error {
                 "The Content-MD5 or checksum value that you specified did not match what the server received.",
             ),
             Error::Archived { class, tier } => archived(class, tier),
+            Error::RestoreInProgress => conflict("RestoreAlreadyInProgress", "Object restore is already in progress"),
+            // The model calls it ObjectAlreadyInActiveTierError; S3 was seen to send this.
+            Error::NotArchived { class } => S3Error::new(
+                StatusCode::FORBIDDEN,
+                "InvalidObjectState",
+                "Restore is not allowed for the object's current storage class",
+            )
+            .with("StorageClass", class.name()),
+            Error::RestoreSpeedUnavailable => S3Error::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "GlacierExpeditedRetrievalNotAvailable",
+                "Glacier expedited retrievals are currently not available, please try again later",
+            ),
+            // Unconfirmed: S3's code for both.
+            Error::RestoreSpeedNotOffered => S3Error::invalid_argument(
+                "Expedited retrievals are not offered for objects of the deep archive",
+                "Tier",
+                "Expedited",
+            ),
+            Error::RestoreDays(reason) => S3Error::new(
+                StatusCode::BAD_REQUEST,
+                "InvalidArgument",
+                format!("The number of days is not valid: {reason}"),
+            )
+            .with("ArgumentName", "Days"),
             Error::BadMarker => bad_request("InvalidArgument", "The marker provided is incorrect"),
             Error::NoSpace { .. } => {
                 unavailable("The server's disk is full; free space and try again.").with_detail(error)
@@ -201,13 +226,9 @@ impl From<Error> for S3Error {
             )
             .with_detail(error),
             Error::Closed => unavailable("The server is shutting down. Please try again."),
-            Error::RestoreInProgress
-            | Error::NotArchived { .. }
-            | Error::RestoreSpeedUnavailable
-            | Error::RestoreSpeedNotOffered
-            | Error::RestoreDays(_)
-            | Error::Corrupt { .. }
+            Error::Corrupt { .. }
             | Error::UnknownFormat { .. }
+            | Error::Zone(_)
             | Error::Locked
             | Error::Io { .. }
             | Error::Index { .. } => S3Error::internal(error),
@@ -251,10 +272,18 @@ fn delete_marker(version_id: VersionId, modified: Timestamp, by_id: bool) -> S3E
 fn archived(class: StorageClass, tier: Tier) -> S3Error {
     let message = "The operation is not valid for the object's storage class";
     let error = S3Error::new(StatusCode::FORBIDDEN, "InvalidObjectState", message).with("StorageClass", class.name());
+    match archive_tier_name(tier) {
+        Some(name) => error.with("AccessTier", name),
+        None => error,
+    }
+}
+
+/// What answers call the tiers that must be restored; they never tell the others apart.
+pub fn archive_tier_name(tier: Tier) -> Option<&'static str> {
     match tier {
-        Tier::Archive => error.with("AccessTier", "ARCHIVE_ACCESS"),
-        Tier::DeepArchive => error.with("AccessTier", "DEEP_ARCHIVE_ACCESS"),
-        Tier::Frequent | Tier::Infrequent | Tier::ArchiveInstant => error,
+        Tier::Archive => Some("ARCHIVE_ACCESS"),
+        Tier::DeepArchive => Some("DEEP_ARCHIVE_ACCESS"),
+        Tier::Frequent | Tier::Infrequent | Tier::ArchiveInstant => None,
     }
 }
 
@@ -288,7 +317,7 @@ fn unavailable(message: &'static str) -> S3Error {
 
 #[cfg(test)]
 mod tests {
-    use strata_storage::{Entity, Error, Timestamp, VersionId};
+    use strata_storage::{Entity, Error, StorageClass, Tier, Timestamp, VersionId};
 
     use super::S3Error;
 
@@ -313,9 +342,29 @@ mod tests {
         check(Error::Conflict, 409, "ConditionalRequestConflict");
         check(Error::InvalidPart { number: 1, etag: "e".to_owned() }, 400, "InvalidPart");
         check(Error::TooLarge { size: 2, most: 1 }, 400, "EntityTooLarge");
+        check(Error::RestoreInProgress, 409, "RestoreAlreadyInProgress");
+        check(Error::NotArchived { class: StorageClass::GlacierIr }, 403, "InvalidObjectState");
+        check(Error::RestoreSpeedUnavailable, 503, "GlacierExpeditedRetrievalNotAvailable");
+        check(Error::RestoreSpeedNotOffered, 400, "InvalidArgument");
+        check(Error::RestoreDays("a reason"), 400, "InvalidArgument");
         check(Error::NoSpace { action: "write" }, 503, "ServiceUnavailable");
         check(Error::Poisoned, 503, "ServiceUnavailable");
         check(Error::Corrupt { what: "a record", place: "here".to_owned() }, 500, "InternalError");
+    }
+
+    #[test]
+    fn what_is_archived_names_its_class_and_tier() {
+        fn check(class: StorageClass, tier: Tier, expected: &[(&'static str, &str)]) {
+            let error = S3Error::from(Error::Archived { class, tier });
+            let fields: Vec<(&str, &str)> = error.fields.iter().map(|(name, text)| (*name, text.as_str())).collect();
+            assert_eq!((error.status.as_u16(), error.code, fields), (403, "InvalidObjectState", expected.to_vec()));
+        }
+        let tiering = StorageClass::IntelligentTiering;
+        let class = ("StorageClass", "INTELLIGENT_TIERING");
+        check(StorageClass::Glacier, Tier::Frequent, &[("StorageClass", "GLACIER")]);
+        check(StorageClass::DeepArchive, Tier::Frequent, &[("StorageClass", "DEEP_ARCHIVE")]);
+        check(tiering, Tier::Archive, &[class, ("AccessTier", "ARCHIVE_ACCESS")]);
+        check(tiering, Tier::DeepArchive, &[class, ("AccessTier", "DEEP_ARCHIVE_ACCESS")]);
     }
 
     #[test]

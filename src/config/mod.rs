@@ -9,6 +9,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use strata_storage::RestoreTimes;
+
 use crate::credentials::Secret;
 
 mod example;
@@ -21,7 +23,7 @@ pub use settings::{SETTINGS, Setting};
 pub use sources::{CONFIG_FILE_VARIABLE, Sources};
 
 /// The settings of one server.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Config {
     /// The data directory.
     pub data: PathBuf,
@@ -37,6 +39,10 @@ pub struct Config {
     pub root: RootSettings,
     /// The bounds on what clients can make the server hold.
     pub limits: Limits,
+    /// How long restores of archived objects take.
+    pub restore: RestoreTimes,
+    /// What work may take that nobody waits for.
+    pub background: BackgroundSettings,
     /// The engine's settings.
     pub storage: StorageSettings,
     /// How lifecycle rules are carried out.
@@ -91,6 +97,13 @@ pub struct Limits {
     pub header_bytes: usize,
     /// How long requests in flight may take to finish once the server stops, in seconds.
     pub shutdown_seconds: u64,
+}
+
+/// What work may take that nobody waits for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BackgroundSettings {
+    /// What it reads and writes a second at most, in bytes.
+    pub bytes_per_second: u64,
 }
 
 /// The engine's settings.
@@ -164,6 +177,8 @@ impl Config {
                 header_bytes: 0,
                 shutdown_seconds: 0,
             },
+            restore: RestoreTimes::default(),
+            background: BackgroundSettings { bytes_per_second: 0 },
             storage: StorageSettings { cache_bytes: 0, segment_bytes: 0, collect_seconds: 0 },
             lifecycle: LifecycleSettings { day: Duration::ZERO },
         }

@@ -41,6 +41,8 @@ const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
 const TIB: u64 = 1 << 40;
 const DAY_SECONDS: u64 = 86_400;
+/// Ten times what S3 takes at most.
+const RESTORE_SCALE_MAX: f64 = 10.0;
 
 /// Every setting, in the order of the example file: first those of no section, then section by section.
 pub const SETTINGS: &[Setting] = &[
@@ -140,6 +142,54 @@ pub const SETTINGS: &[Setting] = &[
         "How long requests in flight may take to finish once the server stops.",
         |config, text| value::seconds(text, 0, DAY_SECONDS).map(|seconds| config.limits.shutdown_seconds = seconds),
     ),
+    setting(
+        "restore.expedited",
+        r#""3m""#,
+        "How long restores of the tier Expedited take from GLACIER and the Archive Access tier, from 1ms to 240h.",
+        |config, text| restore_time(text).map(|time| config.restore.expedited = time),
+    ),
+    setting(
+        "restore.standard",
+        r#""4h""#,
+        "How long restores of the tier Standard take from GLACIER and the Archive Access tier.",
+        |config, text| restore_time(text).map(|time| config.restore.standard = time),
+    ),
+    setting(
+        "restore.bulk",
+        r#""8h""#,
+        "How long restores of the tier Bulk take from GLACIER and the Archive Access tier.",
+        |config, text| restore_time(text).map(|time| config.restore.bulk = time),
+    ),
+    setting(
+        "restore.deep_standard",
+        r#""12h""#,
+        "How long restores of the tier Standard take from DEEP_ARCHIVE and the Deep Archive Access tier.",
+        |config, text| restore_time(text).map(|time| config.restore.deep_standard = time),
+    ),
+    setting(
+        "restore.deep_bulk",
+        r#""48h""#,
+        "How long restores of the tier Bulk take from DEEP_ARCHIVE and the Deep Archive Access tier.",
+        |config, text| restore_time(text).map(|time| config.restore.deep_bulk = time),
+    ),
+    setting(
+        "restore.scale",
+        "1",
+        "By what all these times are multiplied, above 0 and up to 10; less than 1 has restores done sooner than S3's.",
+        |config, text| value::factor(text, RESTORE_SCALE_MAX).map(|scale| config.restore.scale = scale),
+    ),
+    setting(
+        "restore.expedited_per_5_minutes",
+        "1000",
+        "Expedited restores that may begin within any 5 minutes; further ones are refused, and with 0 all are.",
+        |config, text| value::count(text, 0, 1_000_000).map(|count| config.restore.expedited_max = restores(count)),
+    ),
+    setting(
+        "background.bytes_per_second",
+        r#""256MiB""#,
+        "What moving, restoring and collecting may read and write a second; a quarter of it while requests are served.",
+        |config, text| value::size(text, MIB, TIB).map(|bytes| config.background.bytes_per_second = bytes),
+    ),
     setting("storage.cache_bytes", r#""128MiB""#, "The memory for the index's block cache.", |config, text| {
         value::size(text, MIB, TIB).map(|bytes| config.storage.cache_bytes = bytes_in_memory(bytes))
     }),
@@ -164,6 +214,15 @@ pub const SETTINGS: &[Setting] = &[
         },
     ),
 ];
+
+/// From next to nothing to the times of a slow tape library.
+fn restore_time(text: &str) -> Result<Duration, Allowed> {
+    value::duration(text, Duration::from_millis(1), Duration::from_secs(10 * DAY_SECONDS))
+}
+
+fn restores(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
+}
 
 fn bytes_in_memory(bytes: u64) -> usize {
     usize::try_from(bytes).unwrap_or(usize::MAX)

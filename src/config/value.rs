@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use tracing_subscriber::EnvFilter;
 
@@ -129,6 +130,23 @@ pub fn seconds(text: &str, least: u64, most: u64) -> Result<u64, Allowed> {
         .ok_or_else(|| format!("seconds from {least} to {most}, such as 30, 30s, 5m or 1h"))
 }
 
+/// A length of time with a unit, or in seconds. Lengths below a second are for trying things out.
+pub fn duration(text: &str, least: Duration, most: Duration) -> Result<Duration, Allowed> {
+    with_unit(text, &[("", 1000), ("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000)])
+        .map(Duration::from_millis)
+        .filter(|duration| (least..=most).contains(duration))
+        .ok_or_else(|| format!("a time from {least:?} to {most:?}, such as 500ms, 30s, 5m or 4h"))
+}
+
+/// A number by which times are multiplied.
+pub fn factor(text: &str, most: f64) -> Result<f64, Allowed> {
+    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    text.parse()
+        .ok()
+        .filter(|&factor: &f64| digits(text) && factor > 0.0 && factor <= most)
+        .ok_or_else(|| format!("a number above 0 and up to {most}, such as 1 or 0.001"))
+}
+
 /// A number of bytes, bare or with a unit.
 pub fn size(text: &str, least: u64, most: u64) -> Result<u64, Allowed> {
     const UNITS: &[(&str, u64)] = &[
@@ -166,6 +184,8 @@ fn show(bytes: u64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     #[test]
     fn sizes() {
         fn check(text: &str, expected: Option<u64>) {
@@ -191,6 +211,36 @@ mod tests {
         check("5m", Some(300));
         check("1h", Some(3600));
         for text in ["", "0", "25h", "soon", "1d", "-5"] {
+            check(text, None);
+        }
+    }
+
+    #[test]
+    fn durations() {
+        fn check(text: &str, expected_ms: Option<u64>) {
+            let found = super::duration(text, Duration::from_millis(1), Duration::from_secs(48 * 3600));
+            assert_eq!(found.ok(), expected_ms.map(Duration::from_millis), "{text:?}");
+        }
+        check("500ms", Some(500));
+        check("10s", Some(10_000));
+        check("10", Some(10_000));
+        check("3m", Some(180_000));
+        check("24h", Some(86_400_000));
+        check("48h", Some(172_800_000));
+        for text in ["", "0", "0ms", "49h", "1.5s", "1d", "ms", "-1s", "18446744073709551615h"] {
+            check(text, None);
+        }
+    }
+
+    #[test]
+    fn factors() {
+        fn check(text: &str, expected: Option<f64>) {
+            assert_eq!(super::factor(text, 10.0).ok(), expected, "{text:?}");
+        }
+        check("1", Some(1.0));
+        check("0.001", Some(0.001));
+        check("10", Some(10.0));
+        for text in ["", "0", "0.0", "-1", "10.1", "1e-3", "inf", "NaN", "+1", "1x"] {
             check(text, None);
         }
     }

@@ -13,7 +13,7 @@ use crate::request::{Context, Request};
 use crate::response::Response;
 use crate::{checksum_headers, conditions, lifecycle_headers, metadata_headers, time, xml};
 
-use crate::op::copy_source::{CopySource, Flavour, open_source};
+use crate::op::copy_source::{CopySource, Flavour, open_source, read_error};
 
 /// The header that names the version copied.
 pub const SOURCE_VERSION_ID: HeaderName = HeaderName::from_static("x-amz-copy-source-version-id");
@@ -92,7 +92,8 @@ async fn stage(
     algorithm: ChecksumAlgorithm,
 ) -> Result<(strata_storage::Staged, Option<Checksum>), S3Error> {
     let options = CopyStage { range: None, digests: Digests::NONE.with(algorithm) };
-    let staged = store.stage_copy(object, options).await?;
+    // A restored copy may expire between the look at it and its reading.
+    let staged = store.stage_copy(object, options).await.map_err(read_error)?;
     let checksum = staged.checksum(algorithm).cloned();
     Ok((staged, checksum))
 }

@@ -3,7 +3,7 @@
 use http::{HeaderMap, StatusCode};
 use percent_encoding::percent_decode_str;
 use strata_storage::{
-    BucketName, Entity, Error, NameError, ObjectKey, OpenObject, Timestamp, VersionId, VersionSelector,
+    BucketName, Entity, Error, NameError, ObjectInfo, ObjectKey, OpenObject, Timestamp, VersionId, VersionSelector,
 };
 
 use crate::conditions::{self, Outcome};
@@ -98,9 +98,25 @@ pub async fn open_source(
     let selector = source.version.map_or(VersionSelector::Current, VersionSelector::Id);
     let opened = ctx.store.object(&source.bucket, &source.key, selector).await;
     let object = opened.map_err(|error| source_error(error, &source))?;
+    // Before the conditions, as GetObject has it.
+    let ObjectInfo { class, tier, readable, .. } = *object.info();
+    if !readable {
+        return Err(read_error(Error::Archived { class, tier }));
+    }
     match conditions::evaluate_copy_source(headers, object.info(), now) {
         Outcome::Failed(name) => Err(S3Error::precondition_failed(name)),
         Outcome::Proceed | Outcome::NotModified => Ok((source, object)),
+    }
+}
+
+/// The engine's error in reading a source. The model has ObjectNotInActiveTierError for what is archived; S3 was seen
+/// to send InvalidObjectState with this message. Whether it names the class as GetObject does is unconfirmed.
+pub fn read_error(error: Error) -> S3Error {
+    let archived = matches!(error, Error::Archived { .. });
+    let error = S3Error::from(error);
+    match archived {
+        true => S3Error { message: "Operation is not valid for the source object's storage class".into(), ..error },
+        false => error,
     }
 }
 

@@ -6,7 +6,7 @@ use futures_util::stream::{self, StreamExt as _};
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use http_body::Frame;
 use http_body_util::{BodyExt as _, StreamBody};
-use strata_storage::{Checksum, ChecksumKind, OpenObject, Subject};
+use strata_storage::{Checksum, ChecksumKind, Error, ObjectInfo, OpenObject, Subject};
 
 use crate::error::S3Error;
 use crate::op::object_headers;
@@ -21,7 +21,12 @@ const PART_NUMBER_MAX: u16 = 10_000;
 
 /// Runs GetObject.
 pub async fn run(ctx: &Context, request: Request) -> Result<Response, S3Error> {
-    let answer = prepare(ctx, &request).await?;
+    let asked = Asked::of(ctx, &request).await?;
+    let object = asked.open(ctx).await?;
+    // HTTP has conditions and ranges count only where the answer without them would be a success (RFC 9110, 13.2.1), so
+    // the state of what is archived comes before them. S3's order is unconfirmed.
+    check_readable(object.info())?;
+    let answer = prepare(ctx, &request, asked, object).await?;
     let Some((object, bytes)) = answer.content else { return Ok(answer.response) };
     let mut response = answer.response;
     response.body = body(&object, bytes).await?;
@@ -30,7 +35,45 @@ pub async fn run(ctx: &Context, request: Request) -> Result<Response, S3Error> {
 
 /// Runs HeadObject.
 pub async fn head(ctx: &Context, request: Request) -> Result<Response, S3Error> {
-    Ok(prepare(ctx, &request).await?.response)
+    let asked = Asked::of(ctx, &request).await?;
+    let object = asked.open(ctx).await?;
+    let mut answer = prepare(ctx, &request, asked, object).await?;
+    if let Some((object, _)) = &answer.content {
+        object_headers::set_archive(&mut answer.response, object.info());
+    }
+    Ok(answer.response)
+}
+
+/// `Err` for what must be restored before it can be read.
+fn check_readable(info: &ObjectInfo) -> Result<(), Error> {
+    let ObjectInfo { class, tier, readable, .. } = *info;
+    if readable { Ok(()) } else { Err(Error::Archived { class, tier }) }
+}
+
+/// What the request asks for. What is wrong with it is found before the object is looked for.
+struct Asked {
+    target: Target,
+    part_number: Option<u16>,
+    checksums: bool,
+    /// Headers of the answer that the query replaces.
+    overrides: Vec<(HeaderName, HeaderValue)>,
+}
+
+impl Asked {
+    async fn of(ctx: &Context, request: &Request) -> Result<Asked, S3Error> {
+        let target = Target::of(ctx, request).await?;
+        metadata_headers::refuse_unsupported_on_read(&request.headers)?;
+        Ok(Asked {
+            target,
+            part_number: part_number(request)?,
+            checksums: checksums_wanted(request)?,
+            overrides: object_headers::overrides(&request.query)?,
+        })
+    }
+
+    async fn open(&self, ctx: &Context) -> Result<OpenObject, Error> {
+        ctx.store.object(&self.target.bucket, &self.target.key, self.target.selector()).await
+    }
 }
 
 /// An answer whose body is still to be read.
@@ -51,28 +94,22 @@ struct Slice {
     parts_count: u16,
 }
 
-async fn prepare(ctx: &Context, request: &Request) -> Result<Answer, S3Error> {
-    let target = Target::of(ctx, request).await?;
-    metadata_headers::refuse_unsupported_on_read(&request.headers)?;
-    let part_number = part_number(request)?;
-    let checksums = checksums_wanted(request)?;
-    let overrides = object_headers::overrides(&request.query)?;
-    let object = ctx.store.object(&target.bucket, &target.key, target.selector()).await?;
+async fn prepare(ctx: &Context, request: &Request, asked: Asked, object: OpenObject) -> Result<Answer, S3Error> {
     let info = object.info();
     match conditions::evaluate_read(&request.headers, info, request.now) {
         conditions::Outcome::Proceed => {}
         conditions::Outcome::NotModified => return Ok(Answer { response: not_modified(&object), content: None }),
         conditions::Outcome::Failed(name) => return Err(S3Error::precondition_failed(name)),
     }
-    let slice = match part_number {
+    let slice = match asked.part_number {
         Some(number) => part_slice(&object, number).await?,
         None => range_slice(&object, request)?,
     };
 
     let mut response = Response::empty(StatusCode::OK);
     object_headers::set(&mut response, info);
-    if target.version.is_none()
-        && let Some(text) = expiration(ctx, &target, &object).await?
+    if asked.target.version.is_none()
+        && let Some(text) = expiration(ctx, &asked.target, &object).await?
     {
         response.set(lifecycle_headers::EXPIRATION, text);
     }
@@ -86,12 +123,12 @@ async fn prepare(ctx: &Context, request: &Request) -> Result<Answer, S3Error> {
     if slice.parts_count > 0 {
         response.set(PARTS_COUNT, slice.parts_count.to_string());
     }
-    if let Some((checksum, kind)) = slice.checksum.filter(|_| checksums) {
+    if let Some((checksum, kind)) = slice.checksum.filter(|_| asked.checksums) {
         checksum_headers::set_headers(&mut response, &checksum, info.parts_count);
         response.set(HeaderName::from_static("x-amz-checksum-type"), checksum_headers::kind_name(kind));
     }
     // Inserted: to extend a map of headers is to add a second line.
-    for (name, value) in overrides {
+    for (name, value) in asked.overrides {
         response.headers.insert(name, value);
     }
     Ok(Answer { response, content: Some((object, slice.bytes)) })

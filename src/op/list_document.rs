@@ -1,7 +1,7 @@
 //! The pieces that the documents of list operations share.
 
 use http::HeaderName;
-use strata_storage::{Bucket, ChecksumSummary, ListEntry};
+use strata_storage::{Bucket, ChecksumSummary, ListEntry, Restore, Timestamp};
 
 use crate::checksum_headers;
 use crate::op::list_parameters::Encoding;
@@ -28,8 +28,14 @@ pub fn checksum_summary(writer: &mut Writer, summary: Option<ChecksumSummary>) {
     }
 }
 
-/// Writes `<Contents>` of one object; `owner` only where the list names owners.
-pub fn object(writer: &mut Writer, entry: &ListEntry, encoding: Encoding, owner: Option<&Owner>) {
+/// Writes `<Contents>` of one object; `owner` only where the list names owners, `restores` as `restores_told` has it.
+pub fn object(
+    writer: &mut Writer,
+    entry: &ListEntry,
+    encoding: Encoding,
+    owner: Option<&Owner>,
+    restores: Option<Timestamp>,
+) {
     writer.open("Contents");
     writer.element("Key", encoding.apply(entry.key.as_str()));
     writer.element("LastModified", time::iso8601(entry.modified));
@@ -39,7 +45,24 @@ pub fn object(writer: &mut Writer, entry: &ListEntry, encoding: Encoding, owner:
     if let Some(named) = owner {
         self::owner(writer, named);
     }
-    writer.element("StorageClass", entry.class.name()).close();
+    writer.element("StorageClass", entry.class.name());
+    restore_status(writer, entry.restore, restores);
+    writer.close();
+}
+
+/// Writes `<RestoreStatus>` if the request asks for it, and there is a restore under way or a copy that lives.
+pub fn restore_status(writer: &mut Writer, restore: Option<Restore>, restores: Option<Timestamp>) {
+    let Some((restore, now)) = restore.zip(restores) else { return };
+    match restore {
+        Restore::Ongoing { .. } => {
+            writer.open("RestoreStatus").element("IsRestoreInProgress", boolean(true)).close();
+        }
+        Restore::Done { expires } if now < expires => {
+            writer.open("RestoreStatus").element("IsRestoreInProgress", boolean(false));
+            writer.element("RestoreExpiryDate", time::iso8601(expires)).close();
+        }
+        Restore::Done { .. } => {}
+    }
 }
 
 /// Writes `<Delimiter>` and `<EncodingType>` if the request had them.
@@ -69,4 +92,35 @@ pub fn answer(writer: Writer, bucket: &Bucket) -> Response {
     let mut response = Response::xml(writer.finish());
     response.set(HeaderName::from_static("x-amz-bucket-region"), &bucket.region);
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use strata_storage::{Restore, RestoreSpeed, Timestamp};
+
+    use super::restore_status;
+    use crate::xml::Writer;
+
+    #[test]
+    fn restores_are_told_on_request_while_they_last() {
+        fn check(restore: Option<Restore>, asked_at: Option<u64>, expected: &str) {
+            let mut writer = Writer::plain("E");
+            restore_status(&mut writer, restore, asked_at.map(Timestamp::from_secs));
+            let text = writer.finish();
+            assert!(text.ends_with(&format!("<E>{expected}</E>")), "{restore:?} {asked_at:?}: {text}");
+        }
+        let at = Timestamp::from_secs;
+        let expires = 1_356_048_000;
+        let ongoing = Restore::Ongoing { requested: at(1), speed: RestoreSpeed::Bulk, days: None, ready: at(2) };
+        let done = Some(Restore::Done { expires: at(expires) });
+        let living = "<RestoreStatus><IsRestoreInProgress>false</IsRestoreInProgress>\
+                      <RestoreExpiryDate>2012-12-21T00:00:00.000Z</RestoreExpiryDate></RestoreStatus>";
+        let under_way = "<RestoreStatus><IsRestoreInProgress>true</IsRestoreInProgress></RestoreStatus>";
+        check(None, Some(3), "");
+        check(Some(ongoing), None, "");
+        check(Some(ongoing), Some(3), under_way);
+        check(done, None, "");
+        check(done, Some(expires - 1), living);
+        check(done, Some(expires), "");
+    }
 }

@@ -1,6 +1,6 @@
 //! ListObjectVersions: versions and delete markers, newest first within a key.
 
-use strata_storage::{VersionEntry, VersionId, VersionsPage, VersionsQuery};
+use strata_storage::{Timestamp, VersionEntry, VersionId, VersionsPage, VersionsQuery};
 
 use crate::error::S3Error;
 use crate::op::bucket;
@@ -15,7 +15,7 @@ use crate::xml::Writer;
 pub async fn run(ctx: &Context, request: Request) -> Result<Response, S3Error> {
     let name = request.bucket()?;
     let bucket = bucket::find(ctx, name).await?;
-    list_parameters::check_optional_attributes(&request.headers)?;
+    let restores = list_parameters::restores_told(&request.headers, request.now)?;
     let parameters = Parameters::from_query(&request.query)?;
     let page = match parameters.page.max {
         0 => VersionsPage::default(),
@@ -24,7 +24,7 @@ pub async fn run(ctx: &Context, request: Request) -> Result<Response, S3Error> {
             ctx.store.list_versions(name, query).await.map_err(|error| bucket::error(error, name))?
         }
     };
-    Ok(list_document::answer(document(name.as_str(), &parameters, &page, &ctx.owner), &bucket))
+    Ok(list_document::answer(document(name.as_str(), &parameters, &page, &ctx.owner, restores), &bucket))
 }
 
 struct Parameters<'q> {
@@ -78,7 +78,13 @@ impl Parameters<'_> {
     }
 }
 
-fn document(bucket: &str, parameters: &Parameters<'_>, page: &VersionsPage, owner: &Owner) -> Writer {
+fn document(
+    bucket: &str,
+    parameters: &Parameters<'_>,
+    page: &VersionsPage,
+    owner: &Owner,
+    restores: Option<Timestamp>,
+) -> Writer {
     let encoding = parameters.encoding;
     let mut writer = Writer::new("ListVersionsResult");
     writer.element("Name", bucket);
@@ -95,13 +101,13 @@ fn document(bucket: &str, parameters: &Parameters<'_>, page: &VersionsPage, owne
     list_document::delimiter_and_encoding(&mut writer, parameters.delimiter, encoding);
     writer.element("IsTruncated", boolean(page.next.is_some()));
     for entry in &page.entries {
-        version(&mut writer, entry, encoding, owner);
+        version(&mut writer, entry, encoding, owner, restores);
     }
     list_document::common_prefixes(&mut writer, &page.common_prefixes, encoding);
     writer
 }
 
-fn version(writer: &mut Writer, entry: &VersionEntry, encoding: Encoding, owner: &Owner) {
+fn version(writer: &mut Writer, entry: &VersionEntry, encoding: Encoding, owner: &Owner, restores: Option<Timestamp>) {
     writer.open(if entry.object.is_some() { "Version" } else { "DeleteMarker" });
     writer.element("Key", encoding.apply(entry.key.as_str()));
     writer.element("VersionId", entry.version_id.to_string());
@@ -114,6 +120,7 @@ fn version(writer: &mut Writer, entry: &VersionEntry, encoding: Encoding, owner:
         writer.element("StorageClass", object.class.name());
     }
     list_document::owner(writer, owner);
+    list_document::restore_status(writer, entry.object.as_ref().and_then(|object| object.restore), restores);
     writer.close();
 }
 
@@ -188,7 +195,8 @@ mod tests {
         };
         let query = query(&[("max-keys", "2147483647"), ("key-marker", "a b"), ("encoding-type", "url")]);
         let owner = Owner { account: "1".to_string(), id: "me".to_string(), display_name: "x".to_string() };
-        let text = document("b", &Parameters::from_query(&query).expect("valid parameters"), &page, &owner).finish();
+        let text =
+            document("b", &Parameters::from_query(&query).expect("valid parameters"), &page, &owner, None).finish();
         for part in [
             "<Name>b</Name><Prefix></Prefix><KeyMarker>a+b</KeyMarker><VersionIdMarker></VersionIdMarker>\
              <NextKeyMarker>k</NextKeyMarker><NextVersionIdMarker>null</NextVersionIdMarker>\

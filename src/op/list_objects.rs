@@ -1,6 +1,6 @@
 //! ListObjects, the first version of the list.
 
-use strata_storage::{ListPage, ListQuery};
+use strata_storage::{ListPage, ListQuery, Timestamp};
 
 use crate::error::S3Error;
 use crate::op::bucket;
@@ -14,13 +14,13 @@ use crate::xml::Writer;
 pub async fn run(ctx: &Context, request: Request) -> Result<Response, S3Error> {
     let name = request.bucket()?;
     let bucket = bucket::find(ctx, name).await?;
-    list_parameters::check_optional_attributes(&request.headers)?;
+    let restores = list_parameters::restores_told(&request.headers, request.now)?;
     let parameters = Parameters::from_query(&request.query)?;
     let page = match parameters.page.max {
         0 => ListPage::default(),
         _ => ctx.store.list(name, parameters.list_query()).await.map_err(|error| bucket::error(error, name))?,
     };
-    Ok(list_document::answer(document(name.as_str(), &parameters, &page, &ctx.owner), &bucket))
+    Ok(list_document::answer(document(name.as_str(), &parameters, &page, &ctx.owner, restores), &bucket))
 }
 
 struct Parameters<'q> {
@@ -52,7 +52,13 @@ impl Parameters<'_> {
     }
 }
 
-fn document(bucket: &str, parameters: &Parameters<'_>, page: &ListPage, owner: &Owner) -> Writer {
+fn document(
+    bucket: &str,
+    parameters: &Parameters<'_>,
+    page: &ListPage,
+    owner: &Owner,
+    restores: Option<Timestamp>,
+) -> Writer {
     let encoding = parameters.encoding;
     let mut writer = Writer::new("ListBucketResult");
     writer.element("Name", bucket);
@@ -67,7 +73,7 @@ fn document(bucket: &str, parameters: &Parameters<'_>, page: &ListPage, owner: &
     list_document::delimiter_and_encoding(&mut writer, parameters.delimiter, encoding);
     writer.element("IsTruncated", boolean(page.next.is_some()));
     for entry in &page.entries {
-        list_document::object(&mut writer, entry, encoding, Some(owner));
+        list_document::object(&mut writer, entry, encoding, Some(owner), restores);
     }
     list_document::common_prefixes(&mut writer, &page.common_prefixes, encoding);
     writer
@@ -97,7 +103,7 @@ mod tests {
         let query = Query(query.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect());
         let owner = Owner { account: "1".to_string(), id: "me".to_string(), display_name: "x".to_string() };
         let parameters = Parameters::from_query(&query).expect("valid parameters");
-        document("b", &parameters, &page(), &owner).finish()
+        document("b", &parameters, &page(), &owner, None).finish()
     }
 
     #[test]

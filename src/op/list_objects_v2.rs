@@ -1,6 +1,6 @@
 //! ListObjectsV2: the list with opaque positions.
 
-use strata_storage::{ListPage, ListQuery};
+use strata_storage::{ListPage, ListQuery, Timestamp};
 
 use crate::error::S3Error;
 use crate::op::list_document::{self, boolean};
@@ -17,14 +17,14 @@ const LIST: &str = "objects";
 pub async fn run(ctx: &Context, request: Request) -> Result<Response, S3Error> {
     let name = request.bucket()?;
     let bucket = bucket::find(ctx, name).await?;
-    list_parameters::check_optional_attributes(&request.headers)?;
+    let restores = list_parameters::restores_told(&request.headers, request.now)?;
     let parameters = Parameters::from_query(&request.query)?;
     let page = match parameters.page.max {
         0 => ListPage::default(),
         _ => ctx.store.list(name, parameters.list_query()).await.map_err(|error| bucket::error(error, name))?,
     };
     let owner = parameters.fetch_owner.then_some(&ctx.owner);
-    Ok(list_document::answer(document(name.as_str(), &parameters, &page, owner), &bucket))
+    Ok(list_document::answer(document(name.as_str(), &parameters, &page, owner, restores), &bucket))
 }
 
 struct Parameters<'q> {
@@ -82,7 +82,13 @@ fn fetch_owner(query: &Query) -> Result<bool, S3Error> {
     }
 }
 
-fn document(bucket: &str, parameters: &Parameters<'_>, page: &ListPage, owner: Option<&Owner>) -> Writer {
+fn document(
+    bucket: &str,
+    parameters: &Parameters<'_>,
+    page: &ListPage,
+    owner: Option<&Owner>,
+    restores: Option<Timestamp>,
+) -> Writer {
     let encoding = parameters.encoding;
     let mut writer = Writer::new("ListBucketResult");
     writer.element("Name", bucket);
@@ -102,7 +108,7 @@ fn document(bucket: &str, parameters: &Parameters<'_>, page: &ListPage, owner: O
     list_document::delimiter_and_encoding(&mut writer, parameters.delimiter, encoding);
     writer.element("IsTruncated", boolean(page.next.is_some()));
     for entry in &page.entries {
-        list_document::object(&mut writer, entry, encoding, owner);
+        list_document::object(&mut writer, entry, encoding, owner, restores);
     }
     list_document::common_prefixes(&mut writer, &page.common_prefixes, encoding);
     writer
@@ -153,7 +159,7 @@ mod tests {
         let query = query(&[("continuation-token", &token), ("start-after", "s t"), ("encoding-type", "url")]);
         let parameters = Parameters::from_query(&query).expect("valid parameters");
         let page = ListPage { entries: vec![], common_prefixes: vec!["p/".to_string()], next: Some("p/".to_string()) };
-        let text = document("b", &parameters, &page, None).finish();
+        let text = document("b", &parameters, &page, None, None).finish();
         let next = continuation_token::encode(LIST, "p/");
         let expected = format!(
             "<Name>b</Name><Prefix></Prefix><StartAfter>s+t</StartAfter><ContinuationToken>{token}</ContinuationToken>\

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use http::HeaderMap;
+use strata_storage::Timestamp;
 
 use crate::error::S3Error;
 use crate::request::Query;
@@ -89,25 +90,28 @@ impl Encoding {
     }
 }
 
-/// Checks `x-amz-optional-object-attributes`. Nothing is archived, so the one attribute, `RestoreStatus`, is never
-/// there to be listed.
-pub fn check_optional_attributes(headers: &HeaderMap) -> Result<(), S3Error> {
+/// Reads `x-amz-optional-object-attributes`. If it names the one attribute that there is, `RestoreStatus`, the list
+/// tells of restores as of `now`: an entry may still have a copy that expired.
+pub fn restores_told(headers: &HeaderMap, now: Timestamp) -> Result<Option<Timestamp>, S3Error> {
     const NAME: &str = "x-amz-optional-object-attributes";
+    let mut told = None;
     for value in headers.get_all(NAME) {
         let value = String::from_utf8_lossy(value.as_bytes());
         if value.split(',').any(|attribute| attribute.trim() != "RestoreStatus") {
             // S3's message is unconfirmed; this is the one of GetObjectAttributes.
             return Err(S3Error::invalid_argument("Invalid attribute name specified.", NAME, value));
         }
+        told = Some(now);
     }
-    Ok(())
+    Ok(told)
 }
 
 #[cfg(test)]
 mod tests {
     use http::{HeaderMap, HeaderValue};
+    use strata_storage::Timestamp;
 
-    use super::{Encoding, PageSize, check_optional_attributes, number, page_size, text};
+    use super::{Encoding, PageSize, number, page_size, restores_told, text};
     use crate::request::Query;
 
     fn query(name: &str, value: &str) -> Query {
@@ -181,13 +185,16 @@ mod tests {
         fn check(value: &'static str, accepted: bool) {
             let mut headers = HeaderMap::new();
             headers.insert("x-amz-optional-object-attributes", HeaderValue::from_static(value));
-            assert_eq!(check_optional_attributes(&headers).is_ok(), accepted, "{value}");
+            let expected = accepted.then_some(Some(NOW));
+            assert_eq!(restores_told(&headers, NOW).ok(), expected, "{value}");
         }
-        assert!(check_optional_attributes(&HeaderMap::new()).is_ok());
+        const NOW: Timestamp = Timestamp::from_secs(1);
+        assert_eq!(restores_told(&HeaderMap::new(), NOW).expect("nothing is asked for"), None);
         check("RestoreStatus", true);
         check("RestoreStatus, RestoreStatus", true);
         check("", false);
         check("Owner", false);
         check("RestoreStatus,Owner", false);
+        check("restorestatus", false);
     }
 }

@@ -48,6 +48,7 @@ mod get_object;
 mod get_object_attributes;
 mod object_tagging;
 mod put_object;
+mod restore_object;
 
 // Objects in parts.
 mod abort_multipart_upload;
@@ -97,6 +98,7 @@ pub async fn run(operation: Operation, ctx: &Context, request: Request) -> Resul
         Operation::GetObjectTagging => object_tagging::get(ctx, request).await,
         Operation::PutObjectTagging => object_tagging::put(ctx, request).await,
         Operation::DeleteObjectTagging => object_tagging::delete(ctx, request).await,
+        Operation::RestoreObject => restore_object::run(ctx, request).await,
         Operation::CreateMultipartUpload => create_multipart_upload::run(ctx, request).await,
         Operation::UploadPart => upload_part::run(ctx, request).await,
         Operation::UploadPartCopy => upload_part_copy::run(ctx, request).await,

@@ -1,9 +1,9 @@
 //! The headers that describe an object in the answers of GetObject and HeadObject.
 
 use http::{HeaderName, HeaderValue, header};
-use strata_storage::{ObjectInfo, StorageClass};
+use strata_storage::{ObjectInfo, Restore, StorageClass};
 
-use crate::error::S3Error;
+use crate::error::{S3Error, archive_tier_name};
 use crate::metadata_headers;
 use crate::op::target::set_version;
 use crate::request::Query;
@@ -11,6 +11,9 @@ use crate::response::Response;
 use crate::time;
 
 const STORAGE_CLASS: HeaderName = HeaderName::from_static("x-amz-storage-class");
+const RESTORE: HeaderName = HeaderName::from_static("x-amz-restore");
+const RESTORE_REQUEST_DATE: HeaderName = HeaderName::from_static("x-amz-restore-request-date");
+const ARCHIVE_STATUS: HeaderName = HeaderName::from_static("x-amz-archive-status");
 const TAGGING_COUNT: HeaderName = HeaderName::from_static("x-amz-tagging-count");
 
 /// The parameters that replace a header of the answer.
@@ -31,8 +34,35 @@ pub fn set(response: &mut Response, info: &ObjectInfo) {
     if info.class != StorageClass::Standard {
         response.set(STORAGE_CLASS, info.class.name());
     }
+    if let Some(restore) = &info.restore {
+        response.set(RESTORE, restore_text(restore));
+    }
     if !info.tags.is_empty() {
         response.set(TAGGING_COUNT, info.tags.len().to_string());
+    }
+}
+
+/// Sets what only HeadObject says: in which archive tier an object of INTELLIGENT_TIERING is, and since when it is on
+/// its way back.
+pub fn set_archive(response: &mut Response, info: &ObjectInfo) {
+    if info.class != StorageClass::IntelligentTiering {
+        return;
+    }
+    if let Some(name) = archive_tier_name(info.tier) {
+        response.set(ARCHIVE_STATUS, name);
+    }
+    if let Some(Restore::Ongoing { requested, .. }) = info.restore {
+        response.set(RESTORE_REQUEST_DATE, time::http_date(requested));
+    }
+}
+
+/// The value of `x-amz-restore`.
+fn restore_text(restore: &Restore) -> String {
+    match restore {
+        Restore::Ongoing { .. } => "ongoing-request=\"true\"".to_owned(),
+        Restore::Done { expires } => {
+            format!("ongoing-request=\"false\", expiry-date=\"{}\"", time::http_date(*expires))
+        }
     }
 }
 
@@ -59,9 +89,11 @@ pub fn overrides(query: &Query) -> Result<Vec<(HeaderName, HeaderValue)>, S3Erro
 #[cfg(test)]
 mod tests {
     use http::StatusCode;
-    use strata_storage::{ETag, Metadata, ObjectInfo, StorageClass, Tag, Timestamp, VersionId};
+    use strata_storage::{
+        ETag, Metadata, ObjectInfo, Restore, RestoreSpeed, StorageClass, Tag, Tier, Timestamp, VersionId,
+    };
 
-    use super::{overrides, set};
+    use super::{overrides, set, set_archive};
     use crate::request::Query;
     use crate::response::Response;
 
@@ -72,7 +104,7 @@ mod tests {
             etag: ETag::single([0; 16]),
             modified: Timestamp::from_secs(1_234_567_890),
             class: StorageClass::Standard,
-            tier: strata_storage::Tier::Frequent,
+            tier: Tier::Frequent,
             restore: None,
             readable: true,
             checksum: None,
@@ -100,6 +132,34 @@ mod tests {
         let mut more = always.to_vec();
         more.extend(["x-amz-storage-class", "x-amz-tagging-count", "x-amz-version-id"]);
         assert_eq!(names(&full), more);
+    }
+
+    #[test]
+    fn restores_and_tiers() {
+        fn check(class: StorageClass, tier: Tier, restore: Option<Restore>, expected: [Option<&str>; 3]) {
+            let mut response = Response::empty(StatusCode::OK);
+            let info = ObjectInfo { class, tier, restore, ..info() };
+            set(&mut response, &info);
+            set_archive(&mut response, &info);
+            let names = ["x-amz-restore", "x-amz-archive-status", "x-amz-restore-request-date"];
+            let found = names.map(|name| response.headers.get(name).map(|value| value.to_str().expect("ASCII")));
+            assert_eq!(found, expected, "{class:?} {tier:?} {restore:?}");
+        }
+        let requested = Timestamp::from_secs(1_605_226_800);
+        let speed = RestoreSpeed::Standard;
+        let ongoing = Some(Restore::Ongoing { requested, speed, days: Some(1), ready: requested });
+        let done = Some(Restore::Done { expires: Timestamp::from_secs(1_356_048_000) });
+        let (yes, date) = (Some("ongoing-request=\"true\""), Some("Fri, 13 Nov 2020 00:20:00 GMT"));
+        let copy = Some("ongoing-request=\"false\", expiry-date=\"Fri, 21 Dec 2012 00:00:00 GMT\"");
+        let tiering = StorageClass::IntelligentTiering;
+        check(StorageClass::Glacier, Tier::Frequent, None, [None, None, None]);
+        check(StorageClass::Glacier, Tier::Frequent, ongoing, [yes, None, None]);
+        check(StorageClass::DeepArchive, Tier::Frequent, done, [copy, None, None]);
+        for tier in [Tier::Frequent, Tier::Infrequent, Tier::ArchiveInstant] {
+            check(tiering, tier, None, [None, None, None]);
+        }
+        check(tiering, Tier::Archive, None, [None, Some("ARCHIVE_ACCESS"), None]);
+        check(tiering, Tier::DeepArchive, ongoing, [yes, Some("DEEP_ARCHIVE_ACCESS"), date]);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use crate::checksum_headers;
 use crate::error::S3Error;
 use crate::op::copy_object::SOURCE_VERSION_ID;
 use crate::op::copy_range::CopyRange;
-use crate::op::copy_source::{Flavour, open_source};
+use crate::op::copy_source::{Flavour, open_source, read_error};
 use crate::op::keep_alive::{Finished, keep_alive};
 use crate::op::target::refuse_version;
 use crate::op::upload::{self, PART_BYTES_MAX, Target};
@@ -51,7 +51,10 @@ impl Copy {
         let Copy { store, target, open, number, source, range } = self;
         let named = |error: Error| upload::error(error, &target);
         let options = CopyStage { range, digests: upload::digests(&open) };
-        let staged = store.stage_copy(&source, options).await.map_err(named)?;
+        let staged = store.stage_copy(&source, options).await.map_err(|error| match error {
+            Error::Archived { .. } => read_error(error),
+            error => named(error),
+        })?;
         let checksum = open.new.checksum.and_then(|(algorithm, _)| staged.checksum(algorithm).cloned());
         let part =
             store.put_part(&target.bucket, &target.key, target.id, number, staged, checksum).await.map_err(named)?;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use strata_storage::{OpenOptions, Store};
+use strata_storage::{Clock, OpenOptions, Store, SystemClock};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
@@ -67,13 +67,18 @@ pub enum ServerError {
 impl Server {
     /// Starts a server. On `Ok` it accepts requests; on `Err` nothing is left running.
     pub async fn start(config: Config) -> Result<Server, ServerError> {
+        Server::start_on_clock(config, Arc::new(SystemClock)).await
+    }
+
+    /// Starts a server that takes the time from `clock`: for its store, and for the dates of signatures.
+    pub async fn start_on_clock(config: Config, clock: Arc<dyn Clock>) -> Result<Server, ServerError> {
         let config = Arc::new(config);
         let listen = |source| ServerError::Listen { address: config.listen, source };
         let listener = TcpListener::bind(config.listen).await.map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
 
-        let options = open_options(&config);
-        let (clock, entropy) = (Arc::clone(&options.clock), Arc::clone(&options.entropy));
+        let options = open_options(&config, Arc::clone(&clock));
+        let entropy = Arc::clone(&options.entropy);
         let opened = Store::open(options).await;
         let store = opened.map_err(|source| ServerError::Open { directory: config.data.clone(), source })?;
         // Only now: the open store holds the lock that keeps two servers from generating credentials at once.
@@ -160,13 +165,16 @@ impl Server {
 /// ones fill one while the other is being written.
 const WRITE_BUFFERS_SPARE: usize = 64;
 
-fn open_options(config: &Config) -> OpenOptions {
+fn open_options(config: &Config, clock: Arc<dyn Clock>) -> OpenOptions {
     let collect = config.storage.collect_seconds;
     OpenOptions {
+        clock,
         segment_bytes: config.storage.segment_bytes,
         cache_bytes: config.storage.cache_bytes,
         collect_every: (collect > 0).then(|| Duration::from_secs(collect)),
         write_buffers_max: config.limits.uploads.saturating_add(WRITE_BUFFERS_SPARE),
+        restore_times: config.restore,
+        background_bytes_per_second: config.background.bytes_per_second,
         lifecycle_day: config.lifecycle.day,
         ..OpenOptions::new(&config.data)
     }

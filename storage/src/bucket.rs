@@ -50,11 +50,15 @@ pub struct Bucket {
     pub object_lock: bool,
     /// Bucket tags, in the order set.
     pub tags: Vec<Tag>,
-    /// The lifecycle configuration.
+    /// The lifecycle configuration. It has a row of its own, as have the following: none of them is part of a
+    /// [`BucketPage`].
+    #[serde(skip)]
     pub lifecycle: Option<Lifecycle>,
     /// Configurations of the archive tiers of `INTELLIGENT_TIERING`, in the order of their ids.
+    #[serde(skip)]
     pub tiering: Vec<TieringConfiguration>,
     /// Configurations of storage-class analysis, in the order of their ids.
+    #[serde(skip)]
     pub analytics: Vec<AnalyticsConfiguration>,
 }
 
@@ -67,6 +71,30 @@ impl Bucket {
     /// Whether there are rules that may act on objects of that key by themselves.
     pub(crate) fn has_rules(&self, key: &str) -> bool {
         !self.tiering.is_empty() || self.lifecycle.as_ref().is_some_and(|lifecycle| lifecycle.concerns(key))
+    }
+}
+
+/// The configurations of a bucket that may be large, in a row apart from the bucket's own.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub(crate) struct BucketRules {
+    pub(crate) lifecycle: Option<Lifecycle>,
+    pub(crate) tiering: Vec<TieringConfiguration>,
+    pub(crate) analytics: Vec<AnalyticsConfiguration>,
+}
+
+impl BucketRules {
+    /// Those of a bucket.
+    pub(crate) fn of(bucket: &Bucket) -> BucketRules {
+        let Bucket { lifecycle, tiering, analytics, .. } = bucket.clone();
+        BucketRules { lifecycle, tiering, analytics }
+    }
+
+    /// The bucket with these.
+    pub(crate) fn put_into(self, bucket: &mut Bucket) {
+        let BucketRules { lifecycle, tiering, analytics } = self;
+        bucket.lifecycle = lifecycle;
+        bucket.tiering = tiering;
+        bucket.analytics = analytics;
     }
 }
 

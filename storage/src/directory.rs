@@ -71,10 +71,6 @@ impl Directory {
     pub(crate) fn index(&self) -> PathBuf {
         index_in(&self.path)
     }
-
-    pub(crate) fn segments(&self) -> PathBuf {
-        segments_in(&self.path)
-    }
 }
 
 /// Whether more may be stored without using up what is kept free.

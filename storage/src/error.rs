@@ -144,6 +144,9 @@ pub enum Error {
         /// The newest format known.
         known: u32,
     },
+    /// A zone cannot be used as asked; the text says why, and what to do.
+    #[error("{0}")]
+    Zone(String),
     /// Another process holds the data directory.
     #[error("the data directory is locked by another process")]
     Locked,
@@ -180,10 +183,12 @@ pub enum Error {
 impl Error {
     /// Names an I/O error by what was being done, telling a full disk apart.
     pub(crate) fn io(action: &'static str, source: std::io::Error) -> Error {
-        match source.raw_os_error() {
-            Some(code) if code == rustix::io::Errno::NOSPC.raw_os_error() => Error::NoSpace { action },
-            Some(code) if code == rustix::io::Errno::DQUOT.raw_os_error() => Error::NoSpace { action },
-            _ => Error::Io { action, source },
-        }
+        if is_full_disk(&source) { Error::NoSpace { action } } else { Error::Io { action, source } }
     }
+}
+
+/// Whether it is a full disk that an I/O error tells of.
+pub(crate) fn is_full_disk(error: &std::io::Error) -> bool {
+    let full = [rustix::io::Errno::NOSPC, rustix::io::Errno::DQUOT].map(rustix::io::Errno::raw_os_error);
+    error.raw_os_error().is_some_and(|code| full.contains(&code))
 }

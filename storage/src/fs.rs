@@ -37,8 +37,12 @@ pub trait Disk: Send + Sync + 'static {
     fn remove(&self, path: &Path) -> io::Result<()>;
     /// Gives a file a second name, which must be free.
     fn link(&self, from: &Path, to: &Path) -> io::Result<()>;
+    /// Gives a file another name in its directory, in place of the file that may have it.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Makes changed names in a directory survive a crash.
     fn sync_directory(&self, path: &Path) -> io::Result<()>;
+    /// What this process may still use on the file system of a directory, in bytes.
+    fn free_bytes(&self, path: &Path) -> io::Result<u64>;
 }
 
 /// An open file. All calls but [`DiskFile::read_at_cached`] block.
@@ -102,8 +106,17 @@ impl Disk for SystemDisk {
         std::fs::hard_link(from, to)
     }
 
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        std::fs::rename(from, to)
+    }
+
     fn sync_directory(&self, path: &Path) -> io::Result<()> {
         File::open(path)?.sync_all()
+    }
+
+    fn free_bytes(&self, path: &Path) -> io::Result<u64> {
+        let found = rustix::fs::statvfs(path)?;
+        Ok(found.f_bavail.saturating_mul(found.f_frsize))
     }
 }
 

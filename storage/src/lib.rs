@@ -40,6 +40,7 @@ mod pool;
 mod residence;
 mod stamp;
 mod usage;
+mod zone;
 
 // Rules: pure decisions.
 pub mod analytics;
@@ -81,6 +82,7 @@ mod tags;
 mod timer;
 mod usage_report;
 mod versions;
+mod zones;
 
 // What runs by itself.
 mod worker;
@@ -122,4 +124,6 @@ pub use tags::Tagged;
 pub use tiering::{Tier, TieringConfiguration};
 pub use usage::{Usage, UsageKey, has_least_size};
 pub use usage_report::BucketUsage;
-pub use worker::{Evaluated, WorkerStatus};
+pub use worker::{Evaluated, Healed, WorkerStatus};
+pub use zone::{ZoneId, ZoneState};
+pub use zones::{LostBytes, ZoneOptions, ZoneStatus};

@@ -141,7 +141,7 @@ impl Stage {
         if chunk <= SMALL_CHUNK_BYTES_MAX {
             return Ok(OpenChunk::Small(BytesMut::with_capacity(to_usize(chunk))));
         }
-        let writer = Box::new(self.inner.blobs.begin_large(chunk, &self.hint).await?);
+        let writer = Box::new(self.inner.blobs.begin_large(Pool::Hot, chunk, &self.hint).await?);
         Ok(OpenChunk::Large { writer, left: chunk })
     }
 
@@ -201,7 +201,7 @@ impl ChunkList {
         let (blob, table) = Blobs::hash(&bytes);
         let size = u32::try_from(bytes.len()).expect("a small chunk has at most 1 MiB");
         if !self.is_stored(inner, blob).await? {
-            let placement = inner.blobs.append(blob, vec![bytes], table).await?;
+            let placement = inner.blobs.append(Pool::Hot, blob, vec![bytes], table).await?;
             self.staged.new.push((blob, placement));
         }
         self.push(ChunkRef { blob, offset: 0, bytes: size }, Pool::Hot);

@@ -10,7 +10,6 @@ use crate::blob::{Blobs, BlobsOptions};
 use crate::clock::{Clock, Entropy, SystemClock, SystemEntropy};
 use crate::directory::Directory;
 use crate::error::{Error, Result};
-use crate::fs::SystemDisk;
 use crate::index::{Family, Index};
 use crate::lifecycle::Calendar;
 use crate::locks::{Locks, Pins, Readers};
@@ -18,6 +17,8 @@ use crate::meter::{self, Meter};
 use crate::restore::{RestoreTimes, Restores};
 use crate::store_buckets::BucketCache;
 use crate::worker::{self, Evaluated, WorkerStatus};
+use crate::zone::{Trouble, ZoneId, ZoneState};
+use crate::zones::{self, ZoneOptions, Zones};
 
 /// The shortest time between looks at what is due, however short a day is.
 const EVALUATE_EVERY_MIN: Duration = Duration::from_millis(10);
@@ -47,6 +48,12 @@ pub struct OpenOptions {
     /// Buffers of 1 MiB for large bodies on their way in; each is made when it is first needed. A body whose client has
     /// come to a halt keeps one, so have more of them than bodies at once. Default 320, for 256 bodies.
     pub write_buffers_max: usize,
+    /// The zones: directories, in production a disk each, that the bytes of objects are spread over. None means that the
+    /// data directory is the only one, or that the zones are those that the store was last opened with.
+    pub zones: Vec<ZoneOptions>,
+    /// How often the zones are looked at, and what they lack is rebuilt; `None` only when [`Store::heal`] is called.
+    /// Default 1 s.
+    pub heal_every: Option<Duration>,
     /// What background work may read and write a second, in bytes; a quarter of it while requests are served.
     /// Default 256 MiB.
     pub background_bytes_per_second: u64,
@@ -71,6 +78,8 @@ impl OpenOptions {
             restore_times: RestoreTimes::default(),
             collect_every: Some(Duration::from_secs(30)),
             write_buffers_max: 320,
+            zones: Vec::new(),
+            heal_every: Some(Duration::from_secs(1)),
             background_bytes_per_second: 256 << 20,
             lifecycle_day: Duration::from_secs(24 * 60 * 60),
             evaluate_every: Some(Duration::from_secs(1)),
@@ -106,6 +115,8 @@ pub(crate) struct Inner {
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) buckets: BucketCache,
     pub(crate) collector: worker::Collector,
+    pub(crate) healer: worker::Healer,
+    pub(crate) zones: Zones,
     pub(crate) mover: worker::Mover,
     pub(crate) restores: Restores,
     pub(crate) budget: Arc<worker::Budget>,
@@ -144,11 +155,14 @@ impl Store {
     /// `Err(Locked)` if another process has it, `Err(UnknownFormat)` if a newer build wrote it.
     pub async fn open(options: OpenOptions) -> Result<Store> {
         let (collect_every, settle_every) = (options.collect_every, options.settle_every);
-        let evaluate_every = options.evaluate_every;
+        let (evaluate_every, heal_every) = (options.evaluate_every, options.heal_every);
         let inner = tokio::task::spawn_blocking(move || open(options)).await.map_err(|_| Error::Closed)??;
         let inner = Arc::new(inner);
         if let Some(every) = collect_every {
             worker::spawn(Arc::downgrade(&inner), every);
+        }
+        if let Some(every) = heal_every {
+            worker::spawn_healer(Arc::downgrade(&inner), every);
         }
         if let Some(every) = settle_every {
             worker::spawn_mover(&inner, every);
@@ -172,7 +186,7 @@ impl Store {
         self.inner.calendar
     }
 
-    /// Waits for the commits, the collection, the step of the mover and the lifecycle work under way and refuses further
+    /// Waits for the commits, the collection, the lifecycle work and the step of the mover under way and refuses further
     /// writes with `Err(Closed)`.
     pub async fn close(&self) -> Result<()> {
         if self.inner.check_writable().is_ok()
@@ -182,6 +196,7 @@ impl Store {
         }
         self.inner.closed.store(true, Ordering::Release);
         self.inner.mover.wait().await;
+        self.inner.healer.wait().await;
         self.inner.collector.wait().await;
         self.inner.due.wait().await;
         // The index may refuse it after a failed sync; then the last minute's counts are lost, and nothing else.
@@ -233,15 +248,26 @@ impl Store {
 fn open(options: OpenOptions) -> Result<Inner> {
     let directory = Directory::open(&options.directory, options.entropy.as_ref())?;
     let index = Index::open(&directory.index(), options.cache_bytes)?;
+    let zones::Opened { zones, places, draining } =
+        zones::open(&index, &options.zones, directory.path(), directory.store_id)?;
     let blobs = Blobs::open(BlobsOptions {
-        directory: directory.segments(),
+        zones: places,
+        on_trouble: Arc::new(|trouble: Trouble| {
+            let Trouble { zone: ZoneId(zone), segment, error } = trouble;
+            tracing::warn!(zone, segment, error, "a call in a zone failed");
+        }),
         segment_bytes: options.segment_bytes,
         write_buffers_max: options.write_buffers_max,
         store_id: directory.store_id,
         clock: Arc::clone(&options.clock),
         next_segment: next_segment(&index)?,
-        disk: Arc::new(SystemDisk),
     })?;
+    for zone in draining {
+        let is_there = |info: &crate::zone::ZoneInfo| info.id == zone && info.state == ZoneState::Active;
+        if blobs.zones().iter().any(is_there) {
+            blobs.set_zone_state_blocking(zone, ZoneState::Draining)?;
+        }
+    }
     let workers = worker::Workers::default();
     let mover = worker::Mover::start(&workers)?;
     Ok(Inner {
@@ -255,6 +281,8 @@ fn open(options: OpenOptions) -> Result<Inner> {
         entropy: options.entropy,
         buckets: BucketCache::default(),
         collector: worker::Collector::default(),
+        healer: worker::Healer::new(&workers),
+        zones,
         mover,
         restores: Restores::new(options.restore_times),
         budget: Arc::new(worker::Budget::new(options.background_bytes_per_second)),

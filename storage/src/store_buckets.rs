@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::bucket::{Bucket, BucketChange, BucketPage, BucketQuery, NewBucket, Versioning};
+use crate::bucket::{Bucket, BucketChange, BucketPage, BucketQuery, BucketRules, NewBucket, Versioning};
 use crate::configuration;
 use crate::error::{Entity, Error, Result};
 use crate::index::record::{Garbage, Record};
@@ -16,6 +16,8 @@ use crate::worker;
 
 /// Buckets kept in memory; more are read from the index each time.
 const CACHED_MAX: usize = 16_384;
+/// The stored sizes of their rules together, in bytes; in memory they take some times as much.
+const CACHED_RULES_BYTES_MAX: usize = 32 << 20;
 /// The row of the last bucket id given out.
 const LAST_ID: &[u8] = b"last bucket id";
 
@@ -30,8 +32,26 @@ pub(crate) struct BucketCache {
 #[derive(Default)]
 struct CacheState {
     buckets: HashMap<BucketName, Arc<Bucket>>,
+    /// The stored sizes of the rules of all of them, in bytes.
+    rules_bytes: usize,
     /// Counts changes, so that a row read before a change is not cached after it.
     changes: u64,
+}
+
+impl CacheState {
+    /// Keeps what was read when there had been so many changes, unless there were more since.
+    fn keep(&mut self, name: &BucketName, bucket: &Arc<Bucket>, rules_bytes: usize, changes: u64) {
+        if self.changes != changes {
+            return;
+        }
+        if self.buckets.len() >= CACHED_MAX || self.rules_bytes + rules_bytes > CACHED_RULES_BYTES_MAX {
+            self.buckets.clear();
+            self.rules_bytes = 0;
+        }
+        // What is forgotten or replaced stays counted until all is: an estimate from above.
+        self.rules_bytes += rules_bytes;
+        self.buckets.insert(name.clone(), Arc::clone(bucket));
+    }
 }
 
 impl BucketCache {
@@ -115,14 +135,14 @@ impl Store {
         };
         let row = name.as_str().as_bytes().to_vec();
         let bucket = self.inner.index.record::<Bucket>(Family::Bucket, row).await?;
-        let bucket = Arc::new(bucket.ok_or(Error::NotFound(Entity::Bucket))?);
-        let mut state = self.inner.buckets.lock();
-        if state.changes == changes {
-            if state.buckets.len() >= CACHED_MAX {
-                state.buckets.clear();
-            }
-            state.buckets.insert(name.clone(), Arc::clone(&bucket));
+        let mut bucket = bucket.ok_or(Error::NotFound(Entity::Bucket))?;
+        let rules = self.inner.index.get(Family::BucketRules, bucket.id.to_be_bytes().to_vec()).await?;
+        let rules_bytes = rules.as_ref().map_or(0, Vec::len);
+        if let Some(rules) = rules {
+            BucketRules::decode(&rules)?.put_into(&mut bucket);
         }
+        let bucket = Arc::new(bucket);
+        self.inner.buckets.lock().keep(name, &bucket, rules_bytes, changes);
         Ok(bucket)
     }
 
@@ -159,6 +179,12 @@ impl Store {
             BucketChange::DeleteAnalytics(id) => configuration::delete(&mut bucket.analytics, &id)?,
         }
         batch.put(Family::Bucket, name.as_str().as_bytes().to_vec(), &bucket);
+        match BucketRules::of(&bucket) {
+            rules if rules == BucketRules::default() => {
+                batch.delete(Family::BucketRules, bucket.id.to_be_bytes().to_vec());
+            }
+            rules => batch.put(Family::BucketRules, bucket.id.to_be_bytes().to_vec(), &rules),
+        }
         self.commit_bucket(name, guard, batch).await
     }
 
@@ -188,6 +214,7 @@ impl Store {
         let mut batch = Batch::new();
         batch.delete(Family::Bucket, name.as_str().as_bytes().to_vec());
         batch.delete(Family::BucketName, id.to_be_bytes().to_vec());
+        batch.delete(Family::BucketRules, id.to_be_bytes().to_vec());
         worker::forget_reindex(id, &mut batch);
         // Whoever adds to them holds the bucket shared until that is durable.
         for (family, row) in counters {

@@ -205,7 +205,6 @@ async fn what_no_object_can_have() {
     check(raw, ("x-amz-storage-class", "OUTPOSTS"), 400, "InvalidStorageClass").await;
     check(raw, ("x-amz-storage-class", "standard"), 400, "InvalidStorageClass").await;
     check(raw, ("x-amz-storage-class", ""), 400, "InvalidStorageClass").await;
-    check(raw, ("x-amz-storage-class", "GLACIER"), 501, "NotImplemented").await;
     check(raw, ("x-amz-acl", "public-read"), 400, "AccessControlListNotSupported").await;
     check(raw, ("x-amz-grant-read", "id=\"x\""), 400, "AccessControlListNotSupported").await;
     check(raw, ("x-amz-server-side-encryption", "aws:kms"), 501, "NotImplemented").await;

@@ -48,7 +48,6 @@ async fn of_objects() {
         "legal-hold",
         "retention",
         "torrent",
-        "restore",
         "select&select-type=2",
         "encryption",
         "annotation",
@@ -84,7 +83,6 @@ async fn each_has_a_method_that_is_known() {
         ("GET", "legal-hold"),
         ("PUT", "retention"),
         ("GET", "torrent"),
-        ("POST", "restore"),
         ("POST", "select&select-type=2"),
     ] {
         raw.request(method, &format!("/bucket/key?{name}")).send().await.fails(501, "NotImplemented");

@@ -82,6 +82,36 @@ def run(environment):
     return run
 
 
+@pytest.fixture
+def rclone(run, server, tmp_path):
+    """Runs rclone with one remote, `strata:`."""
+    settings = {
+        "RCLONE_CONFIG": str(tmp_path / "rclone.conf"),
+        "RCLONE_CONFIG_STRATA_TYPE": "s3",
+        "RCLONE_CONFIG_STRATA_PROVIDER": "Other",
+        "RCLONE_CONFIG_STRATA_ACCESS_KEY_ID": ACCESS_KEY,
+        "RCLONE_CONFIG_STRATA_SECRET_ACCESS_KEY": SECRET_KEY,
+        "RCLONE_CONFIG_STRATA_ENDPOINT": server.url,
+        "RCLONE_CONFIG_STRATA_REGION": "us-east-1",
+        "RCLONE_CONFIG_STRATA_UPLOAD_CUTOFF": "5M",
+        "RCLONE_CONFIG_STRATA_CHUNK_SIZE": "5M",
+        "RCLONE_RETRIES": "1",
+        "RCLONE_LOW_LEVEL_RETRIES": "1",
+    }
+    (tmp_path / "rclone.conf").touch()
+    return lambda *arguments, **options: run("rclone", *arguments, extra=settings, **options)
+
+
+@pytest.fixture
+def s3cmd(run, server, tmp_path):
+    """Runs s3cmd without any configuration file."""
+    host = server.url.removeprefix("http://").rstrip("/")
+    (tmp_path / "s3cfg").touch()
+    options = ["--config", tmp_path / "s3cfg", "--access_key", ACCESS_KEY, "--secret_key", SECRET_KEY, "--no-ssl"]
+    options += ["--host", host, "--host-bucket", host, "--region", "us-east-1", "--no-progress", "--no-mime-magic"]
+    return lambda *arguments, **more: run("s3cmd", *options, *arguments, **more)
+
+
 def program(name: str) -> str:
     """A program of the virtual environment or of the system. A missing client is a failure, never a skip."""
     beside = Path(sys.executable).parent / name

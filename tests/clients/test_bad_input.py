@@ -494,7 +494,7 @@ def test_unknown_sub_resource_never_stores_an_object(api, bucket, resource):
     absent(api, bucket)
 
 
-@pytest.mark.parametrize("resource", ["restore", "select&select-type=2"])
+@pytest.mark.parametrize("resource", ["select&select-type=2"])
 def test_unknown_post_is_refused(api, bucket, resource):
     assert api.call("PUT", path(bucket, "k"), b"kept").status == 200
     refused(api.call("POST", f"{path(bucket, 'k')}?{resource}", b"<X/>"), 501, "NotImplemented")
@@ -516,7 +516,7 @@ def test_unknown_sub_resource_never_acts_on_the_bucket(api, bucket, method, reso
         ("x-amz-server-side-encryption", "aws:kms"),
         ("x-amz-server-side-encryption-customer-algorithm", "AES256"),
         ("x-amz-object-lock-mode", "GOVERNANCE"),
-        ("x-amz-storage-class", "GLACIER"),
+        ("x-amz-storage-class", "OUTPOSTS"),
     ],
 )
 def test_promise_that_cannot_be_kept_is_refused(api, bucket, header, value):

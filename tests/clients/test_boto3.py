@@ -380,5 +380,4 @@ def test_lifecycle(s3, bucket):
 def test_what_is_not_there_yet_says_so(s3, bucket):
     refused("NotImplemented", 501, s3.put_bucket_policy, Bucket=bucket, Policy="{}")
     refused("NotImplemented", 501, s3.put_object, Bucket=bucket, Key="k", Body=b"", ServerSideEncryption="aws:kms")
-    refused("NotImplemented", 501, s3.put_object, Bucket=bucket, Key="k", Body=b"", StorageClass="GLACIER")
     refused("404", 404, s3.head_object, Bucket=bucket, Key="k")

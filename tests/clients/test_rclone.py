@@ -5,27 +5,6 @@ import json
 import pytest
 
 from content import MIB, numbered_bytes
-from server import ACCESS_KEY, SECRET_KEY
-
-
-@pytest.fixture
-def rclone(run, server, tmp_path):
-    """Runs rclone with one remote, `strata:`."""
-    settings = {
-        "RCLONE_CONFIG": str(tmp_path / "rclone.conf"),
-        "RCLONE_CONFIG_STRATA_TYPE": "s3",
-        "RCLONE_CONFIG_STRATA_PROVIDER": "Other",
-        "RCLONE_CONFIG_STRATA_ACCESS_KEY_ID": ACCESS_KEY,
-        "RCLONE_CONFIG_STRATA_SECRET_ACCESS_KEY": SECRET_KEY,
-        "RCLONE_CONFIG_STRATA_ENDPOINT": server.url,
-        "RCLONE_CONFIG_STRATA_REGION": "us-east-1",
-        "RCLONE_CONFIG_STRATA_UPLOAD_CUTOFF": "5M",
-        "RCLONE_CONFIG_STRATA_CHUNK_SIZE": "5M",
-        "RCLONE_RETRIES": "1",
-        "RCLONE_LOW_LEVEL_RETRIES": "1",
-    }
-    (tmp_path / "rclone.conf").touch()
-    return lambda *arguments, **options: run("rclone", *arguments, extra=settings, **options)
 
 
 @pytest.fixture

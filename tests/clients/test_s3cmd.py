@@ -3,17 +3,6 @@
 import pytest
 
 from content import MIB, numbered_bytes
-from server import ACCESS_KEY, SECRET_KEY
-
-
-@pytest.fixture
-def s3cmd(run, server, tmp_path):
-    """Runs s3cmd without any configuration file."""
-    host = server.url.removeprefix("http://").rstrip("/")
-    (tmp_path / "s3cfg").touch()
-    options = ["--config", tmp_path / "s3cfg", "--access_key", ACCESS_KEY, "--secret_key", SECRET_KEY, "--no-ssl"]
-    options += ["--host", host, "--host-bucket", host, "--region", "us-east-1", "--no-progress", "--no-mime-magic"]
-    return lambda *arguments, **more: run("s3cmd", *options, *arguments, **more)
 
 
 def test_bucket_comes_and_goes(s3cmd, bucket_name):

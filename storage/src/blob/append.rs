@@ -1,6 +1,6 @@
 //! Group append: small chunks that arrive while a sync runs are written and synced together by the next one.
 //!
-//! One thread does, again and again: gather what is queued, reserve blocks, copy the records into one aligned
+//! Each pool has a thread of its own, so that no pool waits for another one's sync. It does, again and again: gather what is queued, reserve blocks, copy the records into one aligned
 //! buffer, write it once, sync once, answer everybody. Nobody is delayed on purpose: a lone record goes at once, and
 //! groups grow by themselves when the disk is slower than the callers.
 //!
@@ -17,7 +17,9 @@ use crate::blob::hash::{BlobId, PieceTable};
 use crate::blob::layout::{BLOCK_BYTES, HEAD_BYTES, Placement, SMALL_BYTES_MAX, encode_head, encode_tail};
 use crate::blob::segment::{Segment, same_error};
 use crate::blob::segments::SegmentSet;
+use crate::blob::stripe::STRIPE_BYTES_MAX;
 use crate::error::{Error, Result};
+use crate::pool::Pool;
 
 /// The most that is written at once, in bytes: long enough for the disk's full rate, short enough to wait for.
 const GROUP_BYTES_MAX: usize = 4 << 20;
@@ -57,8 +59,9 @@ impl Append {
     }
 }
 
-/// The state of the appending thread.
+/// The state of the appending thread of a pool.
 struct Lane {
+    pool: Pool,
     segments: Arc<SegmentSet>,
     segment: Option<Arc<Segment>>,
     buffer: AlignedBuffer,
@@ -67,9 +70,9 @@ struct Lane {
 }
 
 /// Serves the queue until its last sender is dropped.
-pub fn run(segments: Arc<SegmentSet>, mut queue: mpsc::Receiver<Job>) {
-    let buffer = AlignedBuffer::new(GROUP_BYTES_MAX);
-    let mut lane = Lane { segments, segment: None, buffer, held: None };
+pub fn run(pool: Pool, segments: Arc<SegmentSet>, mut queue: mpsc::Receiver<Job>) {
+    let buffer = AlignedBuffer::new(GROUP_BYTES_MAX + STRIPE_BYTES_MAX);
+    let mut lane = Lane { pool, segments, segment: None, buffer, held: None };
     while let Some(job) = lane.held.take().or_else(|| queue.blocking_recv()) {
         let first = match job {
             Job::Append(append) => append,
@@ -115,9 +118,9 @@ impl Lane {
 
     /// Brings a group to stable storage.
     fn store(&mut self, group: &[Append], bytes: usize) -> Result<Vec<Placement>> {
-        let (segment, start) = self.segments.reserve_blocking(&mut self.segment, bytes as u64)?;
+        let (segment, start) = self.segments.reserve_blocking(self.pool, &mut self.segment, bytes as u64)?;
         let placements = self.pack(group, &segment, start);
-        let written = bytes.next_multiple_of(BLOCK_BYTES);
+        let written = bytes.next_multiple_of(segment.layout.stripe_bytes());
         self.buffer[bytes..written].fill(0);
         if let Err(error) = segment.write(&self.buffer[..written], start) {
             if matches!(error, Error::NoSpace { .. }) {

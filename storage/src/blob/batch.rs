@@ -18,6 +18,7 @@ use crate::blob::layout::{
 };
 use crate::blob::segment::Segment;
 use crate::blob::segments::SegmentSet;
+use crate::blob::stripe::STRIPE_BYTES_MAX;
 use crate::error::{Error, Result};
 use crate::fs::blocking;
 use crate::pool::Pool;
@@ -126,14 +127,14 @@ impl BatchLanes {
     /// Writes the records, and returns with their places the segments to sync.
     fn write_runs(&self, pool: Pool, records: &[Prepared]) -> Result<(Vec<Placement>, Vec<Arc<Segment>>)> {
         let runs = runs(records);
-        let largest = runs.iter().map(|run| run.bytes.next_multiple_of(BLOCK_BYTES)).max().unwrap_or(0);
-        let mut buffer = AlignedBuffer::new(largest);
+        let largest = runs.iter().map(|run| run.bytes).max().unwrap_or(0);
+        let mut buffer = AlignedBuffer::new(largest.next_multiple_of(BLOCK_BYTES) + STRIPE_BYTES_MAX);
         let mut placements = Vec::with_capacity(records.len());
         let mut segments: Vec<Arc<Segment>> = Vec::new();
         for run in runs {
             let (segment, start) = self.reserve(pool, run.bytes as u64)?;
             placements.extend(pack(&mut buffer, &records[run.records], &segment, start));
-            let padded = run.bytes.next_multiple_of(BLOCK_BYTES);
+            let padded = run.bytes.next_multiple_of(segment.layout.stripe_bytes());
             buffer[run.bytes..padded].fill(0);
             if let Err(error) = segment.write(&buffer[..padded], start) {
                 if matches!(error, Error::NoSpace { .. }) {
@@ -150,7 +151,7 @@ impl BatchLanes {
 
     fn reserve(&self, pool: Pool, bytes: u64) -> Result<(Arc<Segment>, u64)> {
         let slot = &self.open[usize::from(pool.number())];
-        self.segments.reserve_blocking(&mut slot.lock().unwrap_or_else(PoisonError::into_inner), bytes)
+        self.segments.reserve_blocking(pool, &mut slot.lock().unwrap_or_else(PoisonError::into_inner), bytes)
     }
 }
 

@@ -51,6 +51,12 @@ impl DerefMut for AlignedBuffer {
     }
 }
 
+impl AsRef<[u8]> for AlignedBuffer {
+    fn as_ref(&self) -> &[u8] {
+        self
+    }
+}
+
 /// The buffers of one store.
 pub struct Buffers {
     write_permits: Arc<Semaphore>,

@@ -16,11 +16,12 @@ use tokio::task::JoinHandle;
 
 use crate::blob::buffer::{AlignedBuffer, Buffers, WRITE_BUFFER_BYTES, WriteBuffer};
 use crate::blob::hash::{BlobId, PieceHasher};
-use crate::blob::layout::{BLOCK_BYTES, CHUNK_BYTES_MAX, HEAD_BYTES, Placement, encode_head, encode_tail, tail_bytes};
+use crate::blob::layout::{CHUNK_BYTES_MAX, HEAD_BYTES, Placement, encode_head, encode_tail, tail_bytes};
 use crate::blob::segment::Segment;
 use crate::blob::segments::SegmentSet;
 use crate::error::{Error, Result};
 use crate::fs::blocking;
+use crate::pool::Pool;
 
 /// From this size on, in bytes, a body has segments of its own, so that deleting it is an unlink.
 const OWN_SEGMENT_BYTES_LEAST: u64 = 64 << 20;
@@ -34,6 +35,7 @@ pub struct StreamHint {
 }
 
 struct OwnSegment {
+    pool: Pool,
     segment: Option<Arc<Segment>>,
     _permit: OwnedSemaphorePermit,
 }
@@ -48,7 +50,8 @@ impl StreamHint {
 /// Where large chunks are placed.
 pub struct LargeLane {
     segments: Arc<SegmentSet>,
-    shared: tokio::sync::Mutex<Option<Arc<Segment>>>,
+    /// One for each pool, by its number.
+    shared: [tokio::sync::Mutex<Option<Arc<Segment>>>; Pool::ALL.len()],
     own_permits: Arc<Semaphore>,
 }
 
@@ -56,32 +59,34 @@ impl LargeLane {
     /// Opens no segment before it is needed.
     pub fn new(segments: Arc<SegmentSet>) -> LargeLane {
         let own_permits = Arc::new(Semaphore::new(OWN_SEGMENTS_MAX));
-        LargeLane { segments, shared: tokio::sync::Mutex::new(None), own_permits }
+        LargeLane { segments, shared: Default::default(), own_permits }
     }
 
-    /// Lets go of the shared segment.
+    /// Lets go of the shared segments.
     pub async fn seal(&self) {
-        *self.shared.lock().await = None;
+        for shared in &self.shared {
+            *shared.lock().await = None;
+        }
     }
 
     /// Reserves the extent of a chunk.
-    async fn reserve(&self, bytes: u64, hint: &StreamHint) -> Result<(Arc<Segment>, u64)> {
+    async fn reserve(&self, pool: Pool, bytes: u64, hint: &StreamHint) -> Result<(Arc<Segment>, u64)> {
         if hint.total.is_some_and(|total| total >= OWN_SEGMENT_BYTES_LEAST) {
             let mut own = hint.own.lock().await;
             if own.is_none()
                 && let Ok(permit) = self.own_permits.clone().try_acquire_owned()
             {
-                *own = Some(OwnSegment { segment: None, _permit: permit });
+                *own = Some(OwnSegment { pool, segment: None, _permit: permit });
             }
-            if let Some(own) = &mut *own {
-                return self.reserve_in(&mut own.segment, bytes).await;
+            if let Some(own) = own.as_mut().filter(|own| own.pool == pool) {
+                return self.reserve_in(pool, &mut own.segment, bytes).await;
             }
         }
-        self.reserve_in(&mut *self.shared.lock().await, bytes).await
+        self.reserve_in(pool, &mut *self.shared[usize::from(pool.number())].lock().await, bytes).await
     }
 
-    async fn reserve_in(&self, slot: &mut Option<Arc<Segment>>, bytes: u64) -> Result<(Arc<Segment>, u64)> {
-        let offset = self.segments.reserve(slot, bytes).await?;
+    async fn reserve_in(&self, pool: Pool, slot: &mut Option<Arc<Segment>>, bytes: u64) -> Result<(Arc<Segment>, u64)> {
+        let offset = self.segments.reserve(pool, slot, bytes).await?;
         Ok((slot.clone().expect("bytes were reserved in it"), offset))
     }
 }
@@ -106,6 +111,10 @@ impl Ticket {
 pub struct LargeWriter {
     buffers: Arc<Buffers>,
     segment: Arc<Segment>,
+    /// What is written is a multiple of it.
+    stripe_bytes: usize,
+    /// A buffer goes to the disk when so much of it is filled: the most whole stripes that it takes.
+    fill_bytes: usize,
     /// The extent: where the record starts, and where its room ends.
     start: u64,
     reserved_end: u64,
@@ -119,8 +128,8 @@ pub struct LargeWriter {
     /// Where the buffer being filled goes.
     position: u64,
     in_flight: Option<JoinHandle<Result<()>>>,
-    /// The record's first block, kept in case the head must be written again.
-    first_block: Option<AlignedBuffer>,
+    /// The record's first stripe, kept in case the head must be written again.
+    first_stripe: Option<AlignedBuffer>,
     /// False while a call is under way, and for good after it failed or was dropped.
     sound: bool,
 }
@@ -129,17 +138,22 @@ impl LargeWriter {
     /// Reserves room for `declared_bytes` of content.
     pub async fn begin(
         lane: &LargeLane,
+        pool: Pool,
         buffers: Arc<Buffers>,
         declared_bytes: u64,
         hint: &StreamHint,
     ) -> Result<LargeWriter> {
         assert!((1..=CHUNK_BYTES_MAX as u64).contains(&declared_bytes), "a chunk has 1 byte to 8 MiB");
         let declared_bytes = declared_bytes as usize;
-        let room = (HEAD_BYTES + declared_bytes + tail_bytes(declared_bytes)).next_multiple_of(BLOCK_BYTES) as u64;
-        let (segment, start) = lane.reserve(room, hint).await?;
+        let record_bytes = HEAD_BYTES + declared_bytes + tail_bytes(declared_bytes);
+        let (segment, start) = lane.reserve(pool, record_bytes as u64, hint).await?;
+        let stripe_bytes = segment.layout.stripe_bytes();
+        let room = record_bytes.next_multiple_of(stripe_bytes) as u64;
         Ok(LargeWriter {
             buffers,
             segment,
+            stripe_bytes,
+            fill_bytes: WRITE_BUFFER_BYTES / stripe_bytes * stripe_bytes,
             start,
             reserved_end: start + room,
             declared_bytes,
@@ -150,7 +164,7 @@ impl LargeWriter {
             hashed: 0,
             position: start,
             in_flight: None,
-            first_block: None,
+            first_stripe: None,
             sound: true,
         })
     }
@@ -178,7 +192,7 @@ impl LargeWriter {
         while !rest.is_empty() {
             rest = self.copy_some(rest).await?;
             self.hash_pieces();
-            if self.filled == WRITE_BUFFER_BYTES {
+            if self.filled == self.fill_bytes {
                 self.hash_rest();
                 self.flush().await?;
             }
@@ -196,10 +210,10 @@ impl LargeWriter {
         let placement = self.placement(self.plain_bytes);
         let head = encode_head(&placement);
         let ended_early = self.plain_bytes < self.declared_bytes;
-        let first_block = if ended_early { self.replace_head(&head) } else { None };
+        let first_stripe = if ended_early { self.replace_head(&head) } else { None };
 
         self.copy(&encode_tail(&head, &id, &table)).await?;
-        let padded = self.filled.next_multiple_of(BLOCK_BYTES);
+        let padded = self.filled.next_multiple_of(self.stripe_bytes);
         if let Some(buffer) = &mut self.buffer
             && padded > 0
         {
@@ -209,9 +223,9 @@ impl LargeWriter {
         }
         self.settle().await?;
         self.segment.give_back(self.position, self.reserved_end);
-        if let Some(block) = first_block {
+        if let Some(stripe) = first_stripe {
             let (segment, start) = (self.segment.clone(), self.start);
-            blocking(move || segment.write(&block, start)).await??;
+            blocking(move || segment.write(&stripe, start)).await??;
         }
         let number = self.segment.finish_write();
         Ok((id, placement, Ticket { segment: self.segment, number }))
@@ -232,7 +246,7 @@ impl LargeWriter {
     async fn copy(&mut self, mut bytes: &[u8]) -> Result<()> {
         while !bytes.is_empty() {
             bytes = self.copy_some(bytes).await?;
-            if self.filled == WRITE_BUFFER_BYTES {
+            if self.filled == self.fill_bytes {
                 self.flush().await?;
             }
         }
@@ -246,7 +260,7 @@ impl LargeWriter {
             self.buffer = Some(self.buffers.write_buffer().await?);
         }
         let buffer = self.buffer.as_mut().expect("it was just put there");
-        let (now, rest) = bytes.split_at(bytes.len().min(WRITE_BUFFER_BYTES - self.filled));
+        let (now, rest) = bytes.split_at(bytes.len().min(self.fill_bytes - self.filled));
         buffer[self.filled..self.filled + now.len()].copy_from_slice(now);
         self.filled += now.len();
         Ok(rest)
@@ -276,9 +290,9 @@ impl LargeWriter {
         let Some(full) = self.buffer.take() else { return Ok(()) };
         let (filled, position) = (self.filled, self.position);
         if position == self.start && self.declared_bytes > self.plain_bytes {
-            let mut block = AlignedBuffer::new(BLOCK_BYTES);
-            block.copy_from_slice(&full[..BLOCK_BYTES]);
-            self.first_block = Some(block);
+            let mut stripe = AlignedBuffer::new(self.stripe_bytes);
+            stripe.copy_from_slice(&full[..self.stripe_bytes]);
+            self.first_stripe = Some(stripe);
         }
         self.position += filled as u64;
         (self.filled, self.hashed) = (0, 0);
@@ -301,15 +315,15 @@ impl LargeWriter {
         }
     }
 
-    /// Corrects the head in the buffer, or returns the first block corrected if it has gone to the disk already.
+    /// Corrects the head in the buffer, or returns the first stripe corrected if it has gone to the disk already.
     fn replace_head(&mut self, head: &[u8; HEAD_BYTES]) -> Option<AlignedBuffer> {
         if self.position == self.start {
             let buffer = self.buffer.as_mut().expect("what was not flushed is in the buffer");
             buffer[..HEAD_BYTES].copy_from_slice(head);
             return None;
         }
-        let mut block = self.first_block.take().expect("the first flush keeps it");
-        block[..HEAD_BYTES].copy_from_slice(head);
-        Some(block)
+        let mut stripe = self.first_stripe.take().expect("the first flush keeps it");
+        stripe[..HEAD_BYTES].copy_from_slice(head);
+        Some(stripe)
     }
 }

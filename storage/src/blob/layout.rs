@@ -1,10 +1,13 @@
-//! The bytes of a segment file: the only place that writes and reads them. Integers are little-endian.
+//! The bytes of a segment: the only place that writes and reads them. Integers are little-endian.
+//!
+//! How they lie in several files, its shards, `stripe` says; each of these has a header of its own.
 //!
 //! ```text
 //! segment  header, 4 KiB · records and zeros
 //!
 //! header    0 magic "StrataSg" · 8 format u32 · 12 generation u32 · 16 segment u64 · 24 created, ns since 1970 u64
-//!          32 store id [16] · 48 zeros · 4092 crc32c of all before
+//!          32 store id [16] · 48 pool u8 · 49 data shards u8 · 50 parity shards u8 · 51 shard u8 · 52 zone u16
+//!          54 zeros · 4092 crc32c of all before
 //!
 //! record   head, 64 B · data · tail { table · trailer, 64 B } · zeros up to a multiple of 64 B or 4 KiB
 //!          data is the content itself, or frames as `codec` draws them if that makes it smaller
@@ -18,8 +21,9 @@
 //!          60 crc32c of the head without its own checksum, the table and all before
 //! ```
 //!
-//! Records start at multiples of 64 B, those with more content than [`SMALL_BYTES_MAX`] at multiples of 4 KiB, and so do groups of
-//! small ones that were written together. What lies between records is zeros or abandoned writes; nothing names it.
+//! Records start at multiples of 64 B, those with more content than [`SMALL_BYTES_MAX`] at multiples of 4 KiB, and so do
+//! groups of small ones that were written together, up to a multiple of the stripe. What lies between records is zeros or
+//! abandoned writes; nothing names it.
 //!
 //! There is no footer. A record tells its own name, place and lengths, so a footer could only repeat what a walk over
 //! the heads finds, would have to be written at the one moment when nobody waits for a write (sealing), and would be
@@ -32,7 +36,11 @@ use crc_fast::{CrcAlgorithm, Digest, crc32_iscsi};
 use serde::{Deserialize, Serialize};
 
 use crate::blob::hash::{BlobId, PieceTable, table_entries};
+use crate::blob::shard_name::{SegmentName, ShardName};
+use crate::blob::stripe::Layout;
 use crate::error::Error;
+use crate::pool::Pool;
+use crate::zone::ZoneId;
 
 /// The size of a segment's header, and the unit in which segments grow, in bytes.
 pub const BLOCK_BYTES: usize = 4096;
@@ -47,7 +55,7 @@ pub const CHUNK_BYTES_MAX: usize = 8 << 20;
 /// The most content of a chunk that is appended in a group, in bytes.
 pub const SMALL_BYTES_MAX: usize = 1 << 20;
 
-const SEGMENT_FORMAT: u32 = 1;
+const SEGMENT_FORMAT: u32 = 2;
 const RECORD_FORMAT: u16 = 1;
 const SEGMENT_MAGIC: &[u8; 8] = b"StrataSg";
 const HEAD_MAGIC: &[u8; 4] = b"StrH";
@@ -125,17 +133,17 @@ impl Fault {
     }
 }
 
-/// What a segment file says of itself.
+/// What a shard of a segment says of itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SegmentHeader {
-    /// The segment's id.
-    pub segment: u64,
-    /// How often the file was taken into use.
-    pub generation: u32,
-    /// When it was made, in nanoseconds since 1970.
+    /// Which segment and shard it is.
+    pub name: ShardName,
+    /// When the segment was made, in nanoseconds since 1970.
     pub created_ns: u64,
     /// The store it belongs to.
     pub store_id: [u8; 16],
+    /// The zone that it was written in.
+    pub zone: ZoneId,
 }
 
 impl SegmentHeader {
@@ -143,10 +151,13 @@ impl SegmentHeader {
     pub fn encode(&self, block: &mut [u8]) {
         block[..8].copy_from_slice(SEGMENT_MAGIC);
         block[8..12].copy_from_slice(&SEGMENT_FORMAT.to_le_bytes());
-        block[12..16].copy_from_slice(&self.generation.to_le_bytes());
-        block[16..24].copy_from_slice(&self.segment.to_le_bytes());
+        let SegmentName { segment, generation, pool, layout } = self.name.of;
+        block[12..16].copy_from_slice(&generation.to_le_bytes());
+        block[16..24].copy_from_slice(&segment.to_le_bytes());
         block[24..32].copy_from_slice(&self.created_ns.to_le_bytes());
         block[32..48].copy_from_slice(&self.store_id);
+        block[48..52].copy_from_slice(&[pool.number(), layout.data, layout.parity, self.name.shard]);
+        block[52..54].copy_from_slice(&self.zone.0.to_le_bytes());
         let sum = crc32_iscsi(&block[..BLOCK_BYTES - 4]);
         block[BLOCK_BYTES - 4..BLOCK_BYTES].copy_from_slice(&sum.to_le_bytes());
     }
@@ -158,14 +169,17 @@ impl SegmentHeader {
             return Err(FAULT);
         }
         known(u32_at(block, 8), SEGMENT_FORMAT)?;
-        if !is_zero(&block[48..BLOCK_BYTES - 4]) {
+        let layout = Layout { data: block[49], parity: block[50] };
+        if !is_zero(&block[54..BLOCK_BYTES - 4]) || layout.data == 0 || usize::from(block[51]) >= layout.shards() {
             return Err(FAULT);
         }
+        let pool = Pool::from_number(block[48]).ok_or(FAULT)?;
+        let of = SegmentName { segment: u64_at(block, 16), generation: u32_at(block, 12), pool, layout };
         Ok(SegmentHeader {
-            segment: u64_at(block, 16),
-            generation: u32_at(block, 12),
+            name: ShardName { of, shard: block[51] },
             created_ns: u64_at(block, 24),
             store_id: block[32..48].try_into().expect("the range has 16 bytes"),
+            zone: ZoneId(u16::from_le_bytes([block[52], block[53]])),
         })
     }
 }

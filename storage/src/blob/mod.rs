@@ -7,6 +7,9 @@
 //! Small chunks are appended in groups that share one write and one sync (`append`); large ones are written while they
 //! arrive (`large`); background workers write whole batches (`batch`), compressed if they want to (`codec`). All lie in
 //! segments of one format (`layout`).
+//!
+//! Each pool has segments of its own. A segment's bytes lie in shards (`stripe`), each in another zone, so that a zone,
+//! or two, may be lost. A shard is written by the process that makes the segment, or rebuilt from the others.
 
 use std::fmt;
 use std::ops::Range;
@@ -19,15 +22,24 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::clock::Clock;
 use crate::error::{Error, Result};
-use crate::fs::{Disk, blocking};
+use crate::fs::blocking;
 use crate::pool::Pool;
+use crate::zone::{Damage, Stray, Trouble, Zone, ZoneId, ZoneInfo, ZoneState};
 
 mod codec;
 mod hash;
 mod layout;
+mod shard_name;
+mod stripe;
 
+mod known;
 mod segment;
 mod segments;
+mod shards;
+
+mod create;
+mod rebuild;
+mod zones;
 
 mod append;
 mod batch;
@@ -45,6 +57,7 @@ pub use hash::{BlobId, PieceTable};
 pub use large::{LargeWriter, StreamHint, Ticket};
 pub use layout::{Placement, SMALL_BYTES_MAX};
 pub use read::ChunkReader;
+pub use stripe::Layout;
 
 use append::{Append, Job};
 use batch::BatchLanes;
@@ -54,10 +67,16 @@ use read::Source;
 use segments::SegmentSet;
 use ways::Repairs;
 
+/// Told of calls in zones that fail, on whatever thread they do. It must neither block nor call back.
+pub type TroubleCallback = Arc<dyn Fn(Trouble) + Send + Sync>;
+
 /// How to open the segments of a store.
 pub struct BlobsOptions {
-    /// The directory of the segments; made if it is missing.
-    pub directory: PathBuf,
+    /// Where the segments are. The directory of an only zone is made if it is missing; of several zones, those whose
+    /// directories are missing or cannot be listed are lost, as long as there is another one.
+    pub zones: Vec<Zone>,
+    /// Told of calls that fail.
+    pub on_trouble: TroubleCallback,
     /// The size at which a segment takes no more records, in bytes.
     pub segment_bytes: u64,
     /// The store that the segments belong to.
@@ -67,8 +86,6 @@ pub struct BlobsOptions {
     /// New segments get this id or a higher one, and never that of a segment which is there. It must be above every id
     /// that was ever in use, or a stale placement could name a new record's place.
     pub next_segment: u64,
-    /// Where the files are.
-    pub disk: Arc<dyn Disk>,
     /// Buffers of 1 MiB for large chunks on their way in. A chunk holds one from its first byte to its last, and a
     /// second one while a write is under way if there is one to spare.
     pub write_buffers_max: usize,
@@ -78,16 +95,33 @@ pub struct BlobsOptions {
 const MOVE_BUFFERS_MAX: usize = 4;
 
 /// What is known about a segment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SegmentInfo {
     /// Its id.
     pub id: u64,
     /// Its generation.
     pub generation: u32,
+    /// What it holds.
+    pub pool: Pool,
+    /// How it lies in its shards.
+    pub layout: Layout,
     /// Its size in bytes, with the extents of chunks that are still arriving.
     pub bytes: u64,
+    /// The size of all shards that are there, in bytes.
+    pub physical_bytes: u64,
     /// Whether nobody writes to it any more.
     pub sealed: bool,
+    /// The shards that are in no zone which can be reached, or cannot be used.
+    pub missing_shards: Vec<u8>,
+    /// The zones that its shards are in, as far as they can be reached.
+    pub zones: Vec<ZoneId>,
+}
+
+impl SegmentInfo {
+    /// Whether enough shards are there to read it.
+    pub fn is_readable(&self) -> bool {
+        self.missing_shards.len() <= usize::from(self.layout.parity)
+    }
 }
 
 /// The result of a read.
@@ -133,9 +167,9 @@ struct Shared {
     large: LargeLane,
     batches: Arc<BatchLanes>,
     repairs: Arc<Repairs>,
-    /// Absent only within `drop`.
-    queue: Option<mpsc::Sender<Job>>,
-    appender: Option<JoinHandle<()>>,
+    /// For each pool by its number. Empty only within `drop`.
+    queues: Vec<mpsc::Sender<Job>>,
+    appenders: Vec<JoinHandle<()>>,
 }
 
 impl Blobs {
@@ -143,21 +177,24 @@ impl Blobs {
     pub fn open(options: BlobsOptions) -> Result<Blobs> {
         let write_buffers_max = options.write_buffers_max;
         let segments = Arc::new(SegmentSet::open(options)?);
-        let (queue, jobs) = mpsc::channel(append::QUEUE_MAX);
-        let appender = std::thread::Builder::new().name("segment-append".into()).spawn({
-            let segments = segments.clone();
-            move || append::run(segments, jobs)
-        });
-        let shared = Shared {
+        let mut shared = Shared {
             large: LargeLane::new(segments.clone()),
             batches: Arc::new(BatchLanes::new(segments.clone())),
             repairs: Arc::default(),
             segments,
             buffers: Arc::new(Buffers::new(write_buffers_max)),
             move_buffers: Arc::new(Buffers::new(MOVE_BUFFERS_MAX)),
-            queue: Some(queue),
-            appender: Some(appender.map_err(|error| Error::io("start the appending thread", error))?),
+            queues: Vec::new(),
+            appenders: Vec::new(),
         };
+        for pool in Pool::ALL {
+            let (queue, jobs) = mpsc::channel(append::QUEUE_MAX);
+            let segments = shared.segments.clone();
+            let name = format!("append-{}", pool.name());
+            let appender = std::thread::Builder::new().name(name).spawn(move || append::run(pool, segments, jobs));
+            shared.queues.push(queue);
+            shared.appenders.push(appender.map_err(|error| Error::io("start the appending thread", error))?);
+        }
         Ok(Blobs { shared: Arc::new(shared) })
     }
 
@@ -166,29 +203,30 @@ impl Blobs {
         hash::hash(content)
     }
 
-    /// Stores a chunk of 1 byte to [`SMALL_BYTES_MAX`] under its name, which with the table must come from its hash.
+    /// Stores a chunk of 1 byte to [`SMALL_BYTES_MAX`] in a pool, under its name, which with the table must come from
+    /// its hash.
     ///
     /// `Ok` means that it is on stable storage. `Err`, or dropping the future, means that nothing is known of it.
-    pub async fn append(&self, id: BlobId, content: Vec<Bytes>, table: PieceTable) -> Result<Placement> {
+    pub async fn append(&self, pool: Pool, id: BlobId, content: Vec<Bytes>, table: PieceTable) -> Result<Placement> {
         let bytes: usize = content.iter().map(Bytes::len).sum();
         assert!((1..=SMALL_BYTES_MAX).contains(&bytes), "a small chunk has 1 byte to 1 MiB");
         assert_eq!(table.values().len(), hash::table_entries(bytes), "the table is that of the content");
         let plain_bytes = u32::try_from(bytes).expect("at most 1 MiB");
         let (reply, answer) = oneshot::channel();
-        self.queue(Job::Append(Append { id, table, content, plain_bytes, reply })).await?;
+        self.queue(pool, Job::Append(Append { id, table, content, plain_bytes, reply })).await?;
         answer.await.map_err(|_| Error::Closed)?
     }
 
     /// Begins a chunk of at most `plain_bytes`, 1 byte to `layout::CHUNK_BYTES_MAX`; its room on disk is reserved until it
     /// ends, so the best is to tell the exact size.
-    pub async fn begin_large(&self, plain_bytes: u64, stream: &StreamHint) -> Result<LargeWriter> {
-        LargeWriter::begin(&self.shared.large, self.shared.buffers.clone(), plain_bytes, stream).await
+    pub async fn begin_large(&self, pool: Pool, plain_bytes: u64, stream: &StreamHint) -> Result<LargeWriter> {
+        LargeWriter::begin(&self.shared.large, pool, self.shared.buffers.clone(), plain_bytes, stream).await
     }
 
     /// As [`Blobs::begin_large`], for a chunk that comes from another segment: it waits for no body.
-    pub async fn begin_move(&self, plain_bytes: u64) -> Result<LargeWriter> {
-        LargeWriter::begin(&self.shared.large, self.shared.move_buffers.clone(), plain_bytes, &StreamHint::new(None))
-            .await
+    pub async fn begin_move(&self, pool: Pool, plain_bytes: u64) -> Result<LargeWriter> {
+        let (buffers, hint) = (self.shared.move_buffers.clone(), StreamHint::new(None));
+        LargeWriter::begin(&self.shared.large, pool, buffers, plain_bytes, &hint).await
     }
 
     /// Brings content, which with its name and table must come from its hash, into the form in which it is to be stored.
@@ -243,9 +281,10 @@ impl Blobs {
         self.shared.segments.list()
     }
 
-    /// Where the file of a segment is, so that a checkpoint can link to it; `None` if there is no such segment.
-    pub fn segment_path(&self, id: u64) -> Option<PathBuf> {
-        self.shared.segments.known_path(id)
+    /// Where the shards of a segment are that may be used, so that a checkpoint can link to them; none if there is no
+    /// such segment.
+    pub fn segment_paths(&self, id: u64) -> Vec<PathBuf> {
+        self.shared.segments.known_paths(id)
     }
 
     /// Lets no present segment take more chunks. Chunks on their way still end in the segment where they began.
@@ -254,12 +293,15 @@ impl Blobs {
         self.shared.large.seal().await;
         let batches = self.shared.batches.clone();
         blocking(move || batches.seal()).await?;
-        let (reply, answer) = oneshot::channel();
-        self.queue(Job::Seal(reply)).await?;
-        answer.await.map_err(|_| Error::Closed)
+        for pool in Pool::ALL {
+            let (reply, answer) = oneshot::channel();
+            self.queue(pool, Job::Seal(reply)).await?;
+            answer.await.map_err(|_| Error::Closed)?;
+        }
+        Ok(())
     }
 
-    /// Removes a segment and returns the bytes freed; 0 if there is none. Readers that have begun go on undisturbed.
+    /// Removes a segment from all zones that can be reached, and returns the bytes freed; 0 if there is none. Readers that have begun go on undisturbed.
     ///
     /// The caller answers for nothing in it being in use: no index row names it, and no placement in it is still on
     /// its way to becoming one. `Err(Conflict)` if it is not sealed.
@@ -268,8 +310,78 @@ impl Blobs {
         blocking(move || segments.remove(id)).await?
     }
 
-    async fn queue(&self, job: Job) -> Result<()> {
-        let queue = self.shared.queue.as_ref().expect("only drop takes it");
+    /// The zones, by number, with what is in them. Looks at every segment there is.
+    pub fn zones(&self) -> Vec<ZoneInfo> {
+        self.shared.segments.zones()
+    }
+
+    /// Takes a further zone into use, with the shards that are in it. `Err(Conflict)` if its number is in use already;
+    /// another error if its directory cannot be listed.
+    pub async fn add_zone(&self, zone: Zone) -> Result<()> {
+        let segments = self.shared.segments.clone();
+        blocking(move || segments.add_zone(zone)).await?
+    }
+
+    /// Changes what a zone is used for.
+    ///
+    /// `Lost`: nothing in it is read or written any more. Segments being written that have a shard in it take no more
+    /// chunks; they can be rebuilt when they are sealed, of which [`Blobs::seal_active`] takes care. From `Lost` to
+    /// another state: the directory is listed, and shards that are sound and whole are used again. An error leaves the
+    /// zone lost. Segments that were removed meanwhile come back as ones in which nothing is live. `Draining`: no new
+    /// segments.
+    pub async fn set_zone_state(&self, id: ZoneId, state: ZoneState) -> Result<()> {
+        let segments = self.shared.segments.clone();
+        blocking(move || segments.set_zone_state(id, state)).await?
+    }
+
+    /// As [`Blobs::set_zone_state`], for threads that may block.
+    pub fn set_zone_state_blocking(&self, id: ZoneId, state: ZoneState) -> Result<()> {
+        self.shared.segments.set_zone_state(id, state)
+    }
+
+    /// Forgets a zone, with what may be left in it.
+    pub async fn forget_zone(&self, id: ZoneId) -> Result<()> {
+        let segments = self.shared.segments.clone();
+        blocking(move || segments.forget_zone(id)).await
+    }
+
+    /// The shards of sealed segments that are missing, short or stale, as far as others suffice to rebuild them.
+    pub fn damaged(&self) -> Vec<Damage> {
+        self.shared.segments.damaged()
+    }
+
+    /// Makes a shard anew in a zone, from the others; also one that is there, which thereby moves. Returns the bytes
+    /// written.
+    ///
+    /// `budget` is told before each step how many bytes it reads and writes; it may block the thread that it is called
+    /// on, and its error ends the call. What is read is not verified: damage in the others makes a shard that is damaged
+    /// in the same place. `Err(Conflict)` if the segment is not sealed or gone, if too few others are there, if the zone
+    /// is not active, or if the shard is being rebuilt already. No two shards should come to be in one zone, which is up
+    /// to the caller. Dropping the future does not stop it.
+    pub async fn rebuild_shard(
+        &self,
+        segment: u64,
+        shard: u8,
+        zone: ZoneId,
+        mut budget: impl FnMut(u64) -> Result<()> + Send + 'static,
+    ) -> Result<u64> {
+        let segments = self.shared.segments.clone();
+        blocking(move || segments.rebuild(segment, shard, zone, &mut budget)).await?
+    }
+
+    /// Files of shards that are not used, because another file has their place.
+    pub fn strays(&self) -> Vec<Stray> {
+        self.shared.segments.strays()
+    }
+
+    /// Removes such a file.
+    pub async fn remove_stray(&self, stray: Stray) -> Result<()> {
+        let segments = self.shared.segments.clone();
+        blocking(move || segments.remove_stray(&stray)).await?
+    }
+
+    async fn queue(&self, pool: Pool, job: Job) -> Result<()> {
+        let queue = &self.shared.queues[usize::from(pool.number())];
         queue.send(job).await.map_err(|_| Error::Closed)
     }
 
@@ -282,8 +394,8 @@ impl Blobs {
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        drop(self.queue.take());
-        if let Some(appender) = self.appender.take() {
+        self.queues.clear();
+        for appender in self.appenders.drain(..) {
             // A panic of the thread has failed its callers already.
             let _ = appender.join();
         }

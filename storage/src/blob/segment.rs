@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::blob::layout::BLOCK_BYTES;
+use crate::blob::shard_name::SegmentName;
+use crate::blob::stripe::Layout;
 use crate::error::{Error, Result};
 use crate::fs::{DiskFile, blocking};
 
@@ -20,6 +22,8 @@ pub struct Segment {
     pub id: u64,
     /// The segment's generation.
     pub generation: u32,
+    /// The unit of reservations: its stripes.
+    pub layout: Layout,
     file: Arc<dyn DiskFile>,
     space: Arc<Space>,
     /// How many writers have finished writing. Each compares its number with `synced`.
@@ -79,16 +83,17 @@ impl Space {
 
 impl Segment {
     /// A segment whose header is on stable storage, under a name that is too.
-    pub fn new(id: u64, generation: u32, file: Arc<dyn DiskFile>, space: Arc<Space>) -> Segment {
-        Segment { id, generation, file, space, written: AtomicU64::new(0), synced: Arc::default() }
+    pub fn new(name: SegmentName, file: Arc<dyn DiskFile>, space: Arc<Space>) -> Segment {
+        let SegmentName { segment: id, generation, layout, .. } = name;
+        Segment { id, generation, layout, file, space, written: AtomicU64::new(0), synced: Arc::default() }
     }
 
-    /// Reserves whole blocks at the end and returns where they start; `None` if the segment takes no more.
+    /// Reserves whole stripes at the end and returns where they start; `None` if the segment takes no more.
     /// A segment without records takes one of any size.
     pub fn reserve(&self, bytes: u64) -> Option<u64> {
         let mut state = self.space.state();
         let start = state.end;
-        let end = start + bytes.next_multiple_of(BLOCK_BYTES as u64);
+        let end = start + bytes.next_multiple_of(self.layout.stripe_bytes() as u64);
         if state.closed || (end > state.limit && start > BLOCK_BYTES as u64) {
             return None;
         }
@@ -104,7 +109,7 @@ impl Segment {
         }
     }
 
-    /// Writes to reserved blocks. Blocks the thread.
+    /// Writes to whole stripes that were reserved. Blocks the thread.
     pub fn write(&self, bytes: &[u8], offset: u64) -> Result<()> {
         let written = self.file.write_at(bytes, offset).map_err(|error| Error::io(WRITE, error));
         if let Err(error) = &written

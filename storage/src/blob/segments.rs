@@ -1,58 +1,91 @@
-//! The segments of a store: which there are, how a new one comes into use, and the descriptors to read them.
-//!
-//! A new segment comes into use in this order: exclusive creation, header, sync, sync of the directory. Only then is
-//! a record placed in it, so a record that was acknowledged never lies in a file whose name may vanish. Dying before
-//! the last step leaves a file without records, which the collector finds empty and removes.
+//! The segments of a store: which there are, and the descriptors to read them. `create` brings new ones into use,
+//! `zones` follows the coming and going of zones, `rebuild` replaces shards.
 //!
 //! A process appends only to segments that it made itself: whatever is there at open is sealed, torn ends included.
+//!
+//! Removing a segment removes its shards one after the other. Dying in between, or a zone that is lost meanwhile,
+//! leaves some of them; they are found as a segment in which nothing is live, which the collector removes again.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::path::PathBuf;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::blob::buffer::AlignedBuffer;
+use crate::blob::known::Known;
 use crate::blob::layout::{BLOCK_BYTES, Placement, SegmentHeader};
-use crate::blob::segment::{Segment, Space};
-use crate::blob::{BlobsOptions, ReadError, ReadResult, SegmentInfo};
+use crate::blob::segment::Segment;
+use crate::blob::shard_name::{SegmentName, ShardName};
+use crate::blob::shards::{Opener, ReadShards, Sound};
+use crate::blob::{ReadError, ReadResult, SegmentInfo, TroubleCallback};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
-use crate::fs::{Disk, DiskFile, blocking};
+use crate::fs::{DiskFile, blocking};
+use crate::pool::Pool;
+use crate::zone::{Damage, Stray, Trouble, Zone, ZoneId, ZoneState};
 
 /// Descriptors kept open for reading; far below the usual limit of a process.
 const READ_FILES_MAX: usize = 512;
-/// File names are not reused, so every segment is in its first life.
-const GENERATION: u32 = 1;
-const CREATE: &str = "create segment";
-const SCAN: &str = "read segment directory";
+const OPEN: &str = "open segment";
+const REMOVE: &str = "remove segment";
 
 /// All segments of a store.
 pub struct SegmentSet {
-    directory: PathBuf,
-    segment_bytes: u64,
-    store_id: [u8; 16],
-    clock: Arc<dyn Clock>,
-    disk: Arc<dyn Disk>,
-    next: AtomicU64,
-    state: Mutex<State>,
+    /// The size at which a segment takes no more records, in bytes.
+    pub(super) segment_bytes: u64,
+    pub(super) store_id: [u8; 16],
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) on_trouble: TroubleCallback,
+    /// The id of the next segment.
+    pub(super) next: AtomicU64,
+    pub(super) state: Mutex<State>,
+    /// Held by whoever removes, takes back or replaces shards, so that each sees what the one before has done. Taken
+    /// before `state`.
+    pub(super) changes: Mutex<()>,
 }
 
 #[derive(Default)]
-struct State {
-    known: BTreeMap<u64, Known>,
+pub(super) struct State {
+    pub(super) zones: BTreeMap<ZoneId, ZoneEntry>,
+    pub(super) known: BTreeMap<u64, Known>,
+    pub(super) strays: BTreeSet<Stray>,
+    /// Shards being rebuilt, by segment.
+    pub(super) rebuilding: BTreeSet<(u64, usize)>,
+    /// Counts segments that were made, to spread them.
+    pub(super) turn: usize,
     open: HashMap<u64, Open>,
     /// Counts lookups, to tell which descriptor was used last.
     lookups: u64,
 }
 
-struct Known {
-    generation: u32,
-    space: Arc<Space>,
+pub(super) struct ZoneEntry {
+    pub(super) zone: Arc<Zone>,
+    pub(super) state: ZoneState,
+}
+
+impl State {
+    /// The zones of a segment's shards, as far as they can be reached.
+    pub(super) fn zones_of(&self, known: &Known) -> Vec<Option<Arc<Zone>>> {
+        let zone = |id: &ZoneId| Some(self.zones.get(id)?.zone.clone());
+        known.homes.iter().map(|home| home.as_ref().and_then(zone)).collect()
+    }
+
+    /// The zones that can be reached.
+    pub(super) fn reachable(&self) -> Vec<Arc<Zone>> {
+        let reachable = self.zones.values().filter(|entry| entry.state != ZoneState::Lost);
+        reachable.map(|entry| entry.zone.clone()).collect()
+    }
+
+    /// Lets the next reader open a segment anew.
+    pub(super) fn forget_open(&mut self, segment: u64) {
+        self.open.remove(&segment);
+    }
 }
 
 struct Open {
     file: Arc<ReadFile>,
+    /// How many descriptors it may have.
+    files: usize,
     used: u64,
 }
 
@@ -72,65 +105,47 @@ impl ReadFile {
 }
 
 impl SegmentSet {
-    /// Finds the segments of a directory, making it if it is missing. Reads names and sizes only.
-    pub fn open(options: BlobsOptions) -> Result<SegmentSet> {
-        let BlobsOptions { directory, segment_bytes, store_id, clock, next_segment, disk, .. } = options;
-        let mut known: BTreeMap<u64, Known> = BTreeMap::new();
-        for name in names(&*disk, &directory)? {
-            let corrupt =
-                || Error::Corrupt { what: "segment name", place: directory.join(&name).display().to_string() };
-            let Some(stem) = name.strip_suffix(".seg") else { continue };
-            let (segment, generation) = parse_stem(stem).ok_or_else(corrupt)?;
-            let bytes = disk.len(&directory.join(&name)).map_err(|error| Error::io(SCAN, error))?;
-            let space = Arc::new(Space::sealed(bytes));
-            if known.insert(segment, Known { generation, space }).is_some() {
-                return Err(corrupt());
-            }
-        }
-        let above = known.last_key_value().map_or(1, |(segment, _)| segment.saturating_add(1));
-        Ok(SegmentSet {
-            directory,
-            segment_bytes,
-            store_id,
-            clock,
-            disk,
-            next: AtomicU64::new(next_segment.max(above)),
-            state: Mutex::new(State { known, ..State::default() }),
-        })
-    }
-
     /// Reserves bytes in the segment of `slot`, which is replaced by a new one when it takes no more.
-    pub async fn reserve(self: &Arc<SegmentSet>, slot: &mut Option<Arc<Segment>>, bytes: u64) -> Result<u64> {
+    pub async fn reserve(
+        self: &Arc<SegmentSet>,
+        pool: Pool,
+        slot: &mut Option<Arc<Segment>>,
+        bytes: u64,
+    ) -> Result<u64> {
         loop {
             if let Some(offset) = slot.as_ref().and_then(|segment| segment.reserve(bytes)) {
                 return Ok(offset);
             }
             let set = self.clone();
-            *slot = Some(blocking(move || set.create()).await??);
+            *slot = Some(blocking(move || set.create(pool)).await??);
         }
     }
 
     /// As [`SegmentSet::reserve`], for threads that may block.
-    pub fn reserve_blocking(&self, slot: &mut Option<Arc<Segment>>, bytes: u64) -> Result<(Arc<Segment>, u64)> {
+    pub fn reserve_blocking(
+        &self,
+        pool: Pool,
+        slot: &mut Option<Arc<Segment>>,
+        bytes: u64,
+    ) -> Result<(Arc<Segment>, u64)> {
         loop {
             if let Some(segment) = &*slot
                 && let Some(offset) = segment.reserve(bytes)
             {
                 return Ok((segment.clone(), offset));
             }
-            *slot = Some(self.create()?);
+            *slot = Some(self.create(pool)?);
         }
     }
 
     /// What there is, by id.
     pub fn list(&self) -> Vec<SegmentInfo> {
-        let info = |(&id, known): (&u64, &Known)| SegmentInfo {
-            id,
-            generation: known.generation,
-            bytes: known.space.bytes(),
-            sealed: known.space.is_sealed(),
-        };
-        self.state().known.iter().map(info).collect()
+        self.state().known.values().map(Known::info).collect()
+    }
+
+    /// The shards to rebuild, by segment.
+    pub fn damaged(&self) -> Vec<Damage> {
+        self.state().known.values().flat_map(Known::damage).collect()
     }
 
     /// Lets no segment take more records.
@@ -140,28 +155,49 @@ impl SegmentSet {
 
     /// Removes a sealed segment; see `Blobs::remove_segment`. Blocks the thread.
     pub fn remove(&self, segment: u64) -> Result<u64> {
-        const ACTION: &str = "remove segment";
-        let (path, bytes) = match self.state().known.get(&segment) {
-            None => return Ok(0),
-            Some(known) if !known.space.is_sealed() => return Err(Error::Conflict),
-            Some(known) => (self.path(segment, known.generation), known.space.bytes()),
+        let _alone = self.changes();
+        let (name, zones, bytes, notes, reachable) = {
+            let state = self.state();
+            let Some(known) = state.known.get(&segment) else { return Ok(0) };
+            if !known.space.is_sealed() {
+                return Err(Error::Conflict);
+            }
+            (known.name, state.zones_of(known), known.info().physical_bytes, notes(known), state.reachable())
         };
-        match self.disk.remove(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(Error::io(ACTION, error)),
-            Ok(()) | Err(_) => {}
+        let mut first_error = None;
+        for (shard, zone) in zones.iter().enumerate() {
+            let Some(zone) = zone else { continue };
+            let path = zone.directory.join(name.shard(shard).file_name());
+            match zone.disk.remove(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    self.trouble(zone.id, Some(segment), REMOVE, &error);
+                    first_error = first_error.or(Some(error));
+                }
+                Ok(()) | Err(_) => {}
+            }
         }
+        if let Some(error) = first_error {
+            return Err(Error::io(REMOVE, error));
+        }
+        remove_notes(&reachable, &notes);
         let mut state = self.state();
         state.known.remove(&segment);
         state.open.remove(&segment);
         drop(state);
-        self.disk.sync_directory(&self.directory).map_err(|error| Error::io(ACTION, error))?;
+        let touched: BTreeMap<ZoneId, &Arc<Zone>> = zones.iter().flatten().map(|zone| (zone.id, zone)).collect();
+        for zone in touched.into_values() {
+            zone.disk.sync_directory(&zone.directory).map_err(|error| Error::io(REMOVE, error))?;
+        }
         Ok(bytes)
     }
 
-    /// The path of a segment that is known, for hard links.
-    pub fn known_path(&self, segment: u64) -> Option<PathBuf> {
-        let generation = self.state().known.get(&segment)?.generation;
-        Some(self.path(segment, generation))
+    /// The files of a segment's shards that may be used; none if there is no such segment.
+    pub fn known_paths(&self, segment: u64) -> Vec<PathBuf> {
+        let state = self.state();
+        let Some(known) = state.known.get(&segment) else { return Vec::new() };
+        let zones = state.zones_of(known);
+        let path = |shard: usize| Some(zones[shard].as_ref()?.directory.join(known.name.shard(shard).file_name()));
+        known.usable().into_iter().filter_map(path).collect()
     }
 
     /// The segment of a placement, opened for reading.
@@ -180,7 +216,7 @@ impl SegmentSet {
         state.lookups += 1;
         let lookups = state.lookups;
         let Some(known) = state.known.get(&placement.segment) else { return Err(ReadError::Moved) };
-        if known.generation != placement.generation {
+        if known.name.generation != placement.generation {
             return Err(ReadError::Moved);
         }
         Ok(state.open.get_mut(&placement.segment).map(|open| {
@@ -190,114 +226,139 @@ impl SegmentSet {
     }
 
     fn open_file(&self, segment: u64) -> ReadResult<Arc<ReadFile>> {
-        const ACTION: &str = "open segment";
-        let generation = self.state().known.get(&segment).ok_or(ReadError::Moved)?.generation;
-        let file = self.disk.open(&self.path(segment, generation)).map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => ReadError::Moved,
-            _ => ReadError::Engine(Error::io(ACTION, error)),
-        })?;
-        let opened = Arc::new(ReadFile { file, name: file_name(segment, generation) });
-        let mut block = [0; BLOCK_BYTES];
-        opened.file.read_at(&mut block, 0).map_err(|error| Error::io(ACTION, error))?;
-        let header = SegmentHeader::decode(&block).map_err(|fault| fault.at(opened.place(0)))?;
-        if (header.segment, header.generation, header.store_id) != (segment, generation, self.store_id) {
-            return Err(Error::Corrupt { what: "segment header", place: opened.place(0) }.into());
-        }
-        self.keep_open(segment, opened.clone());
+        let (opener, homes) = {
+            let state = self.state();
+            let known = state.known.get(&segment).ok_or(ReadError::Moved)?;
+            (self.opener(&state, known), known.homes.clone())
+        };
+        let (name, sound) = (opener.name, opener.sound.clone());
+        let too_few = || Error::Corrupt { what: "segment (too few shards)", place: name.shown() };
+        let file = ReadShards::open(name.layout, sound, Box::new(opener))?.ok_or_else(too_few)?;
+        let opened = Arc::new(ReadFile { file: Arc::new(file), name: name.shown() });
+        self.keep_open(segment, opened.clone(), &homes);
         Ok(opened)
     }
 
-    fn keep_open(&self, segment: u64, file: Arc<ReadFile>) {
-        let mut state = self.state();
-        // If it was removed meanwhile, keeping the descriptor would keep its space on disk.
-        if !state.known.contains_key(&segment) {
-            return;
+    /// Who opens the shards of a segment as they are now.
+    pub(super) fn opener(&self, state: &State, known: &Known) -> ShardOpener {
+        ShardOpener {
+            name: known.name,
+            zones: state.zones_of(known),
+            sound: known.sound.clone(),
+            store_id: self.store_id,
+            on_trouble: self.on_trouble.clone(),
         }
-        if state.open.len() >= READ_FILES_MAX {
+    }
+
+    fn keep_open(&self, segment: u64, file: Arc<ReadFile>, homes: &[Option<ZoneId>]) {
+        let mut state = self.state();
+        // If it was removed or lost a shard meanwhile, keeping the descriptor would keep its space on disk.
+        let Some(known) = state.known.get(&segment).filter(|known| known.homes == homes) else { return };
+        let files = known.homes.len();
+        while !state.open.is_empty()
+            && state.open.values().map(|open| open.files).sum::<usize>() + files > READ_FILES_MAX
+        {
             let oldest = state.open.iter().min_by_key(|(_, open)| open.used).map(|(segment, _)| *segment);
             oldest.and_then(|oldest| state.open.remove(&oldest));
         }
         let used = state.lookups;
-        state.open.insert(segment, Open { file, used });
+        state.open.insert(segment, Open { file, files, used });
     }
 
-    /// Brings a new segment into use. Blocks the thread.
-    fn create(&self) -> Result<Arc<Segment>> {
-        let id = self.next.fetch_add(1, Ordering::SeqCst);
-        let path = self.path(id, GENERATION);
-        let file = self.create_file(id, &path).map_err(|error| {
-            // Best effort: a file without records that stays is garbage of the next open.
-            let _ = self.disk.remove(&path);
-            Error::io(CREATE, error)
+    /// Tells that a call in a zone failed.
+    pub(super) fn trouble(&self, zone: ZoneId, segment: Option<u64>, action: &str, error: &io::Error) {
+        (self.on_trouble)(Trouble { zone, segment, error: format!("{action}: {error}") });
+    }
+
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn changes(&self) -> MutexGuard<'_, ()> {
+        self.changes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The names of all notes that there may be of stale shards of a segment.
+fn notes(known: &Known) -> Vec<String> {
+    let homes = known.homes.iter().enumerate().filter_map(|(shard, home)| Some((shard as u8, (*home)?)));
+    let unsound = homes.filter(|&(shard, _)| !known.sound.has(usize::from(shard)));
+    let stale: BTreeSet<(u8, ZoneId)> = known.stale.iter().copied().chain(unsound).collect();
+    stale.into_iter().map(|(shard, zone)| known.name.shard(usize::from(shard)).stale_name(zone)).collect()
+}
+
+/// Removes notes wherever they are. Best effort: one that stays makes a shard be rebuilt that is whole.
+pub(super) fn remove_notes(zones: &[Arc<Zone>], notes: &[String]) {
+    for zone in zones {
+        for note in notes {
+            let _ = zone.disk.remove(&zone.directory.join(note));
+        }
+    }
+}
+
+/// Opens the shards of one segment.
+pub(super) struct ShardOpener {
+    pub(super) name: SegmentName,
+    pub(super) zones: Vec<Option<Arc<Zone>>>,
+    sound: Arc<Sound>,
+    store_id: [u8; 16],
+    on_trouble: TroubleCallback,
+}
+
+impl ShardOpener {
+    /// The header of a file, if it is that of the shard.
+    pub(super) fn header(&self, file: &dyn DiskFile, name: ShardName) -> Result<SegmentHeader> {
+        let mut block = [0; BLOCK_BYTES];
+        file.read_at(&mut block, 0).map_err(|error| Error::io(OPEN, error))?;
+        check_header(&block, name, self.store_id)
+    }
+
+    fn open_checked(&self, shard: usize) -> ReadResult<Arc<dyn DiskFile>> {
+        let zone = self.zones[shard].as_ref().ok_or(ReadError::Moved)?;
+        let name = self.name.shard(shard);
+        let file = zone.disk.open(&zone.directory.join(name.file_name())).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => ReadError::Moved,
+            _ => ReadError::Engine(Error::io(OPEN, error)),
         })?;
-        let space = Arc::new(Space::open(self.segment_bytes));
-        self.state().known.insert(id, Known { generation: GENERATION, space: space.clone() });
-        Ok(Arc::new(Segment::new(id, GENERATION, file, space)))
-    }
-
-    fn create_file(&self, segment: u64, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
-        let created_ns = self.clock.now().as_nanos();
-        let header = SegmentHeader { segment, generation: GENERATION, created_ns, store_id: self.store_id };
-        let mut block = AlignedBuffer::new(BLOCK_BYTES);
-        header.encode(&mut block);
-        let file = self.disk.create_new(path)?;
-        file.write_at(&block, 0)?;
-        file.sync_data()?;
-        self.disk.sync_directory(&self.directory)?;
+        self.header(&*file, name)?;
         Ok(file)
     }
 
-    fn path(&self, segment: u64, generation: u32) -> PathBuf {
-        self.directory.join(file_name(segment, generation))
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn tell(&self, shard: usize, error: String) {
+        if let Some(zone) = &self.zones[shard] {
+            (self.on_trouble)(Trouble { zone: zone.id, segment: Some(self.name.segment), error });
+        }
     }
 }
 
-/// The names in the directory of segments, which is made if it is missing.
-fn names(disk: &dyn Disk, directory: &Path) -> Result<Vec<String>> {
-    let names = match disk.read_dir(directory) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let parent = directory.parent().unwrap_or(directory);
-            disk.create_dir_all(directory)
-                .and_then(|()| disk.sync_directory(parent))
-                .map_err(|error| Error::io("create segment directory", error))?;
-            Vec::new()
+/// Checks the first block of a file against what it should be.
+pub(super) fn check_header(block: &[u8; BLOCK_BYTES], name: ShardName, store_id: [u8; 16]) -> Result<SegmentHeader> {
+    let place = || format!("{} at 0", name.file_name());
+    let header = SegmentHeader::decode(block).map_err(|fault| fault.at(place()))?;
+    // The zone is not compared: files may have been copied from there to here.
+    if (header.name, header.store_id) != (name, store_id) {
+        return Err(Error::Corrupt { what: "segment header", place: place() });
+    }
+    Ok(header)
+}
+
+impl Opener for ShardOpener {
+    fn open(&self, shard: usize) -> ReadResult<Arc<dyn DiskFile>> {
+        let opened = self.open_checked(shard);
+        let Err(error) = &opened else { return opened };
+        let is_alone = self.zones.len() == 1;
+        // That an only file is gone, which the collector may just have removed, its reader is told.
+        if !(is_alone && matches!(error, ReadError::Moved)) {
+            self.tell(shard, format!("{OPEN}: {error}"));
         }
-        names => names.map_err(|error| Error::io(SCAN, error))?,
-    };
-    // A name that is not text cannot be a segment's: it is left alone as other strange names are.
-    Ok(names.into_iter().filter_map(|name| name.into_string().ok()).collect())
-}
-
-fn file_name(segment: u64, generation: u32) -> String {
-    format!("{segment:016x}-{generation:08x}.seg")
-}
-
-fn parse_stem(stem: &str) -> Option<(u64, u32)> {
-    let (segment, generation) = stem.split_once('-')?;
-    let segment = u64::from_str_radix(segment, 16).ok()?;
-    let generation = u32::from_str_radix(generation, 16).ok()?;
-    // Only the one spelling that this build would write.
-    (file_name(segment, generation).strip_suffix(".seg") == Some(stem)).then_some((segment, generation))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{file_name, parse_stem};
-
-    #[test]
-    fn names_have_one_spelling() {
-        fn check(stem: &str, expected: Option<(u64, u32)>) {
-            assert_eq!(parse_stem(stem), expected, "{stem}");
+        // A file that is gone, or is another one, comes back by being rebuilt, or with its zone.
+        if !is_alone && matches!(error, ReadError::Moved | ReadError::Engine(Error::Corrupt { .. })) {
+            self.sound.give_up(shard);
         }
-        check("00000000000000ff-00000001", Some((255, 1)));
-        check("00000000000000FF-00000001", None);
-        check("ff-1", None);
-        check("00000000000000ff", None);
-        check("+0000000000000ff-00000001", None);
-        assert_eq!(file_name(255, 1), "00000000000000ff-00000001.seg");
+        opened
+    }
+
+    fn failed(&self, shard: usize, error: &io::Error) {
+        self.tell(shard, format!("read segment: {error}"));
     }
 }

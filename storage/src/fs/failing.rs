@@ -1,4 +1,4 @@
-//! A disk for tests on which one chosen call fails.
+//! A disk for tests on which one chosen call fails, or every one from there on.
 
 use std::ffi::OsString;
 use std::io;
@@ -20,24 +20,30 @@ pub enum Failure {
 }
 
 /// The system's disk, except that the n-th call which changes something fails. A failing write leaves the first half
-/// of its bytes behind; reads never fail.
+/// of its bytes behind; reads fail only on a disk that broke for good. For several zones have one each.
 #[derive(Clone)]
 pub struct FailingDisk {
     calls: Arc<AtomicU64>,
     fail_at: u64,
     failure: Failure,
     syncs: bool,
+    for_good: bool,
 }
 
 impl FailingDisk {
     /// Fails at the call of that number, counted from 1; 0 never fails.
     pub fn new(fail_at: u64, failure: Failure) -> FailingDisk {
-        FailingDisk { calls: Arc::default(), fail_at, failure, syncs: true }
+        FailingDisk { calls: Arc::default(), fail_at, failure, syncs: true, for_good: false }
     }
 
     /// Only counts syncs: for histories that do not cut the power, and are many.
     pub fn without_syncs(self) -> FailingDisk {
         FailingDisk { syncs: false, ..self }
+    }
+
+    /// Lets every call from the chosen one on fail, those that read among them.
+    pub fn for_good(self) -> FailingDisk {
+        FailingDisk { for_good: true, ..self }
     }
 
     /// Whether the chosen call has happened.
@@ -50,14 +56,22 @@ impl FailingDisk {
         self.calls.load(Ordering::SeqCst)
     }
 
+    /// For calls that change something.
     fn gate(&self) -> io::Result<()> {
-        if self.calls.fetch_add(1, Ordering::SeqCst) + 1 != self.fail_at {
-            return Ok(());
-        }
-        Err(match self.failure {
+        let call = self.calls.fetch_add(1, Ordering::SeqCst) + 1;
+        if call == self.fail_at || (self.for_good && self.has_failed()) { Err(self.error()) } else { Ok(()) }
+    }
+
+    /// For calls that change nothing.
+    fn look(&self) -> io::Result<()> {
+        if self.for_good && self.has_failed() { Err(self.error()) } else { Ok(()) }
+    }
+
+    fn error(&self) -> io::Error {
+        match self.failure {
             Failure::Broken => Errno::IO.into(),
             Failure::Full => Errno::NOSPC.into(),
-        })
+        }
     }
 }
 
@@ -68,14 +82,17 @@ impl Disk for FailingDisk {
     }
 
     fn open(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
-        SystemDisk.open(path)
+        self.look()?;
+        Ok(Arc::new(FailingFile { disk: self.clone(), file: SystemDisk.open(path)? }))
     }
 
     fn len(&self, path: &Path) -> io::Result<u64> {
+        self.look()?;
         SystemDisk.len(path)
     }
 
     fn read_dir(&self, path: &Path) -> io::Result<Vec<OsString>> {
+        self.look()?;
         SystemDisk.read_dir(path)
     }
 
@@ -92,6 +109,16 @@ impl Disk for FailingDisk {
     fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.gate()?;
         SystemDisk.link(from, to)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.gate()?;
+        SystemDisk.rename(from, to)
+    }
+
+    fn free_bytes(&self, path: &Path) -> io::Result<u64> {
+        self.look()?;
+        SystemDisk.free_bytes(path)
     }
 
     fn sync_directory(&self, path: &Path) -> io::Result<()> {
@@ -116,11 +143,12 @@ impl DiskFile for FailingFile {
     }
 
     fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.disk.look()?;
         self.file.read_at(bytes, offset)
     }
 
     fn read_at_cached(&self, bytes: &mut [u8], offset: u64) -> bool {
-        self.file.read_at_cached(bytes, offset)
+        self.disk.look().is_ok() && self.file.read_at_cached(bytes, offset)
     }
 
     fn sync_data(&self) -> io::Result<()> {

@@ -69,6 +69,13 @@ impl Committer {
         outcome.await.map_err(|_| Error::Closed)?
     }
 
+    /// Blocks the thread.
+    pub(crate) fn commit_blocking(&self, batch: Batch) -> Result<()> {
+        let (done, outcome) = oneshot::channel();
+        self.queue().blocking_send(Request { batch, done }).map_err(|_| Error::Closed)?;
+        outcome.blocking_recv().map_err(|_| Error::Closed)?
+    }
+
     pub(crate) fn is_poisoned(&self) -> bool {
         self.poisoned.load(Ordering::Acquire)
     }

@@ -11,6 +11,8 @@ pub(crate) enum Family {
     Bucket,
     /// bucket id -> bucket name
     BucketName,
+    /// bucket id -> the bucket's configurations that may be large
+    BucketRules,
     /// bucket id, key -> the visible object's listing row; ListObjects reads nothing else
     Current,
     /// bucket id, esc(key), inverted time, random -> version or delete marker, in ListObjectVersions order
@@ -51,10 +53,11 @@ pub(crate) enum Family {
 }
 
 impl Family {
-    pub(crate) const ALL: [Family; 21] = [
+    pub(crate) const ALL: [Family; 22] = [
         Family::Meta,
         Family::Bucket,
         Family::BucketName,
+        Family::BucketRules,
         Family::Current,
         Family::Version,
         Family::Null,
@@ -81,6 +84,7 @@ impl Family {
             Family::Meta => "default",
             Family::Bucket => "bucket",
             Family::BucketName => "bucket_name",
+            Family::BucketRules => "bucket_rules",
             Family::Current => "current",
             Family::Version => "version",
             Family::Null => "null",

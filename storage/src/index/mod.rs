@@ -97,6 +97,11 @@ impl Index {
         self.committer.commit(batch).await
     }
 
+    /// As [`Index::commit`], for threads that may block.
+    pub(crate) fn commit_blocking(&self, batch: Batch) -> Result<()> {
+        self.committer.commit_blocking(batch)
+    }
+
     /// Whether a failed commit stopped all writes.
     pub(crate) fn is_poisoned(&self) -> bool {
         self.committer.is_poisoned()

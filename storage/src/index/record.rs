@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::blob::{BlobId, Placement};
-use crate::bucket::Bucket;
+use crate::bucket::{Bucket, BucketRules};
 use crate::checksum::{Checksum, ChecksumAlgorithm, ChecksumKind};
 use crate::error::{Error, Result};
 use crate::object::{ChecksumSummary, ETag, Metadata, StorageClass, Tag};
@@ -221,6 +221,9 @@ pub(crate) trait Record: Serialize + DeserializeOwned {
 
 impl Record for Bucket {
     const NAME: &'static str = "bucket record";
+}
+impl Record for BucketRules {
+    const NAME: &'static str = "bucket rules record";
 }
 impl Record for VersionRecord {
     const NAME: &'static str = "version record";

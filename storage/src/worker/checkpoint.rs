@@ -75,9 +75,15 @@ fn link_segments(inner: &Inner, partial: &Path) -> Result<()> {
     fs::create_directories(&segments)?;
     for info in inner.blobs.segments() {
         let missing = || Error::Corrupt { what: "segment (missing)", place: format!("segment {}", info.id) };
-        let path = inner.blobs.segment_path(info.id).ok_or_else(missing)?;
-        let name = path.file_name().ok_or_else(missing)?;
-        fs::link_or_copy(&path, &segments.join(name))?;
+        let shards = inner.blobs.segment_paths(info.id);
+        if shards.len() < usize::from(info.layout.data) {
+            return Err(missing());
+        }
+        // The shards of all zones have names of their own, so they lie side by side in the copy's only zone.
+        for path in shards {
+            let name = path.file_name().ok_or_else(missing)?;
+            fs::link_or_copy(&path, &segments.join(name))?;
+        }
     }
     fs::sync_directory(&segments)?;
     fs::sync_directory(partial)

@@ -67,6 +67,11 @@ pub(crate) struct Collector {
 }
 
 impl Collector {
+    /// Keeps every segment that there is while the guard lives.
+    pub(crate) async fn keep_segments(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.segments.lock().await
+    }
+
     /// Waits for the pass and the checkpoint under way.
     pub(crate) async fn wait(&self) {
         drop(self.pass.lock().await);

@@ -13,6 +13,7 @@ mod due;
 #[cfg(test)]
 mod due_tests;
 mod evaluator;
+mod heal;
 mod narrow;
 mod progress;
 mod reindex;
@@ -32,6 +33,8 @@ pub(crate) use checkpoint::checkpoint;
 pub(crate) use collect::{Collector, collect, spawn};
 pub(crate) use due::{DueWorker, evaluate, spawn as spawn_due};
 pub use evaluator::Evaluated;
+pub use heal::Healed;
+pub(crate) use heal::{Healer, spawn_healer};
 pub use progress::WorkerStatus;
 pub(crate) use progress::Workers;
 pub(crate) use reindex::{ask as ask_reindex, forget as forget_reindex};

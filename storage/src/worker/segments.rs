@@ -25,6 +25,7 @@ use crate::index::{Batch, Family, Rows, Step, key};
 use crate::list::following;
 use crate::pool::Pool;
 use crate::store::Inner;
+use crate::worker::heal::Misfits;
 
 /// A segment with a larger share of dead bytes is rewritten: at this share, two thirds written give back one.
 const DEAD_PERCENT_MAX: u64 = 35;
@@ -38,7 +39,7 @@ const REWRITTEN_BYTES_MAX: u64 = 256 << 20;
 const GROUP_BLOBS: usize = 64;
 /// The most that is being copied at once, in bytes: bounds memory, and lets small records share syncs.
 const COPYING_BYTES_MAX: u64 = 16 << 20;
-/// Stored bytes of blobs that are copied together as they are stored: they are in memory twice while they are written.
+/// Stored bytes of compressed blobs that are copied together: they are in memory twice while they are written.
 const COPYING_STORED_BYTES_MAX: u64 = COPYING_BYTES_MAX / 2;
 
 /// For so many passes a segment is left alone in which a blob could not be read: enough that the log is not filled with
@@ -69,7 +70,7 @@ pub(super) async fn collect(inner: &Arc<Inner>, state: &mut State) -> Result<u64
         *passes > 0 && state.settled.contains(id)
     });
     let (mut freed_bytes, mut rewritten_bytes) = (0_u64, 0_u64);
-    for (id, live_bytes) in candidates(inner, &infos).await? {
+    for (SegmentInfo { id, .. }, live_bytes) in candidates(inner, infos).await? {
         if live_bytes > 0 && state.unreadable.contains_key(&id) {
             continue;
         }
@@ -110,18 +111,21 @@ fn settled_segments(inner: &Inner, state: &mut State) -> Vec<SegmentInfo> {
 }
 
 /// The segments to remove or rewrite, with their live bytes, in the order of what they cost.
-async fn candidates(inner: &Inner, infos: &[SegmentInfo]) -> Result<Vec<(u64, u64)>> {
+async fn candidates(inner: &Inner, infos: Vec<SegmentInfo>) -> Result<Vec<(SegmentInfo, u64)>> {
     let ids: Vec<u64> = infos.iter().map(|info| info.id).collect();
     let live: Vec<u64> = inner.index.read(move |rows| ids.iter().map(|&id| live_bytes(rows, id)).collect()).await?;
+    let misfits = Misfits::now(inner);
     let tiny_bytes = TINY_BYTES.min(inner.segment_bytes / 4);
     let many_tiny = infos.iter().filter(|info| info.bytes < tiny_bytes).count() > TINY_SEGMENTS_MAX;
-    let mut chosen: Vec<(u64, u64)> = infos
-        .iter()
+    let mut chosen: Vec<(SegmentInfo, u64)> = infos
+        .into_iter()
         .zip(live)
-        .filter(|&(info, live)| is_mostly_dead(info.bytes, live) || (many_tiny && info.bytes < tiny_bytes))
-        .map(|(info, live)| (info.id, live))
+        .filter(|(info, live)| {
+            let is_tiny = many_tiny && info.bytes < tiny_bytes;
+            is_mostly_dead(info.bytes, *live) || is_tiny || misfits.fits_not(info)
+        })
         .collect();
-    chosen.sort_by_key(|&(_, live)| live);
+    chosen.sort_by_key(|(_, live)| *live);
     Ok(chosen)
 }
 
@@ -151,7 +155,7 @@ enum Outcome {
     Unreadable,
 }
 
-/// Moves blobs out of a segment until at least `bytes_max` were written.
+/// Moves blobs out of a segment, to others of their pool, until at least `bytes_max` were written.
 async fn rewrite(inner: &Arc<Inner>, segment: u64, bytes_max: u64) -> Result<Rewrite> {
     let mut from = key::placement(segment, 0);
     let mut bytes = 0;
@@ -267,8 +271,7 @@ async fn copy_all(inner: &Arc<Inner>, blobs: Vec<(StoredBlob, Placement)>) -> Re
     let mut moved = Moved::default();
     let mut copying = JoinSet::new();
     let mut copying_bytes = 0;
-    let (hot, others): (Vec<_>, Vec<_>) =
-        blobs.into_iter().partition(|(blob, from)| blob.pool == Pool::Hot && !from.is_compressed());
+    let (hot, other): (Vec<_>, Vec<_>) = blobs.into_iter().partition(|(blob, _)| blob.pool == Pool::Hot);
     for (blob, from) in hot {
         let bytes = u64::from(from.plain_bytes);
         while copying_bytes + bytes > COPYING_BYTES_MAX
@@ -285,9 +288,9 @@ async fn copy_all(inner: &Arc<Inner>, blobs: Vec<(StoredBlob, Placement)>) -> Re
     while let Some(copied) = copying.join_next().await {
         moved.take(joined(copied)?)?;
     }
-    let mut others = others.into_iter().peekable();
-    while let Some(&(StoredBlob { pool, .. }, _)) = others.peek() {
-        for copied in copy_stored(&inner.blobs, pool, &mut others).await? {
+    let mut other = other.into_iter().peekable();
+    while let Some(pool) = other.peek().map(|(blob, _)| blob.pool) {
+        for copied in copy_as_stored(&inner.blobs, pool, &mut other).await? {
             moved.take(copied)?;
         }
     }
@@ -302,15 +305,17 @@ fn joined(copied: std::result::Result<Copied, tokio::task::JoinError>) -> Result
 }
 
 /// Takes some blobs of a pool and writes them anew as they are stored, in one batch.
-async fn copy_stored(
+async fn copy_as_stored(
     blobs: &Blobs,
     pool: Pool,
     from: &mut Peekable<impl Iterator<Item = (StoredBlob, Placement)>>,
 ) -> Result<Vec<Copied>> {
     let (mut copied, mut read, mut records) = (Vec::new(), Vec::new(), Vec::new());
     let mut bytes = 0;
-    let fits = |bytes, from: &Placement| bytes == 0 || bytes + u64::from(from.stored_bytes) <= COPYING_STORED_BYTES_MAX;
-    while let Some((blob, from)) = from.next_if(|(blob, from)| blob.pool == pool && fits(bytes, from)) {
+    while let Some((blob, from)) = from.next_if(|(blob, from)| {
+        let fits = bytes == 0 || bytes + u64::from(from.stored_bytes) <= COPYING_STORED_BYTES_MAX;
+        blob.pool == pool && fits
+    }) {
         bytes += u64::from(from.stored_bytes);
         match blobs.stored(&blob.id, &from).await.map_err(CopyError::from) {
             Ok(record) => {
@@ -336,10 +341,10 @@ async fn copy(blobs: &Blobs, blob: BlobId, from: Placement) -> std::result::Resu
         if name != blob {
             return Err(other_name().into());
         }
-        return Ok(blobs.append(blob, vec![content], table).await?);
+        return Ok(blobs.append(Pool::Hot, blob, vec![content], table).await?);
     }
     let mut content = blobs.reader(&blob, &from, 0..from.plain_bytes);
-    let mut writer = blobs.begin_move(u64::from(from.plain_bytes)).await?;
+    let mut writer = blobs.begin_move(Pool::Hot, u64::from(from.plain_bytes)).await?;
     while let Some(bytes) = content.next().await? {
         writer.write(bytes).await?;
     }

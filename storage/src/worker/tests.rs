@@ -22,7 +22,7 @@ async fn open(directory: &tempfile::TempDir) -> Store {
 async fn sealed_blob(store: &Store) -> (StoredBlob, Placement) {
     let content = Bytes::from(vec![7; 100_000]);
     let (blob, table) = crate::blob::Blobs::hash(&content);
-    let placement = store.inner.blobs.append(blob, vec![content], table).await.unwrap();
+    let placement = store.inner.blobs.append(crate::pool::Pool::Hot, blob, vec![content], table).await.unwrap();
     store.inner.blobs.seal_active().await.unwrap();
     (StoredBlob { id: blob, pool: Pool::Hot }, placement)
 }
@@ -40,8 +40,8 @@ async fn a_damaged_placement_keeps_its_segment_and_ends_no_pass() {
         store.inner.index.commit(batch).await.unwrap();
         for _ in 0..2 {
             store.collect().await.unwrap();
-            let path = store.inner.blobs.segment_path(placement.segment).unwrap();
-            assert!(path.exists(), "{plain_bytes}");
+            let paths = store.inner.blobs.segment_paths(placement.segment);
+            assert!(paths[0].exists(), "{plain_bytes}");
         }
     }
 }
@@ -50,7 +50,7 @@ async fn a_damaged_placement_keeps_its_segment_and_ends_no_pass() {
 async fn a_segment_whose_writer_lives_is_not_settled_and_a_settled_one_stays_so() {
     let directory = tempfile::tempdir().unwrap();
     let store = open(&directory).await;
-    let exists = |placement: Placement| store.inner.blobs.segment_path(placement.segment).is_some();
+    let exists = |placement: Placement| store.inner.blobs.segments().iter().any(|info| info.id == placement.segment);
 
     // Nothing names the blob, but a writer may be about to.
     let writer = store.inner.writers.enter();
@@ -106,7 +106,7 @@ async fn compressed_blobs_move_as_they_are_stored() {
     store.collect().await.unwrap();
     store.collect().await.unwrap();
 
-    assert!(blobs.segment_path(places[0].segment).is_none(), "everything was moved out of it");
+    assert!(blobs.segment_paths(places[0].segment).is_empty(), "everything was moved out of it");
     for (record, content) in records.iter().zip(&contents) {
         let blob = record.id;
         let row = key::stored_blob(&StoredBlob { id: blob, pool: Pool::Cool });

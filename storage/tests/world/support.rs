@@ -35,6 +35,7 @@ fn options(directory: &TempDir, clock: &Arc<ManualClock>) -> OpenOptions {
     options.part_bytes_min = 1;
     options.collect_every = None;
     options.settle_every = None;
+    options.heal_every = None;
     options.evaluate_every = None;
     options.background_bytes_per_second = 1 << 40;
     options

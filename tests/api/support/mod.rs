@@ -4,7 +4,12 @@ mod answer;
 mod raw;
 mod sdk;
 
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
 use strata::Server;
+use strata::config::Config;
+use strata_storage::{Clock, ManualClock, Store, SystemClock, Timestamp};
 use tempfile::TempDir;
 
 pub use answer::{Answer, elements};
@@ -24,9 +29,31 @@ pub struct Fixture {
 impl Fixture {
     /// Starts a server with an empty store.
     pub async fn start() -> Fixture {
+        Fixture::start_with(|_| {}, Arc::new(SystemClock)).await
+    }
+
+    /// Starts a server with changed settings and with an empty store, at the time that the clock tells.
+    pub async fn start_with(change: impl FnOnce(&mut Config), clock: Arc<dyn Clock>) -> Fixture {
         let directory = tempfile::tempdir().expect("a temporary directory");
-        let server = Server::start_local(directory.path()).await.expect("a server");
-        Fixture { raw: Raw::new(&server), s3: sdk::client(&server), server, directory }
+        let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let mut config = Config { data: directory.path().to_owned(), listen, ..Config::default() };
+        change(&mut config);
+        let server = Server::start_on_clock(config, Arc::clone(&clock)).await.expect("a server");
+        let s3 = sdk::client(&server, Arc::clone(&clock));
+        Fixture { raw: Raw::new(&server, clock), s3, server, directory }
+    }
+
+    /// The server's store.
+    pub fn store(&self) -> &Store {
+        self.server.store()
+    }
+
+    /// Starts a server with one bucket, and with a clock that stands at 1 October 2026, 10:00, until it is moved.
+    pub async fn with_clock(bucket: &str, change: impl FnOnce(&mut Config)) -> (Fixture, Arc<ManualClock>) {
+        let clock = Arc::new(ManualClock::new(Timestamp::from_secs(1_790_848_800)));
+        let fixture = Fixture::start_with(change, Arc::clone(&clock) as Arc<dyn Clock>).await;
+        fixture.raw.put(&format!("/{bucket}"), "").await.is(200);
+        (fixture, clock)
     }
 
     /// Starts a server with one bucket.

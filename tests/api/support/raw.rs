@@ -1,5 +1,6 @@
 //! Requests made by hand: anything in the head, signed or not, with any body.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use aws_credential_types::Credentials;
@@ -14,6 +15,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use strata::Server;
+use strata_storage::Clock;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -34,6 +36,8 @@ pub struct Raw {
     pub secret_key: String,
     /// The region.
     pub region: String,
+    /// The server's time, at which requests are signed.
+    pub clock: Arc<dyn Clock>,
 }
 
 /// A request to be sent.
@@ -59,8 +63,8 @@ enum Signing {
 }
 
 impl Raw {
-    /// For that server.
-    pub fn new(server: &Server) -> Raw {
+    /// For that server, which goes by that clock.
+    pub fn new(server: &Server, clock: Arc<dyn Clock>) -> Raw {
         let credentials = server.credentials();
         Raw {
             client: Client::builder(TokioExecutor::new()).build_http(),
@@ -69,6 +73,7 @@ impl Raw {
             access_key: credentials.access_key.clone(),
             secret_key: credentials.secret_key.expose().to_owned(),
             region: server.config().region.clone(),
+            clock,
         }
     }
 
@@ -81,7 +86,7 @@ impl Raw {
             headers: Vec::new(),
             body: Bytes::new(),
             signing: Signing::Header,
-            time: now(),
+            time: SystemTime::UNIX_EPOCH + Duration::from_nanos(self.clock.now().as_nanos()),
         }
     }
 
@@ -238,7 +243,7 @@ impl Raw {
     }
 }
 
-/// The machine's time: a server accepts no signature of another.
+/// The machine's time, for servers that go by it: none accepts the signature of another.
 #[expect(clippy::disallowed_methods, reason = "signatures carry the real time")]
 pub fn now() -> SystemTime {
     SystemTime::now()

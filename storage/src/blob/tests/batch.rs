@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::compressed::{prepared, text};
-use super::{append, content, open, open_on, options, read_all};
+use super::{append, content, open, open_on, options, read_all, zone};
 use crate::blob::codec::Level;
 use crate::blob::{Blobs, BlobsOptions, Form, Placement, Prepared};
 use crate::error::{Error, Result};
@@ -110,7 +110,11 @@ async fn batches_of_one_pool_go_on_side_by_side() {
 async fn check(batches: &[(Vec<Prepared>, Vec<Bytes>)], fail_at: u64, failure: Failure) -> bool {
     let directory = tempfile::tempdir().unwrap();
     let disk = FailingDisk::new(fail_at, failure).without_syncs();
-    let options = BlobsOptions { segment_bytes: 12 << 20, disk: Arc::new(disk.clone()), ..options(directory.path()) };
+    let options = BlobsOptions {
+        segment_bytes: 12 << 20,
+        zones: vec![zone(0, directory.path(), disk.clone())],
+        ..options(directory.path())
+    };
     let Ok(blobs) = Blobs::open(options) else { return true };
     let mut outcomes: Vec<Result<Vec<Placement>>> = Vec::new();
     for (batch, _) in batches {

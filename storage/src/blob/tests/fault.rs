@@ -49,7 +49,7 @@ async fn history(blobs: &Blobs) -> Outcome {
     blobs.seal_active().await.unwrap();
     outcome.group(blobs, 5).await;
     outcome.large(blobs, 6, 0, &own).await;
-    let first = blobs.segments()[0];
+    let first = blobs.segments().swap_remove(0);
     if !outcome.stored.iter().any(|(_, placement, _)| placement.segment == first.id)
         && let Err(error) = blobs.remove_segment(first.id).await
     {

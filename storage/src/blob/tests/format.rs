@@ -5,6 +5,10 @@ use crate::blob::hash::{BlobId, PieceTable};
 use crate::blob::layout::{
     BLOCK_BYTES, Fault, Placement, SegmentHeader, check_frame, decode_head, encode_head, encode_tail, tail_bytes,
 };
+use crate::blob::shard_name::SegmentName;
+use crate::blob::stripe::Layout;
+use crate::pool::Pool;
+use crate::zone::ZoneId;
 
 const PLACEMENT: Placement = Placement {
     segment: 0x0102_0304_0506_0708,
@@ -23,26 +27,61 @@ fn table() -> PieceTable {
 
 #[test]
 fn the_header_of_a_segment() {
-    let header = SegmentHeader {
+    let of = SegmentName {
         segment: 0x0102_0304_0506_0708,
         generation: 0x1112_1314,
+        pool: Pool::Archive,
+        layout: Layout { data: 4, parity: 2 },
+    };
+    let header = SegmentHeader {
+        name: of.shard(5),
         created_ns: 0x3132_3334_3536_3738,
         store_id: *b"0123456789abcdef",
+        zone: ZoneId(0x0708),
     };
     let mut block = [0; BLOCK_BYTES];
     header.encode(&mut block);
     let start = concat!(
         "5374726174615367",
-        "01000000",
+        "02000000",
         "14131211",
         "0807060504030201",
         "3837363534333231",
         "30313233343536373839616263646566",
+        "03040205",
+        "0807",
     );
-    assert_eq!(hex::encode(&block[..48]), start);
-    assert!(block[48..4092].iter().all(|byte| *byte == 0));
-    assert_eq!(hex::encode(&block[4092..]), "62a396aa");
+    assert_eq!(hex::encode(&block[..54]), start);
+    assert!(block[54..4092].iter().all(|byte| *byte == 0));
+    assert_eq!(hex::encode(&block[4092..]), "45fc6518");
     assert_eq!(SegmentHeader::decode(&block), Ok(header));
+
+    let mut of_format_1 = block;
+    of_format_1[8] = 1;
+    let sum = crc_fast::crc32_iscsi(&of_format_1[..4092]);
+    of_format_1[4092..].copy_from_slice(&sum.to_le_bytes());
+    assert_eq!(SegmentHeader::decode(&of_format_1), Err(Fault::Unknown { found: 1, known: 2 }));
+}
+
+/// Parity is stored bytes as well: another code, or another version of this one, must give the same.
+#[test]
+fn the_parity_of_a_stripe() {
+    fn check(data: u8, parity: u8, expected: &[&str]) {
+        let mut stripe = vec![0; usize::from(data) * BLOCK_BYTES];
+        blake3::Hasher::new().update(b"a stripe").finalize_xof().fill(&mut stripe);
+        let layout = Layout { data, parity };
+        let sums: Vec<String> = layout
+            .parity(&layout.split(&stripe))
+            .iter()
+            .map(|parity| blake3::hash(parity).to_hex()[..16].to_owned())
+            .collect();
+        assert_eq!(sums, expected, "{layout:?}");
+    }
+    check(2, 1, &["efc446bb2c789ee0"]);
+    check(3, 1, &["e3c903eec37dcd06"]);
+    check(4, 1, &["d62419e1c99c65e1"]);
+    check(4, 2, &["1794c039646a9300", "daad568b61459696"]);
+    check(8, 2, &["419b1dcc327087ae", "9e58cf05b0108b58"]);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use proptest::prelude::{Strategy, any};
 use proptest::test_runner::TestRunner;
 
-use super::{append, assert_corrupt, content, open, options, put_large, read_all};
+use super::{append, assert_corrupt, content, open, options, put_large, read_all, segment_path};
 use crate::blob::{Blobs, BlobsOptions, Placement, ReadError, StreamHint};
 use crate::error::Error;
 
@@ -60,7 +60,7 @@ async fn a_removed_segment_reads_as_moved_except_for_who_began() {
 
     assert!(matches!(blobs.remove_segment(placement.segment).await, Err(Error::Conflict)));
     blobs.seal_active().await.unwrap();
-    let on_disk = std::fs::metadata(blobs.segment_path(placement.segment).unwrap()).unwrap().len();
+    let on_disk = std::fs::metadata(segment_path(&blobs, placement.segment)).unwrap().len();
     assert_eq!(blobs.remove_segment(placement.segment).await.unwrap(), on_disk);
     assert_eq!(blobs.remove_segment(placement.segment).await.unwrap(), 0);
     assert!(blobs.segments().is_empty());
@@ -78,7 +78,7 @@ async fn a_file_that_vanished_reads_as_moved() {
     let directory = tempfile::tempdir().unwrap();
     let blobs = open(directory.path());
     let (id, placement) = append(&blobs, &content(1, 100)).await.unwrap();
-    std::fs::remove_file(blobs.segment_path(placement.segment).unwrap()).unwrap();
+    std::fs::remove_file(segment_path(&blobs, placement.segment)).unwrap();
     assert!(matches!(blobs.read(&id, &placement, 0..100).await, Err(ReadError::Moved)));
     let elsewhere = Placement { generation: 2, ..placement };
     assert!(matches!(blobs.read(&id, &elsewhere, 0..100).await, Err(ReadError::Moved)));

@@ -11,6 +11,7 @@ use crate::blob::large::{LargeLane, LargeWriter};
 use crate::blob::{Blobs, BlobsOptions, StreamHint};
 use crate::error::Error;
 use crate::fs::{FailingDisk, Failure};
+use crate::pool::Pool;
 
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
@@ -69,7 +70,7 @@ async fn writers_of_one_segment_do_not_disturb_each_other() {
         });
     }
     // One that is abandoned half way.
-    let writer = blobs.begin_large(3 << 20, &hint).await.unwrap();
+    let writer = blobs.begin_large(Pool::Hot, 3 << 20, &hint).await.unwrap();
     drop(write_large(writer, &content(9, 2 * MIB), 70_000).await.unwrap());
     for (id, placement, content) in tasks.join_all().await {
         assert_eq!(read_all(&blobs, &id, &placement).await.unwrap(), content);
@@ -86,7 +87,8 @@ async fn writers_share_buffers_without_waiting_for_each_other() {
     let content = content(1, 3 * MIB);
     let mut writers = Vec::new();
     for _ in 0..2 {
-        let mut writer = LargeWriter::begin(&lane, buffers.clone(), content.len() as u64, &hint).await.unwrap();
+        let mut writer =
+            LargeWriter::begin(&lane, Pool::Hot, buffers.clone(), content.len() as u64, &hint).await.unwrap();
         writer.write(content.slice(..10)).await.unwrap();
         writers.push(writer);
     }
@@ -104,7 +106,7 @@ async fn a_writer_whose_body_halts_holds_one_buffer() {
     let segments = Arc::new(crate::blob::segments::SegmentSet::open(options(directory.path())).unwrap());
     let lane = LargeLane::new(segments);
     let (buffers, hint) = (Arc::new(Buffers::new(3)), StreamHint::new(None));
-    let mut writer = LargeWriter::begin(&lane, buffers.clone(), 3 << 20, &hint).await.unwrap();
+    let mut writer = LargeWriter::begin(&lane, Pool::Hot, buffers.clone(), 3 << 20, &hint).await.unwrap();
     writer.write(content(1, MIB + 10)).await.unwrap();
     // The first MiB is on its way to the disk, or there already: both others are to be had without further ado.
     let both = async { (buffers.write_buffer().await.unwrap(), buffers.write_buffer().await.unwrap()) };

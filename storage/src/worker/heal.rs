@@ -1,0 +1,219 @@
+//! Healing: what zones lack is rebuilt from the others, and what is spread otherwise than it should be is written anew.
+//!
+//! A round does, in this order:
+//!
+//! 1. Look at the zones (`zones`): some may be lost, back, or replaced by an empty directory.
+//! 2. Rebuild missing and damaged shards of sealed segments, one after another, each in a zone that has no shard of its
+//!    segment. As many missing shards as there are zones that are expected back are left to those.
+//! 3. Have the collector write segments anew that lie in zones being drained, or are spread over fewer or more zones than
+//!    there are now.
+//!
+//! Dying anywhere leaves what the next round finds the same way. A rebuilt shard counts when it is whole and synced.
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use tokio::time::{Instant, MissedTickBehavior};
+
+use crate::blob::{Layout, SegmentInfo};
+use crate::error::{Error, Result};
+use crate::store::{Inner, Store};
+use crate::worker::progress::{Progress, Workers};
+use crate::worker::{self, to_its_end};
+use crate::zone::{Damage, ZoneId, ZoneInfo, ZoneState};
+
+/// What a round of healing did and left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Healed {
+    /// Shards that were rebuilt.
+    pub shards: u64,
+    /// Their sizes together, in bytes.
+    pub bytes: u64,
+    /// Segments that were written anew for the zones that there are now.
+    pub rewritten: u64,
+    /// Shards that are still missing or damaged: their zones are awaited, or there is none to take them.
+    pub waiting: u64,
+}
+
+/// What the healer keeps between rounds.
+pub(crate) struct Healer {
+    round: tokio::sync::Mutex<()>,
+    progress: Arc<Progress>,
+}
+
+impl Healer {
+    pub(crate) fn new(workers: &Workers) -> Healer {
+        Healer { round: tokio::sync::Mutex::default(), progress: workers.register("heal") }
+    }
+
+    /// Waits for the round under way.
+    pub(crate) async fn wait(&self) {
+        drop(self.round.lock().await);
+    }
+}
+
+impl Store {
+    /// Looks at the zones and heals what can be healed now. Returns when nothing is left to do.
+    pub async fn heal(&self) -> Result<Healed> {
+        let mut total = Healed::default();
+        loop {
+            let healed = to_its_end(round(Arc::clone(&self.inner))).await?;
+            total.shards += healed.shards;
+            total.bytes += healed.bytes;
+            total.rewritten += healed.rewritten;
+            total.waiting = healed.waiting;
+            if healed.shards == 0 && healed.rewritten == 0 {
+                return Ok(total);
+            }
+        }
+    }
+}
+
+/// Runs a round every so often, until the store is closed or gone.
+pub(crate) fn spawn_healer(inner: Weak<Inner>, every: Duration) {
+    tokio::spawn(async move {
+        let mut ticks = tokio::time::interval_at(Instant::now() + every, every);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut total = Healed::default();
+        loop {
+            ticks.tick().await;
+            let Some(inner) = inner.upgrade() else { return };
+            match tokio::spawn(round(Arc::clone(&inner))).await {
+                Ok(Ok(healed)) => report(&mut total, healed),
+                _ if inner.check_writable().is_err() => return,
+                Ok(Err(error)) => tracing::error!(%error, "healing failed; the next round goes on"),
+                Err(error) => tracing::error!(%error, "healing did not end; the next round goes on"),
+            }
+        }
+    });
+}
+
+/// Adds a round to what was healed since the last report, and reports at the end.
+fn report(total: &mut Healed, healed: Healed) {
+    total.shards += healed.shards;
+    total.bytes += healed.bytes;
+    total.rewritten += healed.rewritten;
+    let at_work = healed.shards > 0 || healed.rewritten > 0;
+    if !at_work && (total.shards > 0 || total.rewritten > 0) {
+        let Healed { shards, bytes, rewritten, .. } = *total;
+        tracing::info!(shards, bytes, rewritten, waiting = healed.waiting, "healing has come to its end");
+        *total = Healed::default();
+    }
+}
+
+async fn round(inner: Arc<Inner>) -> Result<Healed> {
+    let _alone = inner.healer.round.lock().await;
+    inner.check_writable()?;
+    inner.look_at_zones().await?;
+    let progress = Arc::clone(&inner.healer.progress);
+    progress.begin();
+    let outcome = heal(&inner, &progress).await;
+    progress.end(inner.clock.now());
+    if let Err(error) = &outcome {
+        progress.fail(inner.clock.now(), error);
+    }
+    outcome
+}
+
+async fn heal(inner: &Arc<Inner>, progress: &Progress) -> Result<Healed> {
+    let mut healed = Healed::default();
+    let awaited = inner.zones.awaited(inner);
+    let (infos, zones) = (inner.blobs.segments(), inner.blobs.zones());
+    let damaged = inner.blobs.damaged();
+    let mut left = damaged.len() as u64;
+    for damage in damaged {
+        progress.set_backlog(left);
+        let target = infos.iter().find(|info| info.id == damage.segment).and_then(|info| target(info, &zones, awaited));
+        match target {
+            Some(zone) => match rebuild(inner, damage, zone).await {
+                Ok(bytes) => {
+                    healed.shards += 1;
+                    healed.bytes += bytes;
+                    progress.add(1, bytes);
+                    left -= 1;
+                }
+                Err(Error::Closed) => return Err(Error::Closed),
+                // Others may be rebuilt all the same.
+                Err(error) => {
+                    let (segment, shard) = (damage.segment, damage.shard);
+                    tracing::error!(%error, segment, shard, "a shard cannot be rebuilt");
+                    progress.fail(inner.clock.now(), &error);
+                    healed.waiting += 1;
+                }
+            },
+            None => healed.waiting += 1,
+        }
+    }
+    progress.set_backlog(healed.waiting);
+    if healed.waiting == 0 {
+        // Everything is whole without these, so they are of no use any more.
+        for stray in inner.blobs.strays() {
+            inner.blobs.remove_stray(stray).await?;
+        }
+    }
+    if awaited == 0 {
+        healed.rewritten = rewrite_misfits(inner).await?;
+    }
+    Ok(healed)
+}
+
+/// Where a missing shard of a segment should be rebuilt: in the active zone without one that holds the least. `None` if
+/// there is no such zone, or if the missing shards are expected to come back with their zones.
+fn target(info: &SegmentInfo, zones: &[ZoneInfo], awaited: usize) -> Option<ZoneId> {
+    if info.missing_shards.len() <= awaited {
+        return None;
+    }
+    let vacant = |zone: &&ZoneInfo| zone.state == ZoneState::Active && !info.zones.contains(&zone.id);
+    zones.iter().filter(vacant).min_by_key(|zone| zone.bytes).map(|zone| zone.id)
+}
+
+/// Rebuilds a shard and returns the bytes written.
+async fn rebuild(inner: &Arc<Inner>, damage: Damage, zone: ZoneId) -> Result<u64> {
+    // The segment must not be removed meanwhile.
+    let _segments_stay = inner.collector.keep_segments().await;
+    let (budget, runtime) = (Arc::clone(&inner.budget), tokio::runtime::Handle::current());
+    let spend = move |bytes| {
+        runtime.block_on(budget.spend(bytes));
+        Ok(())
+    };
+    inner.blobs.rebuild_shard(damage.segment, damage.shard, zone, spend).await
+}
+
+/// Has the collector write segments anew that are in drained zones or not spread as they would be now. Returns how many
+/// it emptied.
+async fn rewrite_misfits(inner: &Arc<Inner>) -> Result<u64> {
+    let before = Misfits::now(inner).count(inner);
+    if before == 0 {
+        return Ok(0);
+    }
+    // What is still being written there has to end first.
+    inner.blobs.seal_active().await?;
+    worker::collect(inner).await?;
+    Ok(before.saturating_sub(Misfits::now(inner).count(inner)))
+}
+
+/// Tells the segments that would be spread otherwise if they were written now.
+pub(super) struct Misfits {
+    /// `None` while zones are awaited: then everything stays as it is.
+    zones: Option<Vec<ZoneInfo>>,
+}
+
+impl Misfits {
+    /// As the zones are now.
+    pub(super) fn now(inner: &Inner) -> Misfits {
+        let is_settled = inner.zones.awaited(inner) == 0;
+        Misfits { zones: is_settled.then(|| inner.blobs.zones()) }
+    }
+
+    /// Whether the segment would be spread otherwise.
+    pub(super) fn fits_not(&self, info: &SegmentInfo) -> bool {
+        let Some(zones) = &self.zones else { return false };
+        let in_state = |state| zones.iter().filter(move |zone| zone.state == state);
+        let drained = in_state(ZoneState::Draining).any(|zone| info.zones.contains(&zone.id));
+        drained || info.layout != Layout::choose(info.pool, in_state(ZoneState::Active).count())
+    }
+
+    fn count(&self, inner: &Inner) -> u64 {
+        inner.blobs.segments().iter().filter(|info| self.fits_not(info)).count() as u64
+    }
+}

@@ -1,0 +1,331 @@
+//! The zones of a store: which there are, whether they can be reached, and what comes and goes while it is open.
+//!
+//! A zone that cannot be reached is lost: reads and writes go on without it, and it is awaited. When it is back, or an
+//! empty directory is in its place, it is taken into use again and `worker::heal` rebuilds what it lacks. A zone that is
+//! drained takes nothing new; what is in it goes to the others, and then it is forgotten. To drain a lost zone is to
+//! give it up.
+//!
+//! The list is committed before a zone is used, and a zone is marked before it holds anything. Dying in between leaves a
+//! zone in the list that is marked at the next open.
+
+mod marker;
+mod registry;
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+pub(crate) use registry::Registry;
+pub use registry::ZoneOptions;
+
+use crate::error::{Error, Result};
+use crate::fs::{SystemDisk, blocking, create_directories};
+use crate::index::{Batch, Family, Index, Rows, Step, key};
+use crate::store::{Inner, Store};
+use crate::zone::{Zone, ZoneId, ZoneState};
+use marker::{Found, Mark};
+use registry::{Purpose, ZoneEntry};
+
+/// The row of the list.
+const LIST: &[u8] = b"zones";
+
+/// What a store says of one of its zones.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ZoneStatus {
+    /// Its name.
+    pub name: String,
+    /// Its directory.
+    pub directory: PathBuf,
+    /// What it is used for now.
+    pub state: ZoneState,
+    /// Why it is lost, if it is.
+    pub reason: Option<String>,
+    /// How many segments have a shard in it.
+    pub segments: u64,
+    /// The size of these shards, in bytes.
+    pub bytes: u64,
+}
+
+/// The zones of an open store.
+pub(crate) struct Zones {
+    store_id: [u8; 16],
+    state: Mutex<State>,
+    /// Held while the list is changed, from reading it until the change is durable.
+    changes: tokio::sync::Mutex<()>,
+}
+
+#[derive(Default)]
+struct State {
+    registry: Registry,
+    /// Why zones are lost.
+    reasons: Vec<(ZoneId, String)>,
+}
+
+/// The zones that a store is opened with.
+pub(crate) struct Opened {
+    pub(crate) zones: Zones,
+    /// For the blob layer.
+    pub(crate) places: Vec<Zone>,
+    /// Those of them that are to be emptied.
+    pub(crate) draining: Vec<ZoneId>,
+}
+
+/// Reads the list, merges the settings into it, and marks what is new. Blocking.
+///
+/// `Err(Zone)` if a directory in the settings is another zone, or not empty.
+pub(crate) fn open(
+    index: &Index,
+    options: &[ZoneOptions],
+    data: &std::path::Path,
+    store_id: [u8; 16],
+) -> Result<Opened> {
+    let known = index.rows().record::<Registry>(Family::Meta, LIST)?;
+    let is_new =
+        |entry: &ZoneEntry| known.as_ref().is_none_or(|known| !known.zones.iter().any(|zone| zone.id == entry.id));
+    let registry = known.clone().unwrap_or_default().merged(options, data)?;
+    let mut batch = Batch::new();
+    batch.put(Family::Meta, LIST.to_vec(), &registry);
+    index.commit_blocking(batch)?;
+
+    let mut reasons = Vec::new();
+    for entry in &registry.zones {
+        let mark = mark_of(entry, store_id);
+        match mark.look(&entry.directory) {
+            Found::Zone => {}
+            // A data directory holds more than a zone.
+            _ if entry.directory == data => take_into_use(&mark, entry)?,
+            Found::Empty => take_into_use(&mark, entry)?,
+            Found::Nothing if is_new(entry) => take_into_use(&mark, entry)?,
+            Found::Nothing => reasons.push((entry.id, "the directory is missing or cannot be read".to_owned())),
+            Found::Other(what) => {
+                let directory = entry.directory.display();
+                return Err(Error::Zone(format!("{directory} cannot be zone {:?}: it is {what}", entry.name)));
+            }
+        }
+    }
+    let places = registry.zones.iter().map(place).collect();
+    let drained = registry.zones.iter().filter(|entry| entry.purpose == Purpose::Drained);
+    let draining = drained.map(|entry| entry.id).collect();
+    let state = Mutex::new(State { registry, reasons });
+    Ok(Opened { zones: Zones { store_id, state, changes: tokio::sync::Mutex::default() }, places, draining })
+}
+
+fn mark_of(entry: &ZoneEntry, store_id: [u8; 16]) -> Mark {
+    Mark { store_id, id: entry.id, name: entry.name.clone() }
+}
+
+fn place(entry: &ZoneEntry) -> Zone {
+    let directory = entry.directory.join("segments");
+    Zone { id: entry.id, name: entry.name.clone(), directory, disk: Arc::new(SystemDisk) }
+}
+
+impl Zones {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set_reason(&self, id: ZoneId, reason: Option<String>) {
+        let mut state = self.state();
+        state.reasons.retain(|(zone, _)| *zone != id);
+        state.reasons.extend(reason.map(|reason| (id, reason)));
+    }
+
+    /// How many lost zones are expected to come back.
+    pub(crate) fn awaited(&self, inner: &Inner) -> usize {
+        let state = self.state();
+        let lost = inner.blobs.zones().into_iter().filter(|zone| zone.state == ZoneState::Lost);
+        let is_used =
+            |id: ZoneId| state.registry.zones.iter().any(|zone| zone.id == id && zone.purpose == Purpose::Used);
+        lost.filter(|zone| is_used(zone.id)).count()
+    }
+}
+
+/// Bytes that no zone has any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LostBytes {
+    /// The segments concerned.
+    pub segments: u64,
+    /// What the index still names in them, in bytes.
+    pub bytes: u64,
+}
+
+impl Store {
+    /// What is lost as the zones are now: named by the index, and in too few zones to be read. It comes back with its
+    /// zones, if they come back. Looks at every segment there is, but at no object.
+    pub async fn lost_bytes(&self) -> Result<LostBytes> {
+        let readable: std::collections::BTreeSet<u64> =
+            self.inner.blobs.segments().iter().filter(|info| info.is_readable()).map(|info| info.id).collect();
+        let count = move |rows: &Rows<'_>| {
+            let mut lost = LostBytes { segments: 0, bytes: 0 };
+            rows.scan(Family::Segment, &[], &[], |row, value| {
+                let id = row.try_into().map(u64::from_be_bytes).map_err(|_| key::corrupt("segment row", row))?;
+                let live = value.try_into().map(i64::from_le_bytes).map_err(|_| key::corrupt("segment row", row))?;
+                if live > 0 && !readable.contains(&id) {
+                    lost.segments += 1;
+                    lost.bytes = lost.bytes.saturating_add(live.unsigned_abs());
+                }
+                Ok(Step::Next)
+            })?;
+            Ok(lost)
+        };
+        self.inner.index.read(count).await
+    }
+
+    /// The zones and how they are.
+    pub fn zones(&self) -> Vec<ZoneStatus> {
+        let infos = self.inner.blobs.zones();
+        let state = self.inner.zones.state();
+        let status = |entry: &ZoneEntry| {
+            let info = infos.iter().find(|info| info.id == entry.id);
+            let reason = state.reasons.iter().find(|(id, _)| *id == entry.id).map(|(_, reason)| reason.clone());
+            ZoneStatus {
+                name: entry.name.clone(),
+                directory: entry.directory.clone(),
+                state: info.map_or(ZoneState::Lost, |info| info.state),
+                reason,
+                segments: info.map_or(0, |info| info.segments),
+                bytes: info.map_or(0, |info| info.bytes),
+            }
+        };
+        state.registry.zones.iter().map(status).collect()
+    }
+
+    /// Adds a zone while the store is open. New segments use it at once; what is there is spread anew in the background.
+    ///
+    /// `Err(Zone)` if the name or the directory is in use, or the directory is not empty.
+    pub async fn add_zone(&self, options: ZoneOptions) -> Result<()> {
+        self.inner.check_writable()?;
+        let zones = &self.inner.zones;
+        let _alone = zones.changes.lock().await;
+        let mut registry = zones.state().registry.clone();
+        registry.add(&options.name, &options.directory)?;
+        let entry = registry.named(&options.name)?.clone();
+        let mark = mark_of(&entry, zones.store_id);
+        let directory = options.directory.clone();
+        let found = blocking(move || mark.look(&directory)).await?;
+        if let Found::Other(what) = found {
+            return Err(Error::Zone(format!("{} is {what}", options.directory.display())));
+        }
+        self.inner.commit_zones(registry).await?;
+        let (mark, zone) = (mark_of(&entry, zones.store_id), place(&entry));
+        blocking(move || take_into_use(&mark, &entry)).await??;
+        self.inner.blobs.add_zone(zone).await
+    }
+
+    /// Empties a zone in the background, and then forgets it; a lost one is given up at once. Asking twice is harmless.
+    ///
+    /// `Err(Zone)` if there is none of that name, or if no other zone is left that is used.
+    pub async fn drain_zone(&self, name: &str) -> Result<()> {
+        self.inner.check_writable()?;
+        let zones = &self.inner.zones;
+        let _alone = zones.changes.lock().await;
+        let mut registry = zones.state().registry.clone();
+        let entry = registry.named(name)?;
+        entry.purpose = Purpose::Drained;
+        let id = entry.id;
+        let states = self.inner.blobs.zones();
+        let is_active = |id| states.iter().any(|zone| zone.id == id && zone.state == ZoneState::Active);
+        if !registry.zones.iter().any(|zone| zone.purpose == Purpose::Used && is_active(zone.id)) {
+            return Err(Error::Zone(format!("the zone {name:?} is the last one in use; add another one first")));
+        }
+        self.inner.commit_zones(registry).await?;
+        if is_active(id) {
+            self.inner.blobs.set_zone_state(id, ZoneState::Draining).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Marks a zone and makes the directory of its segments. Blocking.
+fn take_into_use(mark: &Mark, entry: &ZoneEntry) -> Result<()> {
+    mark.claim(&entry.directory)?;
+    create_directories(&entry.directory.join("segments"))
+}
+
+impl Inner {
+    /// Makes a changed list durable, and then the present one. The caller holds `changes`.
+    async fn commit_zones(&self, registry: Registry) -> Result<()> {
+        let mut batch = Batch::new();
+        batch.put(Family::Meta, LIST.to_vec(), &registry);
+        self.index.commit(batch).await?;
+        self.zones.state().registry = registry;
+        Ok(())
+    }
+
+    /// Looks at every zone: tells of those that are lost, takes back those that returned or were replaced, and forgets
+    /// those that were emptied. Returns whether anything changed.
+    pub(crate) async fn look_at_zones(&self) -> Result<bool> {
+        let entries = self.zones.state().registry.zones.clone();
+        let mut changed = false;
+        for entry in entries {
+            changed |= self.look_at_zone(entry).await?;
+        }
+        Ok(self.forget_empty_zones().await? || changed)
+    }
+
+    async fn look_at_zone(&self, entry: ZoneEntry) -> Result<bool> {
+        let Some(info) = self.blobs.zones().into_iter().find(|zone| zone.id == entry.id) else { return Ok(false) };
+        let mark = mark_of(&entry, self.zones.store_id);
+        let back = match entry.purpose {
+            Purpose::Used => ZoneState::Active,
+            Purpose::Drained => ZoneState::Draining,
+        };
+        let (looker, directory) = (mark.clone(), entry.directory.clone());
+        let found = blocking(move || looker.look(&directory)).await?;
+        let (id, zone, directory) = (entry.id, entry.name.clone(), entry.directory.display().to_string());
+        match (found, info.state) {
+            (Found::Zone, ZoneState::Lost) => {
+                self.blobs.set_zone_state(id, back).await?;
+                tracing::info!(zone, directory, "a zone is back");
+                self.zones.set_reason(id, None);
+                Ok(true)
+            }
+            (Found::Zone, _) | (Found::Nothing | Found::Other(_), ZoneState::Lost) => Ok(false),
+            (Found::Empty, _) => {
+                // Whatever was known of it lay on another disk.
+                self.blobs.set_zone_state(id, ZoneState::Lost).await?;
+                self.blobs.seal_active().await?;
+                blocking(move || take_into_use(&mark, &entry)).await??;
+                self.blobs.set_zone_state(id, back).await?;
+                tracing::warn!(zone, directory, "a zone was replaced by an empty directory; it is rebuilt");
+                self.zones.set_reason(id, None);
+                Ok(true)
+            }
+            (found, _) => {
+                let reason = match found {
+                    Found::Other(what) => format!("the directory is {what}"),
+                    _ => "the directory is missing or cannot be read".to_owned(),
+                };
+                self.blobs.set_zone_state(id, ZoneState::Lost).await?;
+                // What is still being written without the zone is rebuilt once it is sealed.
+                self.blobs.seal_active().await?;
+                tracing::error!(zone, directory, reason, "a zone is lost; what is in it is read from the others");
+                self.zones.set_reason(id, Some(reason));
+                Ok(true)
+            }
+        }
+    }
+
+    /// Forgets drained zones that hold nothing any more, or are lost.
+    async fn forget_empty_zones(&self) -> Result<bool> {
+        let _alone = self.zones.changes.lock().await;
+        let mut registry = self.zones.state().registry.clone();
+        let infos = self.blobs.zones();
+        let is_done = |entry: &ZoneEntry| {
+            let info = infos.iter().find(|info| info.id == entry.id);
+            entry.purpose == Purpose::Drained
+                && info.is_none_or(|info| info.segments == 0 || info.state == ZoneState::Lost)
+        };
+        let done: Vec<ZoneEntry> = registry.zones.iter().filter(|entry| is_done(entry)).cloned().collect();
+        if done.is_empty() {
+            return Ok(false);
+        }
+        registry.zones.retain(|entry| !is_done(entry));
+        self.commit_zones(registry).await?;
+        for entry in done {
+            self.blobs.forget_zone(entry.id).await?;
+            self.zones.set_reason(entry.id, None);
+            tracing::info!(zone = entry.name, directory = %entry.directory.display(), "a zone was emptied and is no longer used");
+        }
+        Ok(true)
+    }
+}

@@ -1,0 +1,243 @@
+//! Zones: what survives the loss of one, and how what is missing comes back.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use strata_storage::{
+    BucketName, Error, ManualClock, NewBucket, ObjectKey, OpenOptions, PutObject, SeededEntropy, StorageClass, Store,
+    Timestamp, VersionSelector, ZoneOptions, ZoneState,
+};
+
+/// A store over zones that are directories side by side.
+struct World {
+    root: tempfile::TempDir,
+    store: Option<Store>,
+    zones: Vec<&'static str>,
+}
+
+const BUCKET: &str = "things";
+/// Sizes that take every path: in the index, appended in groups, written as they arrive.
+const SIZES: [usize; 4] = [100, 50_000, 300_000, 9_000_000];
+
+impl World {
+    async fn new(zones: &[&'static str]) -> World {
+        let mut world = World { root: tempfile::tempdir().unwrap(), store: None, zones: zones.to_vec() };
+        world.reopen().await;
+        let bucket = BucketName::parse(BUCKET).unwrap();
+        world.store().create_bucket(&bucket, NewBucket::default()).await.unwrap();
+        world
+    }
+
+    fn store(&self) -> &Store {
+        self.store.as_ref().unwrap()
+    }
+
+    fn zone(&self, name: &str) -> PathBuf {
+        self.root.path().join(name)
+    }
+
+    async fn try_open(&self) -> Result<Store, Error> {
+        let mut options = OpenOptions::new(self.root.path().join("data"));
+        options.clock = Arc::new(ManualClock::new(Timestamp::from_secs(1_800_000_000)));
+        options.entropy = Arc::new(SeededEntropy::new(5));
+        (options.collect_every, options.settle_every, options.evaluate_every, options.heal_every) =
+            (None, None, None, None);
+        options.segment_bytes = 4 << 20;
+        options.background_bytes_per_second = 1 << 40;
+        let zone = |name: &&str| ZoneOptions { name: (*name).to_owned(), directory: self.zone(name) };
+        options.zones = self.zones.iter().map(zone).collect();
+        Store::open(options).await
+    }
+
+    async fn reopen(&mut self) {
+        if let Some(store) = self.store.take() {
+            store.close().await.unwrap();
+        }
+        self.store = Some(self.try_open().await.unwrap());
+    }
+
+    async fn put(&self, prefix: &str, class: StorageClass) {
+        for size in SIZES {
+            let staged = self.store().stage_bytes(content(prefix, size)).await.unwrap();
+            let (bucket, key) = (BucketName::parse(BUCKET).unwrap(), key(prefix, size));
+            self.store().put(PutObject { class, ..PutObject::new(bucket, key, staged) }).await.unwrap();
+        }
+    }
+
+    async fn read(&self, prefix: &str, size: usize) -> Result<Vec<u8>, Error> {
+        let bucket = BucketName::parse(BUCKET).unwrap();
+        let object = self.store().object(&bucket, &key(prefix, size), VersionSelector::Current).await?;
+        Ok(object.read(0..object.info().size).collect().await?.to_vec())
+    }
+
+    async fn check(&self, prefix: &str) {
+        for size in SIZES {
+            assert!(self.read(prefix, size).await.unwrap() == content(prefix, size), "{prefix} {size}");
+        }
+    }
+
+    fn lose(&self, name: &str) {
+        std::fs::remove_dir_all(self.zone(name)).unwrap();
+    }
+
+    fn state(&self, name: &str) -> Option<ZoneState> {
+        self.store().zones().into_iter().find(|zone| zone.name == name).map(|zone| zone.state)
+    }
+}
+
+fn key(prefix: &str, size: usize) -> ObjectKey {
+    ObjectKey::parse(&format!("{prefix}/{size}")).unwrap()
+}
+
+/// Half of it can be compressed.
+fn content(prefix: &str, size: usize) -> Vec<u8> {
+    let mut bytes = vec![b'.'; size];
+    let half = size / 2;
+    blake3::Hasher::new().update(prefix.as_bytes()).finalize_xof().fill(&mut bytes[..half]);
+    bytes
+}
+
+fn shards(zone: &Path) -> usize {
+    std::fs::read_dir(zone.join("segments")).map_or(0, |entries| entries.count())
+}
+
+#[tokio::test]
+async fn any_zone_may_be_lost_and_is_rebuilt() {
+    for zones in [&["a", "b"][..], &["a", "b", "c"], &["a", "b", "c", "d"], &["a", "b", "c", "d", "e", "f"]] {
+        let mut world = World::new(zones).await;
+        for class in StorageClass::ALL {
+            world.put(class.name(), class).await;
+        }
+        world.store().settle().await.unwrap();
+        world.put("later", StorageClass::Standard).await;
+        let redundant = StorageClass::ALL
+            .map(StorageClass::name)
+            .into_iter()
+            .filter(|name| *name != StorageClass::OnezoneIa.name());
+        let readable: Vec<&str> = redundant.filter(|name| !["GLACIER", "DEEP_ARCHIVE"].contains(name)).collect();
+        for lost in zones {
+            world.lose(lost);
+            // Before anybody has noticed, and after.
+            world.put(&format!("unnoticed {lost}"), StorageClass::Standard).await;
+            world.store().heal().await.unwrap();
+            assert_eq!(world.state(lost), Some(ZoneState::Lost));
+            world.put(&format!("degraded {lost}"), StorageClass::StandardIa).await;
+            for name in readable.iter().copied().chain(["later"]) {
+                world.check(name).await;
+            }
+            if *lost == zones[0] {
+                world.reopen().await;
+                world.check("later").await;
+            }
+            std::fs::create_dir(world.zone(lost)).unwrap();
+            world.store().heal().await.unwrap();
+            assert_eq!(world.state(lost), Some(ZoneState::Active));
+            assert!(shards(&world.zone(lost)) > 0, "{lost} of {zones:?}");
+        }
+        // Everything that was written meanwhile survives one loss more.
+        world.store().settle().await.unwrap();
+        world.store().heal().await.unwrap();
+        world.lose(zones[0]);
+        world.store().heal().await.unwrap();
+        for lost in zones {
+            world.check(&format!("unnoticed {lost}")).await;
+            world.check(&format!("degraded {lost}")).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_zone_that_is_away_for_a_while_misses_nothing() {
+    let world = World::new(&["a", "b", "c"]).await;
+    world.put("before", StorageClass::Standard).await;
+    let aside = world.root.path().join("aside");
+    std::fs::rename(world.zone("b"), &aside).unwrap();
+    world.store().heal().await.unwrap();
+    assert_eq!(world.state("b"), Some(ZoneState::Lost));
+    world.put("meanwhile", StorageClass::Standard).await;
+    std::fs::rename(&aside, world.zone("b")).unwrap();
+    world.store().heal().await.unwrap();
+    assert_eq!(world.state("b"), Some(ZoneState::Active));
+    for lost in ["a", "c"] {
+        let aside = world.root.path().join("aside");
+        std::fs::rename(world.zone(lost), &aside).unwrap();
+        world.store().heal().await.unwrap();
+        world.check("before").await;
+        world.check("meanwhile").await;
+        std::fs::rename(&aside, world.zone(lost)).unwrap();
+        world.store().heal().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn one_zone_is_lost_with_its_zone_and_says_so() {
+    let world = World::new(&["a", "b"]).await;
+    world.put("one", StorageClass::OnezoneIa).await;
+    world.store().settle().await.unwrap();
+    world.store().collect().await.unwrap();
+    world.store().collect().await.unwrap();
+    assert_eq!(world.store().lost_bytes().await.unwrap().bytes, 0);
+    for zone in ["a", "b"] {
+        let aside = world.root.path().join("aside");
+        std::fs::rename(world.zone(zone), &aside).unwrap();
+        world.store().heal().await.unwrap();
+        let lost = world.store().lost_bytes().await.unwrap();
+        for size in &SIZES[1..] {
+            let read = world.read("one", *size).await;
+            assert_eq!(read.is_err(), lost.bytes > 0, "{zone} {size} {read:?}");
+        }
+        std::fs::rename(&aside, world.zone(zone)).unwrap();
+        world.store().heal().await.unwrap();
+        world.check("one").await;
+    }
+}
+
+#[tokio::test]
+async fn zones_come_and_go_while_the_store_is_open() {
+    let mut world = World::new(&[]).await;
+    world.put("alone", StorageClass::Standard).await;
+    for name in ["a", "b"] {
+        world.store().add_zone(ZoneOptions { name: name.to_owned(), directory: world.zone(name) }).await.unwrap();
+    }
+    world.store().heal().await.unwrap();
+    world.store().drain_zone("data").await.unwrap();
+    world.put("spread", StorageClass::Standard).await;
+    world.store().heal().await.unwrap();
+    assert_eq!(world.state("data"), None, "it was emptied: {:?}", world.store().zones());
+    world.reopen().await;
+    world.check("alone").await;
+    world.lose("a");
+    world.store().heal().await.unwrap();
+    world.check("alone").await;
+    world.check("spread").await;
+    // Given up, its shards go to another zone.
+    world.store().add_zone(ZoneOptions { name: "c".to_owned(), directory: world.zone("c") }).await.unwrap();
+    world.store().drain_zone("a").await.unwrap();
+    world.store().heal().await.unwrap();
+    assert_eq!(world.state("a"), None);
+    world.lose("b");
+    world.store().heal().await.unwrap();
+    world.check("alone").await;
+    world.check("spread").await;
+    let last = world.store().drain_zone("c").await;
+    assert!(matches!(last, Err(Error::Zone(_))), "{last:?}");
+}
+
+#[tokio::test]
+async fn a_directory_that_is_something_else_is_refused() {
+    let world = World::new(&["a", "b"]).await;
+    let full = world.root.path().join("full");
+    std::fs::create_dir(&full).unwrap();
+    std::fs::write(full.join("letter"), b"dear").unwrap();
+    let add = |name: &str, directory: &Path| {
+        let options = ZoneOptions { name: name.to_owned(), directory: directory.to_path_buf() };
+        let store = world.store().clone();
+        async move { store.add_zone(options).await }
+    };
+    assert!(matches!(add("c", &full).await, Err(Error::Zone(_))));
+    assert!(matches!(add("a", &world.zone("c")).await, Err(Error::Zone(_))));
+    assert!(matches!(add("c", &world.zone("a")).await, Err(Error::Zone(_))));
+    let other = World::new(&["x", "y"]).await;
+    assert!(matches!(add("c", &other.zone("x")).await, Err(Error::Zone(_))));
+    assert!(matches!(world.store().drain_zone("nowhere").await, Err(Error::Zone(_))));
+}
