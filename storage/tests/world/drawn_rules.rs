@@ -25,7 +25,7 @@ fn filters() -> impl Strategy<Value = Filter> {
     let one = Filter { form: FilterForm::Single, ..every.clone() };
     let all = Filter { form: FilterForm::And, ..every.clone() };
     prop_oneof![
-        4 => Just(every),
+        8 => Just(every),
         2 => Just(Filter { prefix: Some("a".into()), ..one.clone() }),
         1 => Just(Filter { prefix: Some("a/".into()), ..one.clone() }),
         2 => Just(Filter { tags: vec![tag("1")], ..one.clone() }),
@@ -40,9 +40,9 @@ fn filters() -> impl Strategy<Value = Filter> {
 /// Transitions by days, each so long after the one before as its class asks for; and a day on which objects can expire.
 fn transitions() -> impl Strategy<Value = (Vec<(u32, StorageClass)>, u32)> {
     prop_oneof![
-        6 => Just((vec![], 1)),
-        1 => Just((vec![(30, IA)], 60)),
-        1 => Just((vec![(30, ONEZONE)], 60)),
+        3 => Just((vec![], 1)),
+        2 => Just((vec![(30, IA)], 60)),
+        2 => Just((vec![(30, ONEZONE)], 60)),
         2 => Just((vec![(0, TIERING)], 1)),
         1 => Just((vec![(3, TIERING)], 4)),
         1 => Just((vec![(0, INSTANT)], 90)),
@@ -96,7 +96,7 @@ struct Noncurrent {
 fn noncurrent() -> impl Strategy<Value = Noncurrent> {
     let moves = |days, class, newer| NoncurrentTransition { days, class, newer };
     let transitions = prop_oneof![
-        5 => Just(vec![]),
+        3 => Just(vec![]),
         1 => Just(vec![moves(0, GLACIER, None)]),
         1 => Just(vec![moves(1, INSTANT, None)]),
         1 => Just(vec![moves(3, TIERING, None)]),

@@ -140,7 +140,12 @@ impl Model {
             let coldest = reached.map(|(_, tier)| *tier).max().unwrap_or_default();
             if coldest > object.tier {
                 object.tier = coldest;
-                moved.push(coldest.name());
+                moved.push(match coldest {
+                    Tier::Frequent | Tier::Infrequent => "moved to infrequent access",
+                    Tier::ArchiveInstant => "moved to archive instant access",
+                    Tier::Archive => "moved to archive access",
+                    Tier::DeepArchive => "moved to deep archive access",
+                });
             }
         }
         for tier in &moved {
