@@ -34,14 +34,17 @@ fn put(content: Content, class: StorageClass) -> Op {
 fn versions_that_wait_for_newer_ones_expire_when_several_come_at_once() {
     let small = || put(Content::Noise(1_000, 0), StorageClass::Standard);
     let noncurrent_expiration = Some(NoncurrentExpiration { days: 1, newer: Some(1) });
-    check(&[
-        Op::SetVersioning(Versioning::Enabled),
-        small(),
-        only(Rule { noncurrent_expiration, ..rule() }),
-        small(),
-        Op::Days(1),
-        small(),
-        small(),
-        Op::Days(1),
-    ]);
+    check(
+        1,
+        &[
+            Op::SetVersioning(Versioning::Enabled),
+            small(),
+            only(Rule { noncurrent_expiration, ..rule() }),
+            small(),
+            Op::Days(1),
+            small(),
+            small(),
+            Op::Days(1),
+        ],
+    );
 }

@@ -9,6 +9,8 @@ use strata_storage::{
     ETag, Lifecycle, Restore, StorageClass, Tag, Tier, TieringConfiguration, UploadId, VersionId, Versioning,
 };
 
+use crate::zones::Zones;
+
 /// A version or a delete marker.
 #[derive(Debug, Clone)]
 pub struct Version {
@@ -36,6 +38,8 @@ pub struct Object {
     /// An access that the workers have not seen yet.
     pub read: Option<u64>,
     pub restore: Option<Restore>,
+    /// Whether it may depend on a single zone: see `zones`.
+    pub fragile: bool,
 }
 
 impl std::fmt::Debug for Object {
@@ -49,7 +53,17 @@ impl std::fmt::Debug for Object {
 impl Object {
     /// A new object.
     pub fn new(bytes: Arc<Vec<u8>>, etag: ETag, class: StorageClass, tags: Vec<Tag>, now: u64) -> Object {
-        Object { bytes, etag, class, tags, tier: Tier::Frequent, untouched_since: now, read: None, restore: None }
+        Object {
+            bytes,
+            etag,
+            class,
+            tags,
+            tier: Tier::Frequent,
+            untouched_since: now,
+            read: None,
+            restore: None,
+            fragile: class == StorageClass::OnezoneIa,
+        }
     }
 
     /// Whether it takes a restore to read it.
@@ -106,6 +120,7 @@ pub struct Model {
     pub uploads: Vec<Upload>,
     pub lifecycle: Option<Lifecycle>,
     pub tiering: Vec<TieringConfiguration>,
+    pub zones: Zones,
     /// What time did, and how often.
     pub seen: Seen,
 }
@@ -114,13 +129,14 @@ pub struct Model {
 pub type Seen = BTreeMap<&'static str, usize>;
 
 impl Model {
-    pub fn new() -> Model {
+    pub fn new(zones: usize) -> Model {
         Model {
             versioning: Versioning::Unversioned,
             keys: BTreeMap::new(),
             uploads: Vec::new(),
             lifecycle: None,
             tiering: Vec::new(),
+            zones: Zones { count: zones, ..Zones::default() },
             seen: Seen::new(),
         }
     }

@@ -91,6 +91,24 @@ pub enum Op {
         hours: u32,
         stages: usize,
     },
+    /// A zone goes; whether the engine looks at its zones before the next step.
+    LoseZone {
+        zone: usize,
+        noticed: bool,
+    },
+    /// The zone that is away comes back, or an empty directory in its place.
+    ReturnZone {
+        empty: bool,
+    },
+}
+
+/// Steps, and what happens to zones.
+pub fn ops_with_zones() -> impl Strategy<Value = Op> {
+    prop_oneof![
+        8 => ops(),
+        1 => (0..4_usize, any::<bool>()).prop_map(|(zone, noticed)| Op::LoseZone { zone, noticed }),
+        1 => any::<bool>().prop_map(|empty| Op::ReturnZone { empty }),
+    ]
 }
 
 fn contents() -> impl Strategy<Value = Content> {

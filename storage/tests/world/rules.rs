@@ -103,6 +103,7 @@ impl Model {
                 let stays = object.class == StorageClass::Glacier;
                 *object = Object {
                     class,
+                    fragile: object.fragile || class == StorageClass::OnezoneIa,
                     tier: Tier::Frequent,
                     untouched_since: now,
                     restore: object.restore.filter(|_| stays),

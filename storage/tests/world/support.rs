@@ -1,11 +1,13 @@
 //! The engine that the histories run against: a store in a temporary directory, with a clock that stands still.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use md5::{Digest as _, Md5};
 use strata_storage::{
     BucketName, ETag, Error, ManualClock, NewBucket, ObjectKey, OpenOptions, SeededEntropy, Store, Timestamp,
+    ZoneOptions,
 };
 use tempfile::TempDir;
 
@@ -16,18 +18,20 @@ pub const DAY: u64 = 24 * 60 * 60 * 1_000_000_000;
 /// When every history begins: 14 November 2023, 22:13:20 UTC.
 pub const START: Timestamp = Timestamp::from_secs(1_700_000_000);
 
-/// The stages of the workers: accesses, evaluation, settling, collection.
-pub const STAGES: usize = 4;
+/// The stages of the workers: accesses, evaluation, settling, collection, healing.
+pub const STAGES: usize = 5;
 
 /// A store that can be closed and opened again.
 pub struct World {
     pub directory: TempDir,
     pub clock: Arc<ManualClock>,
     pub store: Store,
+    /// How many zones it has; with one, the data directory is it.
+    zones: usize,
 }
 
-fn options(directory: &TempDir, clock: &Arc<ManualClock>) -> OpenOptions {
-    let mut options = OpenOptions::new(directory.path());
+fn options(directory: &Path, clock: &Arc<ManualClock>, zones: usize) -> OpenOptions {
+    let mut options = OpenOptions::new(directory.join("data"));
     options.clock = Arc::clone(clock) as Arc<dyn strata_storage::Clock>;
     options.entropy = Arc::new(SeededEntropy::new(1));
     options.segment_bytes = 2 << 20;
@@ -38,40 +42,64 @@ fn options(directory: &TempDir, clock: &Arc<ManualClock>) -> OpenOptions {
     options.heal_every = None;
     options.evaluate_every = None;
     options.background_bytes_per_second = 1 << 40;
+    if zones > 1 {
+        let zone = |number| {
+            let name = format!("z{number}");
+            ZoneOptions { directory: directory.join(&name), name }
+        };
+        options.zones = (0..zones).map(zone).collect();
+    }
     options
 }
 
 impl World {
     /// A store with one bucket.
-    pub async fn new() -> World {
+    pub async fn new(zones: usize) -> World {
         let directory = tempfile::tempdir().expect("a temporary directory can be made");
         let clock = Arc::new(ManualClock::new(START));
-        let store = Store::open(options(&directory, &clock)).await.expect("a new store opens");
+        let store = Store::open(options(directory.path(), &clock, zones)).await.expect("a new store opens");
         store.create_bucket(&bucket(), NewBucket::default()).await.expect("a new bucket can be made");
-        World { directory, clock, store }
+        World { directory, clock, store, zones }
     }
 
     /// Closes the store and opens it again.
     pub async fn reopen(self) -> World {
-        let World { directory, clock, store } = self;
-        store.close().await.expect("it closes");
-        drop(store);
-        clock.advance(Duration::from_secs(1));
-        let store = Store::open(options(&directory, &clock)).await.expect("it opens again");
-        World { directory, clock, store }
+        self.store.close().await.expect("it closes");
+        self.clock.advance(Duration::from_secs(1));
+        self.crash().await
     }
 
     /// Drops the store as if the process had died, and opens it again.
     pub async fn crash(self) -> World {
-        let World { directory, clock, store } = self;
+        let World { directory, clock, store, zones } = self;
         drop(store);
         loop {
-            match Store::open(options(&directory, &clock)).await {
-                Ok(store) => return World { directory, clock, store },
+            match Store::open(options(directory.path(), &clock, zones)).await {
+                Ok(store) => return World { directory, clock, store, zones },
                 // A task of the last one is not gone yet.
                 Err(Error::Locked) => tokio::task::yield_now().await,
                 Err(error) => panic!("{error}"),
             }
+        }
+    }
+
+    fn zone(&self, zone: usize) -> PathBuf {
+        self.directory.path().join(format!("z{zone}"))
+    }
+
+    /// Puts a zone out of the engine's sight.
+    pub fn lose_zone(&self, zone: usize) {
+        std::fs::rename(self.zone(zone), self.directory.path().join("aside")).expect("a directory can be renamed");
+    }
+
+    /// Puts it back, or an empty directory in its place.
+    pub fn return_zone(&self, zone: usize, empty: bool) {
+        let aside = self.directory.path().join("aside");
+        if empty {
+            std::fs::remove_dir_all(&aside).expect("a directory can be removed");
+            std::fs::create_dir(self.zone(zone)).expect("a directory can be made");
+        } else {
+            std::fs::rename(&aside, self.zone(zone)).expect("a directory can be renamed");
         }
     }
 
@@ -82,7 +110,8 @@ impl World {
                 0 => self.store.flush_accesses().await.expect("accesses are stored"),
                 1 => drop(self.store.evaluate().await.expect("evaluation succeeds")),
                 2 => drop(self.store.settle().await.expect("settling succeeds")),
-                _ => drop(self.store.collect().await.expect("collection succeeds")),
+                3 => drop(self.store.collect().await.expect("collection succeeds")),
+                _ => drop(self.store.heal().await.expect("healing succeeds")),
             }
         }
     }
