@@ -40,8 +40,10 @@ impl Table {
     }
 }
 
+/// Counts, sizes, amounts; no dates.
 fn is_number(cell: &str) -> bool {
-    cell.is_empty() || cell == "-" || cell.trim_start_matches('-').starts_with(|letter: char| letter.is_ascii_digit())
+    let digits = cell.trim_start_matches('-').starts_with(|letter: char| letter.is_ascii_digit());
+    cell.is_empty() || cell == "-" || (digits && !cell.contains(':'))
 }
 
 /// `1.5 GiB`

@@ -23,6 +23,7 @@ const PART_NUMBER_MAX: u16 = 10_000;
 pub async fn run(ctx: &Context, request: Request) -> Result<Response, S3Error> {
     let answer = prepare(ctx, &request).await?;
     let Some((object, bytes)) = answer.content else { return Ok(answer.response) };
+    ctx.store.note_read(request.bucket()?, request.key()?, object.info(), bytes.end - bytes.start).await;
     let mut response = answer.response;
     response.body = body(&object, bytes).await?;
     Ok(response)

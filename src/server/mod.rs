@@ -160,12 +160,18 @@ impl Server {
 /// ones fill one while the other is being written.
 const WRITE_BUFFERS_SPARE: usize = 64;
 
+/// How many times a day it is looked whether one is over, for what is done once a day.
+const LOOKS_PER_DAY: u32 = 24;
+/// However short days are, looks are so far apart.
+const LOOK_EVERY_MIN: Duration = Duration::from_secs(1);
+
 fn open_options(config: &Config) -> OpenOptions {
     let collect = config.storage.collect_seconds;
     OpenOptions {
         segment_bytes: config.storage.segment_bytes,
         cache_bytes: config.storage.cache_bytes,
         collect_every: (collect > 0).then(|| Duration::from_secs(collect)),
+        analyze_every: Some((config.lifecycle.day / LOOKS_PER_DAY).max(LOOK_EVERY_MIN)),
         write_buffers_max: config.limits.uploads.saturating_add(WRITE_BUFFERS_SPARE),
         lifecycle_day: config.lifecycle.day,
         ..OpenOptions::new(&config.data)

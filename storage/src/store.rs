@@ -34,6 +34,9 @@ pub struct OpenOptions {
     pub part_bytes_min: u64,
     /// How often unreferenced bytes are collected; `None` only when [`Store::collect`] is called. Default 30 s.
     pub collect_every: Option<Duration>,
+    /// How often it is looked whether a day of storage-class analyses is over; `None` only when [`Store::analyze`] is
+    /// called. Default an hour.
+    pub analyze_every: Option<Duration>,
     /// Buffers of 1 MiB for large bodies on their way in; each is made when it is first needed. A body whose client has
     /// come to a halt keeps one, so have more of them than bodies at once. Default 320, for 256 bodies.
     pub write_buffers_max: usize,
@@ -55,6 +58,7 @@ impl OpenOptions {
             cache_bytes: 128 << 20,
             part_bytes_min: 5 << 20,
             collect_every: Some(Duration::from_secs(30)),
+            analyze_every: Some(Duration::from_secs(60 * 60)),
             write_buffers_max: 320,
             background_bytes_per_second: 256 << 20,
             lifecycle_day: Duration::from_secs(24 * 60 * 60),
@@ -93,6 +97,9 @@ pub(crate) struct Inner {
     pub(crate) budget: Arc<worker::Budget>,
     pub(crate) workers: worker::Workers,
     pub(crate) meter: Meter,
+    pub(crate) reads: worker::Reads,
+    /// What the storage-class analyses say of themselves.
+    pub(crate) analytics: Arc<worker::Progress>,
     pub(crate) part_bytes_min: u64,
     pub(crate) segment_bytes: u64,
     pub(crate) calendar: Calendar,
@@ -123,13 +130,16 @@ impl Store {
     ///
     /// `Err(Locked)` if another process has it, `Err(UnknownFormat)` if a newer build wrote it.
     pub async fn open(options: OpenOptions) -> Result<Store> {
-        let collect_every = options.collect_every;
+        let (collect_every, analyze_every) = (options.collect_every, options.analyze_every);
         let inner = tokio::task::spawn_blocking(move || open(options)).await.map_err(|_| Error::Closed)??;
         let inner = Arc::new(inner);
         if let Some(every) = collect_every {
             worker::spawn(Arc::downgrade(&inner), every);
         }
         meter::spawn(Arc::downgrade(&inner));
+        if let Some(every) = analyze_every {
+            worker::spawn_analyses(Arc::downgrade(&inner), every);
+        }
         Ok(Store { inner })
     }
 
@@ -184,6 +194,7 @@ fn open(options: OpenOptions) -> Result<Inner> {
         next_segment: next_segment(&index)?,
         disk: Arc::new(SystemDisk),
     })?;
+    let workers = worker::Workers::default();
     Ok(Inner {
         index,
         blobs,
@@ -196,8 +207,10 @@ fn open(options: OpenOptions) -> Result<Inner> {
         buckets: BucketCache::default(),
         collector: worker::Collector::default(),
         budget: Arc::new(worker::Budget::new(options.background_bytes_per_second)),
-        workers: worker::Workers::default(),
+        analytics: workers.register("analytics"),
+        workers,
         meter: Meter::default(),
+        reads: worker::Reads::default(),
         part_bytes_min: options.part_bytes_min,
         segment_bytes: options.segment_bytes,
         calendar: Calendar::new(options.lifecycle_day),

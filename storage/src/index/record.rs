@@ -231,6 +231,9 @@ impl Record for CurrentRecord {
 impl Record for Stamp {
     const NAME: &'static str = "stamp";
 }
+impl Record for Timestamp {
+    const NAME: &'static str = "time of access";
+}
 impl Record for UploadRecord {
     const NAME: &'static str = "upload record";
 }

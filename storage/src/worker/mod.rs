@@ -3,6 +3,7 @@
 
 use crate::error::{Error, Result};
 
+mod analyze;
 mod budget;
 mod checkpoint;
 mod collect;
@@ -12,11 +13,12 @@ mod segments;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use analyze::{Reads, spawn as spawn_analyses};
 pub(crate) use budget::{Budget, Foreground, ROW_BYTES};
 pub(crate) use checkpoint::checkpoint;
 pub(crate) use collect::{Collector, collect, spawn};
 pub use progress::WorkerStatus;
-pub(crate) use progress::Workers;
+pub(crate) use progress::{Progress, Workers};
 
 /// Runs work to its end, with the locks that it holds, even if whoever asked for it goes away.
 async fn to_its_end<T: Send + 'static>(work: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {

@@ -23,6 +23,7 @@ pub fn options(directory: &TempDir, clock: &Arc<ManualClock>) -> OpenOptions {
     options.cache_bytes = 4 << 20;
     options.part_bytes_min = 1;
     options.collect_every = None;
+    options.analyze_every = None;
     options
 }
 
