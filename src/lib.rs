@@ -6,9 +6,14 @@
 
 // Settings and start-up.
 pub mod config;
+pub mod cost;
 pub mod credentials;
 pub mod log;
 pub mod server;
+
+// What is said of the store itself.
+pub mod admin;
+pub mod cli;
 
 // One request.
 mod address;
@@ -20,6 +25,7 @@ mod error;
 mod incoming;
 mod lifecycle_headers;
 mod metadata_headers;
+mod metering;
 mod op;
 mod query_headers;
 mod range;

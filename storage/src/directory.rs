@@ -59,6 +59,11 @@ impl Directory {
         if has_room(self.lock.room()?) { Ok(()) } else { Err(Error::NoSpace { action: "store more" }) }
     }
 
+    /// The room where it lies. Blocking.
+    pub(crate) fn room(&self) -> Result<fs::Room> {
+        self.lock.room()
+    }
+
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }

@@ -119,6 +119,7 @@ impl Store {
         let part = PartRecord { md5, modified: inner.clock.now(), checksum, object_checksum, content, pools };
         batch.put(Family::Part, row, &part);
         inner.index.commit(batch).await?;
+        inner.meter.write_request(bucket.id, part_request_class(upload.class));
         Ok(PartInfo::of(number, part))
     }
 
@@ -138,6 +139,15 @@ impl Store {
     async fn upload_record(&self, bucket: u64, key: &ObjectKey, id: UploadId) -> Result<UploadRecord> {
         let row = key::upload(bucket, key.as_str(), id.0);
         self.inner.index.record(Family::Upload, row).await?.ok_or(Error::NotFound(Entity::Upload))
+    }
+}
+
+/// The class at whose prices the parts of an upload are sent: those of an archived object are kept in STANDARD until it
+/// is complete.
+fn part_request_class(class: StorageClass) -> StorageClass {
+    match class {
+        StorageClass::Glacier | StorageClass::DeepArchive => StorageClass::Standard,
+        class => class,
     }
 }
 

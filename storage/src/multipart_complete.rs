@@ -107,8 +107,10 @@ impl Store {
 
         batch.delete(Family::Upload, row);
         let answer = Answer { bucket: &bucket, key: &key, upload, request_hash };
+        let class = record.class;
         let completed = inner.finish_upload(answer, record, assembly, &mut batch).await?;
         inner.index.commit(batch).await?;
+        inner.meter.write_request(bucket.id, class);
         Ok(completed)
     }
 }

@@ -200,6 +200,7 @@ impl Inner {
             Some(object) => {
                 let (counted, usage) = object.usage(bucket.id);
                 batch.count(counted, usage.negated());
+                self.charge_early_delete(bucket.id, object, batch);
                 if object.residence.class == StorageClass::IntelligentTiering {
                     batch.delete(Family::Access, stamp.to_bytes().to_vec());
                 }

@@ -146,6 +146,15 @@ impl Store {
         Ok(bucket)
     }
 
+    /// The name of the bucket with that id; `None` if it is gone. Work that waits in queues knows buckets by their ids.
+    pub(crate) async fn bucket_name(&self, id: u64) -> Result<Option<BucketName>> {
+        let Some(name) = self.inner.index.get(Family::BucketName, id.to_be_bytes().to_vec()).await? else {
+            return Ok(None);
+        };
+        let name = String::from_utf8(name).ok().and_then(|name| BucketName::parse(&name).ok());
+        name.map(Some).ok_or_else(|| key::corrupt("bucket name row", &id.to_be_bytes()))
+    }
+
     /// Changes a bucket. `Err(BucketState)` if its state forbids the change; [`BucketChange`] says what else can fail.
     pub async fn change_bucket(&self, name: &BucketName, change: BucketChange) -> Result<()> {
         let guard = self.inner.locks.bucket_exclusive(name.as_str()).await;
@@ -166,7 +175,10 @@ impl Store {
             BucketChange::Lifecycle(lifecycle) => bucket.lifecycle = lifecycle,
             BucketChange::PutTiering(tiering) => configuration::put(&mut bucket.tiering, tiering)?,
             BucketChange::DeleteTiering(id) => configuration::delete(&mut bucket.tiering, &id)?,
-            BucketChange::PutAnalytics(analytics) => configuration::put(&mut bucket.analytics, analytics)?,
+            BucketChange::PutAnalytics(analytics) => {
+                configuration::put(&mut bucket.analytics, analytics)?;
+                self.inner.reads.want();
+            }
             BucketChange::DeleteAnalytics(id) => configuration::delete(&mut bucket.analytics, &id)?,
         }
         batch.put(Family::Bucket, name.as_str().as_bytes().to_vec(), &bucket);
@@ -183,13 +195,25 @@ impl Store {
     pub async fn delete_bucket(&self, name: &BucketName) -> Result<()> {
         let guard = self.inner.locks.bucket_exclusive(name.as_str()).await;
         let id = self.bucket(name).await?.id;
-        let (versions, uploads) = self
+        let (versions, uploads, accounts) = self
             .inner
             .index
             .read(move |rows| {
                 let (from, to) = (key::bucket_start(id), key::bucket_end(id));
                 let has = |family| Ok::<_, Error>(rows.first(family, &from, &to)?.is_some());
-                Ok((has(Family::Version)?, has(Family::Upload)?))
+                let mut accounts = Vec::new();
+                for family in [Family::Usage, Family::Meter] {
+                    rows.scan(family, &from, &to, |row, _| {
+                        accounts.push((family, row.to_vec()));
+                        Ok(Step::Next)
+                    })?;
+                }
+                let analyses = key::analyses(id);
+                rows.scan(Family::Meta, &analyses, &key::after_prefix(analyses.clone()), |row, _| {
+                    accounts.push((Family::Meta, row.to_vec()));
+                    Ok(Step::Next)
+                })?;
+                Ok((has(Family::Version)?, has(Family::Upload)?, accounts))
             })
             .await?;
         if versions {
@@ -200,6 +224,10 @@ impl Store {
         batch.delete(Family::BucketName, id.to_be_bytes().to_vec());
         batch.delete(Family::BucketRules, id.to_be_bytes().to_vec());
         worker::forget_reindex(id, &mut batch);
+        // Whoever writes them holds the bucket shared until that is durable.
+        for (family, row) in accounts {
+            batch.delete(family, row);
+        }
         if uploads {
             self.inner.release(Garbage::Bucket(id), &mut batch);
         }

@@ -1,6 +1,8 @@
 //! Usage: how much each bucket holds per class and tier, counted in the batch that changes it.
 
-use crate::index::record::ObjectRecord;
+use std::ops::AddAssign;
+
+use crate::index::record::{ObjectRecord, VersionRecord};
 use crate::object::StorageClass;
 use crate::residence::Residence;
 use crate::tiering::Tier;
@@ -8,6 +10,11 @@ use crate::tiering::Tier;
 /// Smaller objects are billed as if they had this size in the classes that have a least size, and are not monitored in
 /// INTELLIGENT_TIERING.
 pub(crate) const LEAST_BILLED_BYTES: u64 = 128 << 10;
+
+/// Whether smaller objects of the class are billed as if they had 128 KiB. The same classes charge for what is read.
+pub const fn has_least_size(class: StorageClass) -> bool {
+    matches!(class, StorageClass::StandardIa | StorageClass::OnezoneIa | StorageClass::GlacierIr)
+}
 
 /// What is counted together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -82,6 +89,14 @@ impl Usage {
     }
 }
 
+impl AddAssign for Usage {
+    fn add_assign(&mut self, other: Usage) {
+        let mut sums = self.to_array();
+        sums.iter_mut().zip(other.to_array()).for_each(|(sum, number)| *sum = sum.wrapping_add(number));
+        *self = Usage::from_array(sums);
+    }
+}
+
 /// Under what a bucket's delete markers are counted.
 pub(crate) fn marker_key(bucket: u64) -> UsageKey {
     UsageKey { bucket, class: StorageClass::Standard, tier: Tier::Frequent }
@@ -92,6 +107,16 @@ impl ObjectRecord {
     pub(crate) fn usage(&self, bucket: u64) -> (UsageKey, Usage) {
         let Residence { class, tier, stored_bytes, .. } = self.residence;
         (UsageKey { bucket, class, tier }, Usage::object(self.size, stored_bytes, self.tags.len()))
+    }
+}
+
+impl VersionRecord {
+    /// What the version of that key adds to its bucket's usage, and under which key.
+    pub(crate) fn usage(&self, bucket: u64, key: &str) -> (UsageKey, Usage) {
+        match &self.object {
+            Some(object) => object.usage(bucket),
+            None => (marker_key(bucket), Usage::marker(key)),
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use crate::index::family::Family;
 use crate::index::key::{self, DueKind};
 use crate::index::record::{Record, StoredBlob};
 use crate::locks::Guard;
+use crate::meter::MeterKey;
 use crate::name::ObjectKey;
 use crate::stamp::{Stamp, Timestamp};
 use crate::usage::{Usage, UsageKey};
@@ -80,6 +81,14 @@ impl Batch {
     pub(crate) fn count(&mut self, key: UsageKey, usage: Usage) {
         if usage != Usage::default() {
             self.changes.push(Change::Add(Family::Usage, key::usage(key), usage.to_array().to_vec()));
+        }
+    }
+
+    /// Adds to what is metered.
+    pub(crate) fn meter(&mut self, key: MeterKey, count: u64) {
+        if count > 0 {
+            let count = i64::try_from(count).unwrap_or(i64::MAX);
+            self.changes.push(Change::Add(Family::Meter, key::meter(key), vec![count]));
         }
     }
 }

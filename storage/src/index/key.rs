@@ -11,13 +11,17 @@
 //! placement       segment u64 | offset u64
 //! due             kind u8 | time u64 | bucket id u64 | esc(key) | time u64 | random u64
 //! usage           bucket id u64 | class u8 | tier u8
+//! meter           bucket id u64 | month u32 | class u8 | counter u8
 //! ```
 //!
 //! Integers are big-endian. `esc` maps 00 to 00 FF and ends with 00 00, so that a key sorts before its extensions.
 
 use crate::error::Error;
 use crate::index::record::StoredBlob;
+use crate::meter::{MeterKey, Metered, Month};
+use crate::object::StorageClass;
 use crate::stamp::{Stamp, Timestamp};
+use crate::tiering::Tier;
 use crate::usage::UsageKey;
 
 /// The error for a key that this module did not write.
@@ -256,6 +260,20 @@ pub(crate) fn split_due(row: &[u8]) -> Option<DueRow> {
     Some(DueRow { kind, at: Timestamp::from_nanos(u64::from_be_bytes(*at)), bucket, key, stamp })
 }
 
+/// The key of the row, in the family of fixed names, of what a storage-class analysis keeps.
+pub(crate) fn analysis(bucket: u64, configuration: &str) -> Vec<u8> {
+    let mut bytes = analyses(bucket);
+    bytes.extend_from_slice(configuration.as_bytes());
+    bytes
+}
+
+/// What the rows of all analyses of a bucket begin with.
+pub(crate) fn analyses(bucket: u64) -> Vec<u8> {
+    let mut bytes = b"analysis ".to_vec();
+    bytes.extend_from_slice(&bucket.to_be_bytes());
+    bytes
+}
+
 /// The key of a usage row.
 pub(crate) fn usage(key: UsageKey) -> Vec<u8> {
     let mut bytes = key.bucket.to_be_bytes().to_vec();
@@ -264,12 +282,61 @@ pub(crate) fn usage(key: UsageKey) -> Vec<u8> {
     bytes
 }
 
+/// Takes a usage row's key apart.
+pub(crate) fn split_usage(row: &[u8]) -> Option<UsageKey> {
+    let (bucket, rest) = row.split_first_chunk::<8>()?;
+    let [class, tier] = rest else { return None };
+    Some(UsageKey { bucket: u64::from_be_bytes(*bucket), class: class_of(*class)?, tier: tier_of(*tier)? })
+}
+
+/// The key of a meter row.
+pub(crate) fn meter(key: MeterKey) -> Vec<u8> {
+    let mut bytes = key.bucket.to_be_bytes().to_vec();
+    bytes.extend_from_slice(&key.month.number().to_be_bytes());
+    bytes.push(key.class as u8);
+    bytes.push(key.metered.number());
+    bytes
+}
+
+/// Takes a meter row's key apart.
+pub(crate) fn split_meter(row: &[u8]) -> Option<MeterKey> {
+    let (bucket, rest) = row.split_first_chunk::<8>()?;
+    let (month, rest) = rest.split_first_chunk::<4>()?;
+    let [class, metered] = rest else { return None };
+    Some(MeterKey {
+        bucket: u64::from_be_bytes(*bucket),
+        month: Month::from_number(u32::from_be_bytes(*month)),
+        class: class_of(*class)?,
+        metered: Metered::from_number(*metered)?,
+    })
+}
+
+fn class_of(number: u8) -> Option<StorageClass> {
+    StorageClass::ALL.into_iter().find(|&class| class as u8 == number)
+}
+
+fn tier_of(number: u8) -> Option<Tier> {
+    Tier::ALL.into_iter().find(|&tier| tier as u8 == number)
+}
+
+/// The value of a row of that many counters.
+pub(crate) fn counters<const N: usize>(value: &[u8]) -> Option<[i64; N]> {
+    let (numbers, []) = value.as_chunks::<8>() else { return None };
+    let numbers: [[u8; 8]; N] = numbers.try_into().ok()?;
+    Some(numbers.map(i64::from_le_bytes))
+}
+
 #[cfg(test)]
 mod tests {
     use super::{
-        DueKind, DueRow, after_prefix, due, escaped_prefix, split_due, split_upload, split_version, upload, version,
+        DueKind, DueRow, after_prefix, counters, due, escaped_prefix, meter, split_due, split_meter, split_upload,
+        split_usage, split_version, upload, usage, version,
     };
+    use crate::meter::{MeterKey, Metered, Month};
+    use crate::object::StorageClass;
     use crate::stamp::{Stamp, Timestamp};
+    use crate::tiering::Tier;
+    use crate::usage::UsageKey;
     use proptest::prelude::{any, prop_assert, prop_assert_eq, proptest};
 
     fn stamp(time: u64) -> Stamp {
@@ -282,6 +349,23 @@ mod tests {
         assert_eq!(hex::encode(row), "00000000000000016100ff620000fffffffffffffffd0000000000000007");
         let row = upload(1, "a", stamp(2));
         assert_eq!(hex::encode(row), "000000000000000161000000000000000000020000000000000007");
+    }
+
+    #[test]
+    fn rows_of_counters() {
+        for class in StorageClass::ALL {
+            for tier in Tier::ALL {
+                let key = UsageKey { bucket: 7, class, tier };
+                assert_eq!(split_usage(&usage(key)), Some(key));
+            }
+            let month = Month::of(Timestamp::from_secs(1_800_000_000));
+            let key = MeterKey { bucket: 7, month, class, metered: Metered::RetrievedBytes };
+            assert_eq!(split_meter(&meter(key)), Some(key));
+        }
+        assert_eq!((split_usage(&[0; 9]), split_usage(&[9; 10]), split_meter(&[9; 14])), (None, None, None));
+        let bytes: Vec<u8> = [1_i64, -2].into_iter().flat_map(i64::to_le_bytes).collect();
+        assert_eq!(counters(&bytes), Some([1, -2]));
+        assert_eq!((counters::<3>(&bytes), counters::<1>(&bytes[..7])), (None, None));
     }
 
     #[test]

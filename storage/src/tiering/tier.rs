@@ -19,6 +19,10 @@ pub enum Tier {
 }
 
 impl Tier {
+    /// Every tier, from the most to the least accessed.
+    pub const ALL: [Tier; 5] =
+        [Tier::Frequent, Tier::Infrequent, Tier::ArchiveInstant, Tier::Archive, Tier::DeepArchive];
+
     /// The name that inventories use.
     pub const fn name(self) -> &'static str {
         match self {

@@ -509,6 +509,7 @@ fn check(history: &[Op]) {
             run = run.apply(op).await;
         }
         run.verify().await;
+        assert_eq!(run.fixture.store.recount(&bucket()).await.expect("it is counted"), []);
         run.fixture.store.collect().await.expect("collection succeeds");
         run.fixture = run.fixture.reopen().await;
         run.fixture.store.collect().await.expect("collection succeeds");
