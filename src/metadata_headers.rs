@@ -16,9 +16,6 @@ const USER_PREFIX: &str = "x-amz-meta-";
 const REDIRECT: HeaderName = HeaderName::from_static("x-amz-website-redirect-location");
 const MISSING: HeaderName = HeaderName::from_static("x-amz-missing-meta");
 
-/// The classes that a write may name. The others are refused rather than kept as mere labels.
-const CLASSES_OFFERED: [StorageClass; 1] = [StorageClass::Standard];
-
 /// System and user metadata of a write.
 ///
 /// S3 reads header bytes as ISO 8859-1, and decodes RFC 2047 words in user metadata.
@@ -99,17 +96,15 @@ pub fn set_headers(response: &mut Response, metadata: &Metadata) {
 }
 
 /// The class that a write asks for; STANDARD if it names none.
+///
+/// S3's answer to classes that belong to other kinds of buckets or to data outside of buckets is confirmed for
+/// `OUTPOSTS` only; all of them are answered like it, as any unknown name is.
 pub fn storage_class(headers: &HeaderMap) -> Result<StorageClass, S3Error> {
     let Some(requested) = joined(headers, "x-amz-storage-class", ",") else { return Ok(StorageClass::Standard) };
-    match StorageClass::parse(&requested) {
-        Some(class) if CLASSES_OFFERED.contains(&class) => Ok(class),
-        Some(_) => Err(not_implemented("x-amz-storage-class")),
-        None => {
-            let message = "The storage class you specified is not valid";
-            Err(S3Error::new(StatusCode::BAD_REQUEST, "InvalidStorageClass", message)
-                .with("StorageClassRequested", requested))
-        }
-    }
+    StorageClass::parse(&requested).ok_or_else(|| {
+        let message = "The storage class you specified is not valid";
+        S3Error::new(StatusCode::BAD_REQUEST, "InvalidStorageClass", message).with("StorageClassRequested", requested)
+    })
 }
 
 /// Access lists that a write may ask for although they are off in every bucket: both give nobody but the owner
@@ -297,19 +292,24 @@ mod tests {
     }
 
     #[test]
-    fn only_standard_is_offered() {
+    fn classes_of_ordinary_buckets_are_offered() {
         fn check(name: &str, expected: Result<StorageClass, &str>) {
             let found = storage_class(&headers(&[("x-amz-storage-class", name.as_bytes())]));
             assert_eq!(found.map_err(|error| error.code), expected, "{name}");
         }
-        check("STANDARD", Ok(StorageClass::Standard));
-        for class in StorageClass::ALL.into_iter().filter(|&class| class != StorageClass::Standard) {
-            check(class.name(), Err("NotImplemented"));
+        for class in StorageClass::ALL {
+            check(class.name(), Ok(class));
         }
-        for name in ["OUTPOSTS", "standard", "", "EXPRESS_ONEZONE"] {
+        for name in ["EXPRESS_ONEZONE", "OUTPOSTS", "SNOW", "FSX_OPENZFS", "FSX_ONTAP", "AWS_BACKUP_WARM"] {
+            check(name, Err("InvalidStorageClass"));
+        }
+        for name in ["AWS_BACKUP_LOW_COST_WARM", "standard", "Glacier", " GLACIER", "STANDARD,GLACIER", "COLD", ""] {
             check(name, Err("InvalidStorageClass"));
         }
         assert_eq!(storage_class(&HeaderMap::new()).expect("the default"), StorageClass::Standard);
+        let two = [("x-amz-storage-class", &b"STANDARD"[..]), ("x-amz-storage-class", b"GLACIER")];
+        let error = storage_class(&headers(&two)).expect_err("one class was asked for twice");
+        assert_eq!(error.fields, [("StorageClassRequested", "STANDARD,GLACIER".to_owned())]);
     }
 
     #[test]
