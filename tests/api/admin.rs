@@ -145,7 +145,7 @@ async fn previews_change_nothing() {
     assert!(preview["projection"]["followed"].as_f64().expect("an amount") < unchanged);
     raw.get("/bucket?lifecycle").await.fails(404, "NoSuchLifecycleConfiguration");
     // What the rules are not, they are not here either.
-    raw.post(&target, "<nonsense/>").await.fails(400, "MalformedXML");
+    raw.post(&target, "<nonsense").await.fails(400, "MalformedXML");
     raw.post(&target, rules("")).await.fails(400, "InvalidRequest");
     let early = "<Transition><Days>3</Days><StorageClass>STANDARD_IA</StorageClass></Transition>";
     raw.post(&target, rules(early)).await.fails(400, "InvalidArgument");

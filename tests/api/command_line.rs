@@ -144,7 +144,7 @@ async fn failures_say_what_to_do() {
     check(&[&["cost", "--prices", "/missing"][..], &place].concat(), &[], 2, &["cannot read /missing"]).await;
     let bad = write(empty.path(), "prices.toml", "x = 1");
     check(&[&["cost", "--prices", &bad][..], &place].concat(), &[], 2, &["price table", "strata prices"]).await;
-    let bad = write(empty.path(), "rules.xml", "<x/>");
+    let bad = write(empty.path(), "rules.xml", "<x");
     let preview = ["lifecycle", "preview", "bucket", "--rules", &bad];
     check(&[&preview[..], &place].concat(), &[], 1, &["not well-formed", "MalformedXML"]).await;
     check(&["info", "--endpoint", "https://host"], &[], 2, &["http://HOST:PORT"]).await;
