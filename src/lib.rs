@@ -11,6 +11,10 @@ pub mod credentials;
 pub mod log;
 pub mod server;
 
+// What is said of the store itself.
+pub mod admin;
+pub mod cli;
+
 // One request.
 mod address;
 mod auth;
@@ -21,6 +25,7 @@ mod error;
 mod incoming;
 mod lifecycle_headers;
 mod metadata_headers;
+mod metering;
 mod op;
 mod query_headers;
 mod range;

@@ -1,4 +1,5 @@
-//! The `strata` program: `serve` runs a server until a signal, `config` prints an example configuration.
+//! The `strata` program: `serve` runs a server until a signal, `config` prints an example configuration, and the other
+//! commands ask a running server.
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -6,7 +7,8 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use strata::config::{CONFIG_FILE_VARIABLE, Config, Sources, example};
+use strata::cli::{self, CliError};
+use strata::config::{Config, Sources, example};
 use strata::credentials::{Origin, endpoint_export};
 use strata::{Server, log};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -29,6 +31,8 @@ enum Command {
     Serve(ServeArgs),
     /// Prints an example configuration file: every setting with its default.
     Config,
+    #[command(flatten)]
+    Ask(cli::Command),
 }
 
 #[derive(Args)]
@@ -76,6 +80,21 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Command::Serve(args) => serve(args),
+        Command::Ask(command) => ask(command),
+    }
+}
+
+/// Asks a running server. One thread is enough for it.
+fn ask(command: cli::Command) -> ExitCode {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(1, &format!("cannot start a runtime: {error}")),
+    };
+    match runtime.block_on(cli::run(command, &mut std::io::stdout().lock())) {
+        Ok(()) => ExitCode::SUCCESS,
+        // Whoever reads has seen enough, as `head` does.
+        Err(CliError::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(error) => fail(if error.is_usage() { EXIT_USAGE } else { 1 }, &error.to_string()),
     }
 }
 
@@ -164,21 +183,7 @@ fn announce(server: &Server) {
 }
 
 fn sources(args: ServeArgs) -> Result<Sources, String> {
-    let mut sources = Sources {
-        file: args
-            .config
-            .or_else(|| std::env::var_os(CONFIG_FILE_VARIABLE).filter(|file| !file.is_empty()).map(PathBuf::from)),
-        ..Sources::default()
-    };
-    for (variable, value) in std::env::vars_os() {
-        // Names that are not UTF-8 cannot begin with STRATA_ and mean anything.
-        let Ok(variable) = variable.into_string() else { continue };
-        if !variable.starts_with("STRATA_") {
-            continue;
-        }
-        let value = value.into_string().map_err(|_| format!("the environment variable {variable} is not UTF-8"))?;
-        sources.environment.push((variable, value));
-    }
+    let mut sources = Sources::of_process(args.config)?;
     let flags = [
         ("data", args.data),
         ("listen", args.listen),

@@ -20,6 +20,7 @@ use strata_storage::{Clock, Entropy, ObjectKey, Store, StoreStatus};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::address::{self, Address};
+use crate::admin::{self, AdminRequest};
 use crate::auth::Authenticator;
 use crate::body::Body;
 use crate::config::Config;
@@ -27,9 +28,10 @@ use crate::credentials::{Credentials, root_owner};
 use crate::error::S3Error;
 use crate::incoming::{IncomingBody, Rest};
 use crate::log::RequestLine;
+use crate::metering::Priced;
 use crate::op;
 use crate::query_headers;
-use crate::request::{Context, Request, RequestName};
+use crate::request::{Context, Query, Request, RequestName};
 use crate::response::{Outgoing, Payload, Response};
 use crate::route::{Operation, route};
 
@@ -140,6 +142,10 @@ impl Service {
             return response;
         }
         let query = address::parse_query(parts.uri.query().unwrap_or_default())?;
+        if let Some(topic) = admin::topic(&address) {
+            trail.operation = "Admin";
+            return self.administer(topic, parts, body, query).await;
+        }
         trail.key = address.key.clone();
         trail.bucket = address.bucket.clone().unwrap_or_default();
         for (parameter, element) in [("versionId", "VersionId"), ("uploadId", "UploadId")] {
@@ -176,7 +182,30 @@ impl Service {
             host,
             raw_path,
         };
-        op::run(operation, &self.context, request).await
+        let priced = Priced::of(operation, &request);
+        let response = op::run(operation, &self.context, request).await?;
+        if let Some(priced) = priced {
+            priced.note(&self.context.store, &response);
+        }
+        Ok(response)
+    }
+
+    /// Answers a request to the admin API, which is authenticated as every other.
+    async fn administer(
+        &self,
+        topic: &str,
+        parts: Parts,
+        body: IncomingBody,
+        query: Query,
+    ) -> Result<Response, S3Error> {
+        let now = self.clock.now();
+        let payload = self.authenticator.authenticate(&parts, &query, now)?;
+        let limits = &self.context.config.limits;
+        let transport = BoxBody::new(body.map_err(Into::into));
+        let mut body = Body::new(transport, &parts.headers, payload, Duration::from_secs(limits.idle_seconds))?;
+        let body = body.collect(limits.xml_bytes).await?;
+        let request = AdminRequest { method: parts.method, query, headers: parts.headers, body, now };
+        admin::run(topic, &self.context, request).await
     }
 
     /// `/-/health/live` and `/-/health/ready`, for those who start and stop servers. `-` is no bucket's name.

@@ -37,6 +37,22 @@ pub struct Found {
 }
 
 impl Sources {
+    /// The file, given by a flag or `STRATA_CONFIG`, and the environment of this process. `Err` says what is wrong.
+    pub fn of_process(file: Option<PathBuf>) -> Result<Sources, String> {
+        let named = || std::env::var_os(CONFIG_FILE_VARIABLE).filter(|file| !file.is_empty()).map(PathBuf::from);
+        let mut sources = Sources { file: file.or_else(named), ..Sources::default() };
+        for (variable, value) in std::env::vars_os() {
+            // Names that are not UTF-8 cannot begin with STRATA_ and mean anything.
+            let Ok(variable) = variable.into_string() else { continue };
+            if !variable.starts_with("STRATA_") {
+                continue;
+            }
+            let value = value.into_string().map_err(|_| format!("the environment variable {variable} is not UTF-8"))?;
+            sources.environment.push((variable, value));
+        }
+        Ok(sources)
+    }
+
     /// All values, weakest source first. `Err` if a name is unknown or the file cannot be read.
     pub fn values(&self) -> Result<Vec<Found>, ConfigError> {
         let mut found = match &self.file {

@@ -28,6 +28,7 @@ pub async fn run(ctx: &Context, request: Request) -> Result<Response, S3Error> {
     check_readable(object.info())?;
     let answer = prepare(ctx, &request, asked, object).await?;
     let Some((object, bytes)) = answer.content else { return Ok(answer.response) };
+    ctx.store.note_read(request.bucket()?, request.key()?, object.info(), bytes.end - bytes.start).await;
     let mut response = answer.response;
     response.body = body(&object, bytes).await?;
     Ok(response)

@@ -9,7 +9,7 @@ use crate::response::Response;
 use crate::route::Operation;
 
 // What several operations share.
-mod bucket;
+pub mod bucket;
 mod bucket_configurations;
 mod completed_parts;
 mod configuration_filter;
@@ -26,7 +26,7 @@ mod upload;
 // Buckets.
 mod bucket_analytics;
 mod bucket_intelligent_tiering;
-mod bucket_lifecycle;
+pub mod bucket_lifecycle;
 mod bucket_tagging;
 mod bucket_versioning;
 mod create_bucket;

@@ -23,10 +23,12 @@ pub async fn run(ctx: &Context, request: Request) -> Result<Response, S3Error> {
     let range = CopyRange::from_headers(&request.headers)?;
     let target = upload::target(ctx, &request).await?;
     let open = upload::find(ctx, &target).await?;
-    let (_, source) = open_source(ctx, &request.headers, Flavour::UploadPartCopy, request.now).await?;
+    let (copied, source) = open_source(ctx, &request.headers, Flavour::UploadPartCopy, request.now).await?;
     let info = source.info();
     let range = range.map(|range| range.within(info.size)).transpose()?;
-    check_size(range.as_ref().map_or(info.size, |range| range.end - range.start))?;
+    let size = range.as_ref().map_or(info.size, |range| range.end - range.start);
+    check_size(size)?;
+    ctx.store.meter().retrieval(&copied.bucket, info.class, size);
     let source_version = info.bucket_versioned.then(|| info.version_id.to_string());
     let work = Copy { store: ctx.store.clone(), target, open, number, source, range };
     let mut response = keep_alive(&request.name, work.run()).await?;

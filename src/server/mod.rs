@@ -165,6 +165,11 @@ impl Server {
 /// ones fill one while the other is being written.
 const WRITE_BUFFERS_SPARE: usize = 64;
 
+/// How many times a day it is looked whether one is over, for what is done once a day.
+const LOOKS_PER_DAY: u32 = 24;
+/// However short days are, looks are so far apart.
+const LOOK_EVERY_MIN: Duration = Duration::from_secs(1);
+
 fn open_options(config: &Config, clock: Arc<dyn Clock>) -> OpenOptions {
     let collect = config.storage.collect_seconds;
     OpenOptions {
@@ -172,6 +177,7 @@ fn open_options(config: &Config, clock: Arc<dyn Clock>) -> OpenOptions {
         segment_bytes: config.storage.segment_bytes,
         cache_bytes: config.storage.cache_bytes,
         collect_every: (collect > 0).then(|| Duration::from_secs(collect)),
+        analyze_every: Some((config.lifecycle.day / LOOKS_PER_DAY).max(LOOK_EVERY_MIN)),
         write_buffers_max: config.limits.uploads.saturating_add(WRITE_BUFFERS_SPARE),
         restore_times: config.restore,
         background_bytes_per_second: config.background.bytes_per_second,

@@ -137,7 +137,7 @@ pub enum Error {
         place: String,
     },
     /// The data directory holds a format that this build does not know. Use the build that wrote it.
-    #[error("the data directory has format {found}; this build knows formats up to {known}")]
+    #[error("the data has format {found}; this build reads format {known}")]
     UnknownFormat {
         /// The format found.
         found: u32,

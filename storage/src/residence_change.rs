@@ -47,6 +47,11 @@ impl Inner {
         batch.count(counted, usage);
 
         let Residence { class, tier, restore, .. } = object.residence;
+        if let Some(Restore::Ongoing { speed, .. }) = before.restore
+            && !matches!(restore, Some(Restore::Ongoing { .. }))
+        {
+            self.meter.restore(name.bucket, before.class, speed, object.size);
+        }
         if (class, restore) != (before.class, before.restore) {
             let row = key::object(name.bucket, &name.key);
             let current = self.index.record::<CurrentRecord>(Family::Current, row.clone()).await?;

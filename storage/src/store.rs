@@ -45,6 +45,9 @@ pub struct OpenOptions {
     pub restore_times: RestoreTimes,
     /// How often unreferenced bytes are collected; `None` only when [`Store::collect`] is called. Default 30 s.
     pub collect_every: Option<Duration>,
+    /// How often it is looked whether a day of storage-class analyses is over; `None` only when [`Store::analyze`] is
+    /// called. Default an hour.
+    pub analyze_every: Option<Duration>,
     /// Buffers of 1 MiB for large bodies on their way in; each is made when it is first needed. A body whose client has
     /// come to a halt keeps one, so have more of them than bodies at once. Default 320, for 256 bodies.
     pub write_buffers_max: usize,
@@ -77,6 +80,7 @@ impl OpenOptions {
             settle_every: Some(Duration::from_secs(1)),
             restore_times: RestoreTimes::default(),
             collect_every: Some(Duration::from_secs(30)),
+            analyze_every: Some(Duration::from_secs(60 * 60)),
             write_buffers_max: 320,
             zones: Vec::new(),
             heal_every: Some(Duration::from_secs(1)),
@@ -124,6 +128,9 @@ pub(crate) struct Inner {
     pub(crate) due: worker::DueWorker,
     pub(crate) accesses: Accesses,
     pub(crate) meter: Meter,
+    pub(crate) reads: worker::Reads,
+    /// What the storage-class analyses say of themselves.
+    pub(crate) analytics: Arc<worker::Progress>,
     pub(crate) part_bytes_min: u64,
     pub(crate) segment_bytes: u64,
     pub(crate) calendar: Calendar,
@@ -156,11 +163,13 @@ impl Store {
     pub async fn open(options: OpenOptions) -> Result<Store> {
         let (collect_every, settle_every) = (options.collect_every, options.settle_every);
         let (evaluate_every, heal_every) = (options.evaluate_every, options.heal_every);
+        let analyze_every = options.analyze_every;
         let inner = tokio::task::spawn_blocking(move || open(options)).await.map_err(|_| Error::Closed)??;
         let inner = Arc::new(inner);
         if let Some(every) = collect_every {
             worker::spawn(Arc::downgrade(&inner), every);
         }
+        meter::spawn(Arc::downgrade(&inner));
         if let Some(every) = heal_every {
             worker::spawn_healer(Arc::downgrade(&inner), every);
         }
@@ -172,7 +181,9 @@ impl Store {
             worker::spawn_due(Arc::downgrade(&inner), every);
             worker::spawn_accesses(&inner);
         }
-        meter::spawn(Arc::downgrade(&inner));
+        if let Some(every) = analyze_every {
+            worker::spawn_analyses(Arc::downgrade(&inner), every);
+        }
         Ok(Store { inner })
     }
 
@@ -287,9 +298,11 @@ fn open(options: OpenOptions) -> Result<Inner> {
         restores: Restores::new(options.restore_times),
         budget: Arc::new(worker::Budget::new(options.background_bytes_per_second)),
         due: worker::DueWorker::new(&workers),
+        analytics: workers.register("analytics"),
         workers,
         accesses: Accesses::new(),
         meter: Meter::default(),
+        reads: worker::Reads::default(),
         part_bytes_min: options.part_bytes_min,
         segment_bytes: options.segment_bytes,
         calendar: Calendar::new(options.lifecycle_day),

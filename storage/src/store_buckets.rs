@@ -175,7 +175,10 @@ impl Store {
             BucketChange::Lifecycle(lifecycle) => bucket.lifecycle = lifecycle,
             BucketChange::PutTiering(tiering) => configuration::put(&mut bucket.tiering, tiering)?,
             BucketChange::DeleteTiering(id) => configuration::delete(&mut bucket.tiering, &id)?,
-            BucketChange::PutAnalytics(analytics) => configuration::put(&mut bucket.analytics, analytics)?,
+            BucketChange::PutAnalytics(analytics) => {
+                configuration::put(&mut bucket.analytics, analytics)?;
+                self.inner.reads.want();
+            }
             BucketChange::DeleteAnalytics(id) => configuration::delete(&mut bucket.analytics, &id)?,
         }
         batch.put(Family::Bucket, name.as_str().as_bytes().to_vec(), &bucket);
@@ -192,20 +195,25 @@ impl Store {
     pub async fn delete_bucket(&self, name: &BucketName) -> Result<()> {
         let guard = self.inner.locks.bucket_exclusive(name.as_str()).await;
         let id = self.bucket(name).await?.id;
-        let (versions, uploads, counters) = self
+        let (versions, uploads, accounts) = self
             .inner
             .index
             .read(move |rows| {
                 let (from, to) = (key::bucket_start(id), key::bucket_end(id));
                 let has = |family| Ok::<_, Error>(rows.first(family, &from, &to)?.is_some());
-                let mut counters = Vec::new();
+                let mut accounts = Vec::new();
                 for family in [Family::Usage, Family::Meter] {
                     rows.scan(family, &from, &to, |row, _| {
-                        counters.push((family, row.to_vec()));
+                        accounts.push((family, row.to_vec()));
                         Ok(Step::Next)
                     })?;
                 }
-                Ok((has(Family::Version)?, has(Family::Upload)?, counters))
+                let analyses = key::analyses(id);
+                rows.scan(Family::Meta, &analyses, &key::after_prefix(analyses.clone()), |row, _| {
+                    accounts.push((Family::Meta, row.to_vec()));
+                    Ok(Step::Next)
+                })?;
+                Ok((has(Family::Version)?, has(Family::Upload)?, accounts))
             })
             .await?;
         if versions {
@@ -216,8 +224,8 @@ impl Store {
         batch.delete(Family::BucketName, id.to_be_bytes().to_vec());
         batch.delete(Family::BucketRules, id.to_be_bytes().to_vec());
         worker::forget_reindex(id, &mut batch);
-        // Whoever adds to them holds the bucket shared until that is durable.
-        for (family, row) in counters {
+        // Whoever writes them holds the bucket shared until that is durable.
+        for (family, row) in accounts {
             batch.delete(family, row);
         }
         if uploads {

@@ -2,9 +2,11 @@
 
 mod support;
 
+mod admin;
 mod analytics;
 mod buckets;
 mod checksums;
+mod command_line;
 mod conditions;
 mod copies;
 mod delete_objects;

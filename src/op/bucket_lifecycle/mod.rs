@@ -2,7 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use http::{HeaderName, StatusCode};
+use http::{HeaderMap, HeaderName, StatusCode};
 use strata_storage::{BucketChange, Entropy, Lifecycle, TransitionMinimum};
 
 use crate::checksum_headers::Need;
@@ -37,18 +37,26 @@ pub async fn put(ctx: &Context, mut request: Request) -> Result<Response, S3Erro
     let name = request.bucket()?.clone();
     bucket::find(ctx, &name).await?;
     let bytes = bucket::read_document(&mut request, ctx.config.limits.xml_bytes, Need::Required).await?;
-    let minimum = minimum(request.header(MINIMUM.as_str())?)?;
-    let mut rules = document::read(&bytes)?;
+    let lifecycle = read(ctx, &request.headers, &bytes)?;
+    let minimum = lifecycle.minimum;
+    let change = BucketChange::Lifecycle(Some(lifecycle));
+    ctx.store.change_bucket(&name, change).await.map_err(|error| bucket::error(error, &name))?;
+    let mut response = Response::empty(StatusCode::OK);
+    response.set(MINIMUM, minimum_name(minimum));
+    Ok(response)
+}
+
+/// Reads and validates a document, and the header that belongs to it.
+pub fn read(ctx: &Context, headers: &HeaderMap, bytes: &[u8]) -> Result<Lifecycle, S3Error> {
+    let minimum = headers.get(MINIMUM).map(|value| String::from_utf8_lossy(value.as_bytes()));
+    let minimum = self::minimum(minimum.as_deref())?;
+    let mut rules = document::read(bytes)?;
     for rule in &mut rules {
         if rule.id.is_empty() {
             rule.id = generate_id(ctx.entropy.as_ref());
         }
     }
-    let change = BucketChange::Lifecycle(Some(Lifecycle { rules, minimum }));
-    ctx.store.change_bucket(&name, change).await.map_err(|error| bucket::error(error, &name))?;
-    let mut response = Response::empty(StatusCode::OK);
-    response.set(MINIMUM, minimum_name(minimum));
-    Ok(response)
+    Ok(Lifecycle { rules, minimum })
 }
 
 /// Answers `DELETE /bucket?lifecycle`, also when there is nothing to remove.

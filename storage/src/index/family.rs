@@ -5,7 +5,7 @@ use rocksdb::{BlockBasedIndexType, BlockBasedOptions, Cache, ColumnFamilyDescrip
 /// One family. The comments give key -> value; `index::key` and `index::record` hold the encodings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Family {
-    /// fixed names -> format, store id, counters of ids
+    /// fixed names -> format, store id, counters of ids; `analysis`, bucket id, configuration id -> what it found
     Meta,
     /// bucket name -> bucket
     Bucket,

@@ -260,6 +260,20 @@ pub(crate) fn split_due(row: &[u8]) -> Option<DueRow> {
     Some(DueRow { kind, at: Timestamp::from_nanos(u64::from_be_bytes(*at)), bucket, key, stamp })
 }
 
+/// The key of the row, in the family of fixed names, of what a storage-class analysis keeps.
+pub(crate) fn analysis(bucket: u64, configuration: &str) -> Vec<u8> {
+    let mut bytes = analyses(bucket);
+    bytes.extend_from_slice(configuration.as_bytes());
+    bytes
+}
+
+/// What the rows of all analyses of a bucket begin with.
+pub(crate) fn analyses(bucket: u64) -> Vec<u8> {
+    let mut bytes = b"analysis ".to_vec();
+    bytes.extend_from_slice(&bucket.to_be_bytes());
+    bytes
+}
+
 /// The key of a usage row.
 pub(crate) fn usage(key: UsageKey) -> Vec<u8> {
     let mut bytes = key.bucket.to_be_bytes().to_vec();

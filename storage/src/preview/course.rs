@@ -32,6 +32,8 @@ pub(super) struct Subject<'a> {
     pub(super) record: &'a VersionRecord,
     /// When the current version of its key becomes noncurrent too.
     pub(super) crowded: Option<Timestamp>,
+    /// When it was last read, as far as that is known.
+    pub(super) last_access: Option<Timestamp>,
 }
 
 /// What becomes of a version.
@@ -53,6 +55,8 @@ struct State {
     class: StorageClass,
     tier: Tier,
     since: Timestamp,
+    /// Since when nobody reads it.
+    idle_since: Timestamp,
 }
 
 impl Horizon<'_> {
@@ -127,7 +131,7 @@ impl Follower<'_> {
             Next::At(due) => Some((due.at, PreviewAction::from(due.action))),
             Next::Never | Next::Parked => None,
         };
-        let (last_access, entered) = (state.since, state.since);
+        let (last_access, entered) = (state.idle_since, state.idle_since);
         let monitored = Monitored { tier: state.tier, size, last_access, entered, key, tags };
         let has_tiers = state.class == StorageClass::IntelligentTiering && object.is_some();
         let by_tier = has_tiers.then(|| tiering::next(&monitored, horizon.tiering, horizon.calendar.day())).flatten();
@@ -154,7 +158,7 @@ impl Follower<'_> {
             PreviewAction::Transition(class) => {
                 self.leave_class();
                 *self.sums.transitions.entry(class).or_default() += 1;
-                self.state = State { class, tier: Tier::Frequent, since: at, ..self.state };
+                self.state = State { class, tier: Tier::Frequent, since: at, idle_since: at, ..self.state };
             }
             PreviewAction::Tier(tier) => self.state.tier = tier,
             PreviewAction::Remove | PreviewAction::RemoveMarker => self.remove(),
@@ -194,12 +198,18 @@ impl Follower<'_> {
 impl State {
     fn of(version: &Subject<'_>, at: Timestamp) -> State {
         let place = version.place;
-        match &version.record.object {
-            Some(ObjectRecord { residence, .. }) => {
-                State { at, place, class: residence.class, tier: residence.tier, since: residence.since }
-            }
-            None => State { at, place, class: StorageClass::Standard, tier: Tier::Frequent, since: version.stamp.time },
-        }
+        let Some(ObjectRecord { residence, .. }) = &version.record.object else {
+            let (class, tier, since) = (StorageClass::Standard, Tier::Frequent, version.stamp.time);
+            return State { at, place, class, tier, since, idle_since: since };
+        };
+        let (class, tier, since) = (residence.class, residence.tier, residence.since);
+        // In a lower tier `since` is when the version came there, which is later than when it was last read.
+        let idle_since = match version.last_access {
+            Some(access) if tier == Tier::Frequent => access.max(since),
+            Some(access) => access,
+            None => since,
+        };
+        State { at, place, class, tier, since, idle_since }
     }
 }
 

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::bucket::Bucket;
 use crate::error::Result;
-use crate::index::record::{Record as _, VersionRecord};
+use crate::index::record::{ObjectRecord, Record as _, VersionRecord};
 use crate::index::{Family, Rows, Step, key};
 use crate::lifecycle::{Calendar, Lifecycle, Position};
 use crate::list::following;
@@ -189,7 +189,13 @@ fn page(
         let corrupt = || key::corrupt("version row", row);
         let (name, stamp) = key::split_version(row).ok_or_else(corrupt)?;
         let name = ObjectKey::parse(&name).map_err(|_| corrupt())?;
-        walk.take(name, stamp, &VersionRecord::decode(value)?);
+        let record = VersionRecord::decode(value)?;
+        let in_tiers = |object: &ObjectRecord| object.residence.class == StorageClass::IntelligentTiering;
+        let last_access = match record.object.as_ref().is_some_and(in_tiers) {
+            true => rows.record::<Timestamp>(Family::Access, &stamp.to_bytes())?,
+            false => None,
+        };
+        walk.take(Seen { name, stamp, record: &record, last_access });
         Ok(Step::Next)
     })?;
     if is_cut {
@@ -198,6 +204,14 @@ fn page(
         walk.end_key();
     }
     Ok(walk.page)
+}
+
+/// A version as it was found.
+struct Seen<'r> {
+    name: ObjectKey,
+    stamp: Stamp,
+    record: &'r VersionRecord,
+    last_access: Option<Timestamp>,
 }
 
 /// Goes from version to version.
@@ -210,17 +224,18 @@ struct Walk<'a> {
 
 impl Walk<'_> {
     /// Follows the next version.
-    fn take(&mut self, name: ObjectKey, stamp: Stamp, record: &VersionRecord) {
+    fn take(&mut self, seen: Seen<'_>) {
+        let Seen { name, stamp, record, last_access } = seen;
         self.page.sums.versions += 1;
         if self.position.as_ref().is_some_and(|position| position.key != name.as_str()) {
             self.end_key();
         }
         let Some(mut position) = self.position.take() else {
-            self.position = Some(self.first(name, stamp, record));
+            self.position = Some(self.first(Seen { name, stamp, record, last_access }));
             return;
         };
         let place = Position::Noncurrent { since: position.stamp.time, newer: position.noncurrent };
-        let version = Subject { key: name, stamp, place, record, crowded: position.hidden };
+        let version = Subject { key: name, stamp, place, record, crowded: position.hidden, last_access };
         let course = self.follow(&version, self.horizon.now);
         if let Some(marker) = &mut position.marker {
             marker.alone_from = match (marker.alone_from, course.removed) {
@@ -234,14 +249,15 @@ impl Walk<'_> {
     }
 
     /// Follows the current version of a key. What becomes of a delete marker is known only at the end of its key.
-    fn first(&mut self, name: ObjectKey, stamp: Stamp, record: &VersionRecord) -> PreviewPosition {
+    fn first(&mut self, seen: Seen<'_>) -> PreviewPosition {
+        let Seen { name, stamp, record, last_access } = seen;
         let key = name.as_str().to_owned();
         if record.object.is_none() {
             let marker = Marker { stamp, null: record.null, alone_from: Some(self.horizon.now) };
             return PreviewPosition { key, stamp, noncurrent: 0, hidden: None, marker: Some(marker) };
         }
         let place = Position::Current { alone: false };
-        let version = Subject { key: name, stamp, place, record, crowded: None };
+        let version = Subject { key: name, stamp, place, record, crowded: None, last_access };
         let course = self.follow(&version, self.horizon.now);
         PreviewPosition { key, stamp, noncurrent: 0, hidden: course.hidden, marker: None }
     }
@@ -252,7 +268,8 @@ impl Walk<'_> {
         let (Some(alone_from), Ok(name)) = (marker.alone_from, ObjectKey::parse(&key)) else { return };
         let record = VersionRecord { null: marker.null, due: None, object: None };
         let place = Position::Current { alone: true };
-        let version = Subject { key: name, stamp: marker.stamp, place, record: &record, crowded: None };
+        let version =
+            Subject { key: name, stamp: marker.stamp, place, record: &record, crowded: None, last_access: None };
         self.follow(&version, alone_from);
     }
 

@@ -192,7 +192,7 @@ async fn look_through(
     for _ in 0..PAGES_PER_ROUND {
         inner.check_writable()?;
         let to = to.clone();
-        let (rows, last) = inner.index.read(move |rows| read(rows, &from, &to)).await?;
+        let Page { rows, last } = inner.index.read(move |rows| read(rows, &from, &to)).await?;
         let Some(last) = last else {
             while let Some(committed) = commits.join_next().await {
                 count(inner, committed, total)?;
@@ -271,14 +271,21 @@ fn gather(inner: &Inner, rows: Vec<(DueRow, Older)>, now: Timestamp) -> Result<G
     Ok(evaluator.finish())
 }
 
-/// The next rows, and the last of them as it is stored; `None` if there are none.
-fn read(rows: &Rows<'_>, from: &[u8], to: &[u8]) -> Result<(Vec<(DueRow, Older)>, Option<Vec<u8>>)> {
-    let (mut found, mut last) = (Vec::new(), None);
+/// Some rows, in order.
+#[derive(Default)]
+struct Page {
+    rows: Vec<(DueRow, Older)>,
+    /// The last one as it is stored; `None` if there are none.
+    last: Option<Vec<u8>>,
+}
+
+fn read(rows: &Rows<'_>, from: &[u8], to: &[u8]) -> Result<Page> {
+    let mut page = Page::default();
     rows.scan(Family::Due, from, to, |row, value| {
         let split = split_due(row).zip(Older::decode(value));
-        found.push(split.ok_or_else(|| key::corrupt("due row", row))?);
-        last = Some(row.to_vec());
-        Ok(if found.len() < ROWS_PER_PAGE { Step::Next } else { Step::Stop })
+        page.rows.push(split.ok_or_else(|| key::corrupt("due row", row))?);
+        page.last = Some(row.to_vec());
+        Ok(if page.rows.len() < ROWS_PER_PAGE { Step::Next } else { Step::Stop })
     })?;
-    Ok((found, last))
+    Ok(page)
 }

@@ -290,6 +290,10 @@ impl<'a> Evaluator<'a> {
         let (counted, usage) = object.usage(bucket.id);
         self.batch.count(counted, usage.negated());
         let was_tiered = object.residence.class == StorageClass::IntelligentTiering;
+        if let Act::Transition(class) = verdict.act {
+            self.inner.charge_early_delete(bucket.id, object, &mut self.batch);
+            self.inner.meter.transition(bucket.id, class);
+        }
         object.residence = case.after(object, verdict.act, self.now);
         let (counted, usage) = object.usage(bucket.id);
         self.batch.count(counted, usage);
@@ -299,6 +303,7 @@ impl<'a> Evaluator<'a> {
         }
         if object.residence.is_misplaced(self.now) {
             self.batch.put_due(DueKind::Settle, self.now, bucket.id, key, stamp);
+            self.inner.mover.wake();
         }
         let access = stamp.to_bytes().to_vec();
         match verdict.act {

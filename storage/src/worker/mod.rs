@@ -5,6 +5,7 @@
 use crate::error::{Error, Result};
 
 mod accesses;
+mod analyze;
 mod background;
 mod budget;
 mod checkpoint;
@@ -28,6 +29,7 @@ mod walk;
 mod widen;
 
 pub(crate) use accesses::{flush as flush_accesses, spawn as spawn_accesses};
+pub(crate) use analyze::{Reads, spawn as spawn_analyses};
 pub(crate) use budget::{Budget, Foreground, ROW_BYTES};
 pub(crate) use checkpoint::checkpoint;
 pub(crate) use collect::{Collector, collect, spawn};
@@ -36,7 +38,7 @@ pub use evaluator::Evaluated;
 pub use heal::Healed;
 pub(crate) use heal::{Healer, spawn_healer};
 pub use progress::WorkerStatus;
-pub(crate) use progress::Workers;
+pub(crate) use progress::{Progress, Workers};
 pub(crate) use reindex::{ask as ask_reindex, forget as forget_reindex};
 pub(crate) use settle::{Mover, settle, spawn as spawn_mover};
 

@@ -2,9 +2,15 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use crate::error::Error;
 use crate::stamp::Timestamp;
+
+/// The least time over which a rate is told.
+const RATE_TIME_MIN: Duration = Duration::from_secs(10);
 
 /// What one worker says of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,6 +21,8 @@ pub struct WorkerStatus {
     pub running: bool,
     /// What it did since the store was opened: versions, rows, segments, as the worker counts.
     pub done: u64,
+    /// How much it does a minute: since somebody last asked, or rather longer, so that it is at least ten seconds.
+    pub done_per_minute: u64,
     /// The bytes it read and wrote since the store was opened.
     pub bytes: u64,
     /// What it knows to be waiting, as it last looked.
@@ -51,6 +59,8 @@ pub(crate) struct Progress {
     bytes: AtomicU64,
     backlog: AtomicU64,
     last: Mutex<Last>,
+    /// Two earlier moments, with what was done by then; the older one first.
+    marks: Mutex<[(Instant, u64); 2]>,
 }
 
 #[derive(Default)]
@@ -68,6 +78,7 @@ impl Progress {
             bytes: AtomicU64::new(0),
             backlog: AtomicU64::new(0),
             last: Mutex::default(),
+            marks: Mutex::new([(Instant::now(), 0); 2]),
         }
     }
 
@@ -98,16 +109,55 @@ impl Progress {
         self.last.lock().unwrap_or_else(PoisonError::into_inner).error = Some((now, error.to_string()));
     }
 
+    /// What is done a minute since the older of two moments. Once the younger one is old enough, it takes its place.
+    fn done_per_minute(&self, done: u64, now: Instant) -> u64 {
+        let mut marks = self.marks.lock().unwrap_or_else(PoisonError::into_inner);
+        if now.saturating_duration_since(marks[1].0) >= RATE_TIME_MIN {
+            *marks = [marks[1], (now, done)];
+        }
+        let (since, before) = marks[0];
+        let millis = now.saturating_duration_since(since).max(RATE_TIME_MIN).as_millis();
+        let rate = u128::from(done.saturating_sub(before)) * 60_000 / millis;
+        u64::try_from(rate).unwrap_or(u64::MAX)
+    }
+
     fn status(&self) -> WorkerStatus {
+        let done = self.done.load(Ordering::Relaxed);
         let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         WorkerStatus {
             name: self.name,
             running: self.running.load(Ordering::Relaxed),
-            done: self.done.load(Ordering::Relaxed),
+            done,
+            done_per_minute: self.done_per_minute(done, Instant::now()),
             bytes: self.bytes.load(Ordering::Relaxed),
             backlog: self.backlog.load(Ordering::Relaxed),
             last_run: last.run,
             last_error: last.error.clone(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::time::Instant;
+
+    use super::Progress;
+
+    #[test]
+    fn rates_are_of_late() {
+        let progress = Progress::new("work");
+        let start = Instant::now();
+        let check = |seconds: u64, done: u64, expected: u64| {
+            let found = progress.done_per_minute(done, start + Duration::from_secs(seconds));
+            assert!(found.abs_diff(expected) <= 1, "{found} instead of {expected} after {seconds} s");
+        };
+        check(1, 10, 60);
+        check(20, 100, 300);
+        check(40, 200, 300);
+        // Nothing was done since: the rate falls as time goes by.
+        check(60, 200, 150);
+        check(80, 200, 0);
     }
 }

@@ -94,7 +94,7 @@ pub(super) async fn settle_group(inner: &Arc<Inner>, jobs: Vec<Job>) -> Result<T
         match chunks.iter().find_map(|chunk| widened.unreadable.get(&chunk.blob)) {
             Some(error) => tally.postpone(inner, &job, error, &mut batch),
             None => match lock(inner, &mut locks, job, now).await? {
-                Locked::Ready(version) => ready.push(version),
+                Locked::Ready(version) => ready.push(*version),
                 Locked::Gone(job) => tally.done(&job, &mut batch),
                 Locked::Left => tally.left += 1,
             },
@@ -111,9 +111,9 @@ pub(super) async fn settle_group(inner: &Arc<Inner>, jobs: Vec<Job>) -> Result<T
 }
 
 enum Locked {
-    Ready(Ready),
+    Ready(Box<Ready>),
     /// The version is gone.
-    Gone(Job),
+    Gone(Box<Job>),
     /// Somebody else is at it, or has changed it.
     Left,
 }
@@ -124,14 +124,14 @@ async fn lock(inner: &Inner, locks: &mut KeyLocks, job: Job, now: Timestamp) -> 
         return Ok(Locked::Left);
     }
     let Some(record) = inner.index.record::<VersionRecord>(Family::Version, job.name.row()).await? else {
-        return Ok(Locked::Gone(job));
+        return Ok(Locked::Gone(Box::new(job)));
     };
     let unchanged = record.object.as_ref().is_some_and(|object| object.residence == job.object.residence);
     let Some((content, chunks)) = small_chunks(&job.object.body).filter(|_| unchanged) else {
         return Ok(Locked::Left);
     };
     let (chunks, after) = (chunks.to_vec(), job.object.residence.at(now, &inner.calendar));
-    Ok(Locked::Ready(Ready { job, record, after, content, chunks }))
+    Ok(Locked::Ready(Box::new(Ready { job, record, after, content, chunks })))
 }
 
 /// Adds to `batch` all that settles the versions.

@@ -5,6 +5,7 @@
 //! Dying, or dropping the future, leaves bytes that nothing names, which go with their segment; the caller keeps that
 //! segment from being taken for settled by being a writer.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
@@ -67,8 +68,8 @@ enum Read {
 pub(super) async fn widen(inner: &Arc<Inner>, wanted: BTreeMap<StoredBlob, PoolSet>) -> Result<Widened> {
     let mut widened = Widened::default();
     for blob in wanted.keys() {
-        if !widened.pins.contains_key(&blob.id) {
-            widened.pins.insert(blob.id, inner.pins.pin(blob.id).await);
+        if let Entry::Vacant(vacant) = widened.pins.entry(blob.id) {
+            vacant.insert(inner.pins.pin(blob.id).await);
         }
     }
     let mut run = Vec::new();

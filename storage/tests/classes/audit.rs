@@ -26,12 +26,10 @@ pub fn audit(directory: &Path) -> Audit {
     };
     let (blobs, references, garbage) = (keys("blob"), keys("reference"), keys("garbage").len());
     let referred: BTreeSet<Vec<u8>> = references.iter().map(|row| row[..33].to_vec()).collect();
-    for row in referred.difference(&blobs) {
-        panic!("{} is referred to and has no place", hex::encode(row));
-    }
-    for row in blobs.difference(&referred) {
-        panic!("{} has a place and no reference", hex::encode(row));
-    }
+    let placeless: Vec<String> = referred.difference(&blobs).map(hex::encode).collect();
+    assert!(placeless.is_empty(), "referred to, without a place: {placeless:?}");
+    let unreferred: Vec<String> = blobs.difference(&referred).map(hex::encode).collect();
+    assert!(unreferred.is_empty(), "in a place, without a reference: {unreferred:?}");
     assert_eq!(keys("placement").len(), blobs.len(), "every blob has one place in a pool");
     // Kinds 2 and 3 are the mover's.
     let queued = keys("due").iter().filter(|row| row[0] >= 2).count();

@@ -1,5 +1,6 @@
 //! The engine from the outside: its promises against a reference model, under races, and across reopening.
 
+mod analytics;
 mod model;
 mod preview;
 mod races;

@@ -24,6 +24,7 @@ pub fn options(directory: &TempDir, clock: &Arc<ManualClock>) -> OpenOptions {
     options.part_bytes_min = 1;
     options.collect_every = None;
     options.settle_every = None;
+    options.analyze_every = None;
     options
 }
 

@@ -70,6 +70,11 @@ impl Fixture {
         fixture
     }
 
+    /// The data directory.
+    pub fn data(&self) -> &std::path::Path {
+        self.directory.path()
+    }
+
     /// Changes a bucket's versioning state.
     pub async fn set_versioning(&self, bucket: &str, status: &str) {
         let document = format!("<VersioningConfiguration><Status>{status}</Status></VersioningConfiguration>");

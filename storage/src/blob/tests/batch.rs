@@ -1,7 +1,5 @@
 //! Batches: runs, segments of their own for each pool, and one failing call to the disk at every point.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 
 use super::compressed::{prepared, text};

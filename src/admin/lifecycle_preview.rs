@@ -1,0 +1,81 @@
+//! `POST lifecycle-preview`: what the rules of a document would do to a bucket, a page of versions at a time. The
+//! document is that of PutBucketLifecycleConfiguration, and is refused where that would be.
+
+use serde::{Deserialize, Serialize};
+use strata_storage::{PreviewAction, PreviewEvent, PreviewQuery};
+
+use crate::admin::{AdminRequest, projection};
+use crate::cost::{self, Prices, Projection};
+use crate::error::S3Error;
+use crate::op::{bucket, bucket_lifecycle};
+use crate::request::Context;
+use crate::time::iso8601;
+
+/// Versions of one page, each with a few events at most.
+const VERSIONS_PER_PAGE: usize = 1000;
+
+/// The answer: pages follow each other, and their projections add up.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PreviewDocument {
+    /// How many days were looked ahead.
+    pub days: u32,
+    /// What would be done, by key and version, each in order of time.
+    pub events: Vec<EventDocument>,
+    /// What the page costs.
+    pub projection: Projection,
+    /// The currency of the costs.
+    pub currency: String,
+    /// The `after` of the next page.
+    pub next: Option<String>,
+}
+
+/// One step of a version.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EventDocument {
+    /// When.
+    pub at: String,
+    /// The key.
+    pub key: String,
+    /// The version.
+    pub version_id: String,
+    /// `transition`, `tier`, `expire`, `remove` or `remove_marker`.
+    pub action: String,
+    /// The class or tier that a transition leads to.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub to: Option<String>,
+}
+
+/// Answers.
+pub async fn post(ctx: &Context, request: AdminRequest) -> Result<PreviewDocument, S3Error> {
+    let bucket = request.named_bucket()?;
+    bucket::find(ctx, &bucket).await?;
+    let rules = Some(bucket_lifecycle::read(ctx, &request.headers, &request.body)?);
+    let (days, after) = (request.days()?, projection::after(&request)?);
+    let query = PreviewQuery { bucket: bucket.clone(), rules, days, after, max: VERSIONS_PER_PAGE };
+    let page = ctx.store.preview(query).await.map_err(|error| bucket::error(error, &bucket))?;
+    let prices = Prices::default();
+    Ok(PreviewDocument {
+        days,
+        events: page.events.into_iter().map(event).collect(),
+        projection: cost::projection(&page.sums, &prices),
+        currency: prices.currency,
+        next: page.next.map(|next| next.to_text()),
+    })
+}
+
+fn event(event: PreviewEvent) -> EventDocument {
+    let (action, to) = match event.action {
+        PreviewAction::Transition(class) => ("transition", Some(class.name())),
+        PreviewAction::Tier(tier) => ("tier", Some(tier.name())),
+        PreviewAction::Expire => ("expire", None),
+        PreviewAction::Remove => ("remove", None),
+        PreviewAction::RemoveMarker => ("remove_marker", None),
+    };
+    EventDocument {
+        at: iso8601(event.at),
+        key: event.key.as_str().to_owned(),
+        version_id: event.version_id.to_string(),
+        action: action.to_owned(),
+        to: to.map(str::to_owned),
+    }
+}

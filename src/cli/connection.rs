@@ -1,0 +1,110 @@
+//! Which server a command asks, and as whom: by the settings that the server itself reads, or by flags and the
+//! environment variables of S3 clients.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use crate::cli::{AskArgs, CliError};
+use crate::config::{Config, RootSettings, Sources};
+use crate::credentials::{Credentials, Secret};
+
+/// A server, and whose requests it accepts.
+#[derive(Debug, Clone)]
+pub struct Connection {
+    /// `http://host:port`
+    pub endpoint: String,
+    /// The region to sign for.
+    pub region: String,
+    /// The credentials to sign with.
+    pub credentials: Credentials,
+}
+
+impl Connection {
+    /// The server that the arguments and the environment mean.
+    pub fn find(args: &AskArgs) -> Result<Connection, CliError> {
+        let mut sources = Sources::of_process(args.config.clone()).map_err(CliError::Usage)?;
+        for (flag, name, value) in [("--data", "data", &args.data), ("--region", "region", &args.region)] {
+            sources.flags.extend(value.clone().map(|value| (flag.to_owned(), name.to_owned(), value)));
+        }
+        let config = Config::load(&sources)?;
+        let endpoint = match &args.endpoint {
+            Some(url) => checked(url)?,
+            None => endpoint_of(config.listen)?,
+        };
+        // Whoever names a server by its URL may have no access to its files.
+        let credentials = match (&args.endpoint, of_environment()) {
+            (Some(_), Some(credentials)) => credentials,
+            _ => Credentials::present(&config.root, &config.data)?,
+        };
+        Ok(Connection { endpoint, region: config.region, credentials })
+    }
+}
+
+fn of_environment() -> Option<Credentials> {
+    let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let secret_key = Secret::new(variable("AWS_SECRET_ACCESS_KEY")?);
+    Some(Credentials { access_key: variable("AWS_ACCESS_KEY_ID")?, secret_key })
+}
+
+/// A URL without a trailing slash. Requests are not encrypted: TLS is the business of a proxy.
+fn checked(url: &str) -> Result<String, CliError> {
+    let url = url.trim_end_matches('/');
+    match url.strip_prefix("http://") {
+        Some(authority) if !authority.is_empty() && !authority.contains(['/', '?', '#', '@']) => Ok(url.to_owned()),
+        _ => Err(CliError::Usage(format!("--endpoint {url:?} is not of the form http://HOST:PORT"))),
+    }
+}
+
+/// Where a server that listens on that address is reached from this machine.
+fn endpoint_of(listen: SocketAddr) -> Result<String, CliError> {
+    let mut address = listen;
+    if address.port() == 0 {
+        return Err(CliError::Usage("the server listens on any free port; name its URL with --endpoint".to_owned()));
+    }
+    match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
+        _ => {}
+    }
+    Ok(format!("http://{address}"))
+}
+
+impl Credentials {
+    /// The credentials of a server that has been started before: the configured ones, or those kept in `data`. Makes
+    /// none.
+    fn present(root: &RootSettings, data: &std::path::Path) -> Result<Credentials, CliError> {
+        if root.access_key.is_none() && !data.join(crate::credentials::FILE_NAME).exists() {
+            let message = format!(
+                "there are no root credentials in {}; start the server with `strata serve` first, name its data \
+                 directory with --data, or give --endpoint and set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+                data.display()
+            );
+            return Err(CliError::Usage(message));
+        }
+        Ok(Credentials::obtain(root, data)?.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{checked, endpoint_of};
+
+    #[test]
+    fn endpoints() {
+        fn check(listen: &str, expected: Option<&str>) {
+            assert_eq!(endpoint_of(listen.parse().unwrap()).ok().as_deref(), expected, "{listen}");
+        }
+        check("127.0.0.1:9000", Some("http://127.0.0.1:9000"));
+        check("0.0.0.0:9000", Some("http://127.0.0.1:9000"));
+        check("[::]:9000", Some("http://[::1]:9000"));
+        check("10.0.0.7:80", Some("http://10.0.0.7:80"));
+        check("127.0.0.1:0", None);
+    }
+
+    #[test]
+    fn urls() {
+        assert_eq!(checked("http://host:9000/").unwrap(), "http://host:9000");
+        for url in ["https://host", "host:9000", "http://", "http://host/path", ""] {
+            assert!(checked(url).is_err(), "{url}");
+        }
+    }
+}

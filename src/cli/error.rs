@@ -1,0 +1,77 @@
+//! Why a command failed. The messages say what to do.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::config::ConfigError;
+use crate::cost::PricesError;
+use crate::credentials::CredentialsError;
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+pub enum CliError {
+    /// What was typed, or a setting, makes no sense.
+    #[error("{0}")]
+    Usage(String),
+    /// The settings cannot be used.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A file that was named cannot be read.
+    #[error("cannot read {path}: {source}", path = .path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// The reason.
+        source: io::Error,
+    },
+    /// The table of prices cannot be used.
+    #[error(transparent)]
+    Prices(#[from] PricesError),
+    /// There are no credentials.
+    #[error(
+        "{0}; name the server's data directory with --data, or give --endpoint and set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+    )]
+    Credentials(#[from] CredentialsError),
+    /// Nobody answers.
+    #[error(
+        "no server answers at {endpoint}: {reason}; start one with `strata serve`, or name its URL with --endpoint"
+    )]
+    Unreachable {
+        /// Where it was looked for.
+        endpoint: String,
+        /// The reason.
+        reason: String,
+    },
+    /// The server does not accept the credentials.
+    #[error(
+        "the server at {endpoint} does not accept these credentials ({code}); name its data directory with --data, or \
+         give --endpoint and set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+    )]
+    Forbidden {
+        /// The server.
+        endpoint: String,
+        /// The error's code.
+        code: String,
+    },
+    /// The server refused the request.
+    #[error("{message} ({code})")]
+    Refused {
+        /// The error's code.
+        code: String,
+        /// The error's message.
+        message: String,
+    },
+    /// What answers is not a server of this version.
+    #[error("the answer of {0} is not understood; is it a Strata server of this version?")]
+    Answer(String),
+    /// The output is closed.
+    #[error("cannot write: {0}")]
+    Output(#[from] io::Error),
+}
+
+impl CliError {
+    /// Whether it is what was typed that is wrong.
+    pub fn is_usage(&self) -> bool {
+        matches!(self, CliError::Usage(_) | CliError::Config(_) | CliError::Prices(_) | CliError::File { .. })
+    }
+}

@@ -1,0 +1,87 @@
+//! `strata lifecycle preview`: what rules would do, page by page as the server finds it.
+
+use std::io::Write;
+
+use http::Method;
+
+use crate::admin::{EventDocument, PreviewDocument};
+use crate::cli::client::{self, Client, Question};
+use crate::cli::connection::Connection;
+use crate::cli::cost::{bucket_query, savings};
+use crate::cli::{CliError, PreviewArgs, read_file};
+use crate::cost::Projection;
+
+/// Runs the command. Events are printed as their pages come, so that memory does not grow with the bucket.
+pub async fn preview(args: &PreviewArgs, out: &mut impl Write) -> Result<(), CliError> {
+    let rules = read_file(&args.rules)?;
+    let client = Client::new(Connection::find(&args.ask)?);
+    let query = bucket_query(&args.bucket)?;
+    let mut sum = Projection::default();
+    let mut after = String::new();
+    let mut events = 0_u64;
+    loop {
+        let target = format!("lifecycle-preview{query}&days={}{after}", args.days);
+        let answer = client.ask(Question { method: Method::POST, target, body: &rules }).await?;
+        let page: PreviewDocument = client::read(&answer)?;
+        sum.add(&page.projection);
+        if args.ask.json && events == 0 && after.is_empty() {
+            write!(out, "{{\"days\":{},\"events\":[", page.days)?;
+        }
+        for event in &page.events {
+            match args.ask.json {
+                true => {
+                    let text = serde_json::to_string(event).map_err(std::io::Error::from)?;
+                    write!(out, "{}\n{text}", if events == 0 { "" } else { "," })?;
+                }
+                false => writeln!(out, "{}", line(event))?,
+            }
+            events += 1;
+        }
+        if let Some(next) = page.next {
+            after = format!("&after={next}");
+            continue;
+        }
+        if args.ask.json {
+            let projection = serde_json::to_string(&sum).map_err(std::io::Error::from)?;
+            return Ok(writeln!(out, "\n],\"projection\":{projection},\"currency\":\"{}\"}}", page.currency)?);
+        }
+        if events > 0 {
+            writeln!(out)?;
+        }
+        return Ok(write!(out, "{}", savings(&sum, args.days, &page.currency))?);
+    }
+}
+
+/// One event as a line: what is known of its width comes first.
+fn line(event: &EventDocument) -> String {
+    let EventDocument { at, key, version_id, action, to } = event;
+    let what = match to {
+        Some(to) => format!("{action} to {to}"),
+        None => action.replace('_', " "),
+    };
+    // Keys may hold anything; control characters would garble the terminal.
+    format!("{at}  {what:<34}  {version_id:<32}  {}", key.escape_debug())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::line;
+    use crate::admin::EventDocument;
+
+    #[test]
+    fn lines() {
+        fn check(action: &str, to: Option<&str>, key: &str, expected: &str) {
+            let event = EventDocument {
+                at: "2026-01-01T00:00:00.000Z".to_owned(),
+                key: key.to_owned(),
+                version_id: "null".to_owned(),
+                action: action.to_owned(),
+                to: to.map(str::to_owned),
+            };
+            let words: Vec<String> = line(&event).split_whitespace().map(str::to_owned).collect();
+            assert_eq!(words.join(" "), format!("2026-01-01T00:00:00.000Z {expected}"));
+        }
+        check("transition", Some("GLACIER"), "a/b", "transition to GLACIER null a/b");
+        check("remove_marker", None, "a\u{7}", "remove marker null a\\u{7}");
+    }
+}

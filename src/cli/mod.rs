@@ -1,0 +1,134 @@
+//! The commands that ask a running server about its store, and print what it says.
+//!
+//! A command finds the server by the settings that `strata serve` reads, signs its requests with the root credentials,
+//! and prints a table, or the server's JSON.
+
+mod client;
+mod connection;
+mod cost;
+mod error;
+mod lifecycle;
+mod reports;
+mod table;
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+use crate::admin::{InfoDocument, StatusDocument};
+use crate::cost::DEFAULT_PRICES;
+
+use client::Client;
+use connection::Connection;
+pub use error::CliError;
+
+/// What can be asked.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Shows what the server's store is: version, place, free space, objects and bytes by storage class.
+    Info(AskArgs),
+    /// Shows whether the server takes writes, and what its background workers do.
+    Status(AskArgs),
+    /// Shows what the store would cost at S3's prices, and what its rules will save.
+    Cost(CostArgs),
+    /// Prints the table of prices that `cost` uses unless it is given another.
+    Prices,
+    /// Works with lifecycle rules.
+    #[command(subcommand)]
+    Lifecycle(LifecycleCommand),
+}
+
+/// What can be asked about lifecycle rules.
+#[derive(Debug, Subcommand)]
+pub enum LifecycleCommand {
+    /// Shows what rules would do to a bucket, and what they would save. Nothing is changed.
+    Preview(PreviewArgs),
+}
+
+/// How the server is found and what its answer looks like.
+#[derive(Debug, Args)]
+pub struct AskArgs {
+    /// The server's URL [default: the address that it listens on by its settings].
+    #[arg(long, value_name = "URL")]
+    endpoint: Option<String>,
+    /// The server's configuration file; also STRATA_CONFIG.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The server's data directory, where generated credentials are [default: ./strata-data].
+    #[arg(long, value_name = "DIR")]
+    data: Option<String>,
+    /// The server's region [default: us-east-1].
+    #[arg(long, value_name = "REGION")]
+    region: Option<String>,
+    /// Prints JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// What a bill is made of.
+#[derive(Debug, Args)]
+pub struct CostArgs {
+    /// Only this bucket; then what its rules will save is shown too.
+    bucket: Option<String>,
+    /// A table of prices instead of the built-in one, which `strata prices` prints.
+    #[arg(long, value_name = "FILE")]
+    prices: Option<PathBuf>,
+    /// How many days ahead savings are looked for.
+    #[arg(long, value_name = "N", default_value_t = crate::admin::DAYS_DEFAULT)]
+    days: u32,
+    #[command(flatten)]
+    ask: AskArgs,
+}
+
+/// What to preview.
+#[derive(Debug, Args)]
+pub struct PreviewArgs {
+    /// The bucket.
+    bucket: String,
+    /// The rules: an XML document as PutBucketLifecycleConfiguration takes it.
+    #[arg(long, value_name = "FILE")]
+    rules: PathBuf,
+    /// How many days ahead to look.
+    #[arg(long, value_name = "N", default_value_t = crate::admin::DAYS_DEFAULT)]
+    days: u32,
+    #[command(flatten)]
+    ask: AskArgs,
+}
+
+/// Runs a command and writes what it has to say to `out`.
+pub async fn run(command: Command, out: &mut impl Write) -> Result<(), CliError> {
+    match command {
+        Command::Prices => Ok(out.write_all(DEFAULT_PRICES.as_bytes())?),
+        Command::Info(args) => {
+            let answer = Client::new(Connection::find(&args)?).get("info").await?;
+            match args.json {
+                true => print_json(&answer, out),
+                false => Ok(out.write_all(reports::info(&client::read::<InfoDocument>(&answer)?).as_bytes())?),
+            }
+        }
+        Command::Status(args) => {
+            let answer = Client::new(Connection::find(&args)?).get("status").await?;
+            match args.json {
+                true => print_json(&answer, out),
+                false => Ok(out.write_all(reports::status(&client::read::<StatusDocument>(&answer)?).as_bytes())?),
+            }
+        }
+        Command::Cost(args) => cost::run(&args, out).await,
+        Command::Lifecycle(LifecycleCommand::Preview(args)) => lifecycle::preview(&args, out).await,
+    }
+}
+
+/// Prints an answer as it came, indented.
+fn print_json(answer: &[u8], out: &mut impl Write) -> Result<(), CliError> {
+    print_value(&client::read::<serde_json::Value>(answer)?, out)
+}
+
+fn print_value(value: &serde_json::Value, out: &mut impl Write) -> Result<(), CliError> {
+    Ok(writeln!(out, "{value:#}")?)
+}
+
+/// Reads a file that the user names.
+fn read_file(path: &std::path::Path) -> Result<Vec<u8>, CliError> {
+    std::fs::read(path).map_err(|source| CliError::File { path: path.to_owned(), source })
+}

@@ -1,0 +1,129 @@
+//! The meter's rows in the index: written every minute, and read again.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use tokio::time::{Instant, MissedTickBehavior};
+
+use crate::error::{Entity, Error, Result};
+use crate::index::{Batch, Family, Step, key};
+use crate::meter::notes::Shard;
+use crate::meter::{Activity, BucketActivity, Meter, MeterKey, Metered, Month};
+use crate::name::BucketName;
+use crate::object::StorageClass;
+use crate::store::{Inner, Store};
+
+/// How often the meter is written out.
+const FLUSH_EVERY: Duration = Duration::from_secs(60);
+/// Rows that one batch of a flush changes.
+const ROWS_PER_BATCH: usize = 1000;
+
+/// Writes the meter out every minute, until the store is closed or gone.
+pub(crate) fn spawn(inner: Weak<Inner>) {
+    tokio::spawn(async move {
+        let mut ticks = tokio::time::interval_at(Instant::now() + FLUSH_EVERY, FLUSH_EVERY);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            let Some(inner) = inner.upgrade() else { return };
+            match flush(&inner).await {
+                Ok(()) => {}
+                _ if inner.check_writable().is_err() => return,
+                Err(error) => tracing::error!(%error, "counts of requests could not be written out"),
+            }
+        }
+    });
+}
+
+/// Adds all that was noted to the index.
+///
+/// A bucket that is being changed keeps its counts for the next flush; those of a bucket that is gone are forgotten.
+/// The shared locks travel with the batch, so that no row is left behind by a bucket that is removed meanwhile.
+pub(crate) async fn flush(inner: &Arc<Inner>) -> Result<()> {
+    let _flushing = inner.meter.flushing.lock().await;
+    let store = Store { inner: Arc::clone(inner) };
+    let Shard { requests, counters } = inner.meter.take();
+    let month = Month::of(inner.clock.now());
+    let mut batch = Batch::new();
+    for (name, requests) in requests {
+        let Some(guard) = inner.locks.try_bucket_shared(name.as_str()) else {
+            inner.meter.put_back(&name, &requests);
+            continue;
+        };
+        let bucket = match store.bucket(&name).await {
+            Ok(bucket) => bucket.id,
+            Err(Error::NotFound(Entity::Bucket)) => continue,
+            Err(error) => return Err(error),
+        };
+        batch.hold(guard);
+        for class in StorageClass::ALL {
+            let kinds = [Metered::Writes, Metered::Reads, Metered::RetrievedBytes];
+            for (metered, count) in kinds.into_iter().zip(requests[class as usize]) {
+                batch.meter(MeterKey { bucket, month, class, metered }, count);
+            }
+        }
+        commit_full(inner, &mut batch).await?;
+    }
+    let mut by_bucket: BTreeMap<u64, Vec<(StorageClass, Metered, u64)>> = BTreeMap::new();
+    for ((bucket, class, metered), count) in counters {
+        by_bucket.entry(bucket).or_default().push((class, metered, count));
+    }
+    for (bucket, counts) in by_bucket {
+        let Some(name) = store.bucket_name(bucket).await? else { continue };
+        let Some(guard) = inner.locks.try_bucket_shared(name.as_str()) else {
+            counts.iter().for_each(|&(class, metered, count)| inner.meter.add(bucket, class, metered, count));
+            continue;
+        };
+        // Only under the lock is it certain that the bucket is still the one of that name.
+        if store.bucket_name(bucket).await?.is_none() {
+            continue;
+        }
+        batch.hold(guard);
+        for (class, metered, count) in counts {
+            batch.meter(MeterKey { bucket, month, class, metered }, count);
+        }
+        commit_full(inner, &mut batch).await?;
+    }
+    if batch.changes.is_empty() { Ok(()) } else { inner.index.commit(batch).await }
+}
+
+/// Commits a batch that has become large, and begins the next.
+async fn commit_full(inner: &Inner, batch: &mut Batch) -> Result<()> {
+    if batch.changes.len() < ROWS_PER_BATCH { Ok(()) } else { inner.index.commit(std::mem::take(batch)).await }
+}
+
+impl Store {
+    /// Where what has a price is noted.
+    pub fn meter(&self) -> &Meter {
+        &self.inner.meter
+    }
+
+    /// What was metered in a month, in one bucket or in all, by bucket and class. What was noted a moment ago is
+    /// among it. `Err(NotFound(Bucket))` if the bucket named is not there.
+    pub async fn activity(&self, bucket: Option<&BucketName>, month: Month) -> Result<Vec<BucketActivity>> {
+        if self.inner.check_writable().is_ok() {
+            flush(&self.inner).await?;
+        }
+        let (from, to) = self.counter_rows(bucket).await?;
+        let sums = self.inner.index.read(move |rows| {
+            let mut sums: BTreeMap<(u64, StorageClass), Activity> = BTreeMap::new();
+            rows.scan(Family::Meter, &from, &to, |row, value| {
+                let found = key::split_meter(row).ok_or_else(|| key::corrupt("meter row", row))?;
+                if found.month == month {
+                    let [count] = key::counters(value).ok_or_else(|| key::corrupt("meter row", row))?;
+                    *sums.entry((found.bucket, found.class)).or_default().counter(found.metered) = count;
+                }
+                Ok(Step::Next)
+            })?;
+            Ok(sums)
+        });
+        let mut found = Vec::new();
+        for ((id, class), activity) in sums.await? {
+            if let Some(bucket) = self.bucket_name(id).await? {
+                found.push(BucketActivity { bucket, class, activity });
+            }
+        }
+        Ok(found)
+    }
+}
