@@ -52,6 +52,9 @@ struct ServeArgs {
     /// A domain whose subdomains name buckets; may be repeated.
     #[arg(long, value_name = "DOMAIN")]
     domain: Vec<String>,
+    /// A directory on a disk of its own that object data is spread over; may be repeated.
+    #[arg(long, value_name = "NAME=/PATH")]
+    zone: Vec<String>,
     /// How log lines look: text or json [default: text].
     #[arg(long, value_name = "FORMAT")]
     log_format: Option<String>,
@@ -189,11 +192,16 @@ fn sources(args: ServeArgs) -> Result<Sources, String> {
         ("listen", args.listen),
         ("region", args.region),
         ("domains", (!args.domain.is_empty()).then(|| args.domain.join(","))),
+        ("zones", (!args.zone.is_empty()).then(|| args.zone.join(","))),
         ("log.format", args.log_format),
         ("log.level", args.log_level),
     ];
     for (name, value) in flags {
-        let flag = if name == "domains" { "--domain".to_owned() } else { format!("--{}", name.replace('.', "-")) };
+        let flag = match name {
+            "domains" => "--domain".to_owned(),
+            "zones" => "--zone".to_owned(),
+            _ => format!("--{}", name.replace('.', "-")),
+        };
         sources.flags.extend(value.map(|value| (flag, name.to_owned(), value)));
     }
     for pair in args.set {

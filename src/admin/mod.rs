@@ -7,6 +7,7 @@ mod info;
 mod lifecycle_preview;
 mod projection;
 mod status;
+mod zones;
 
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
@@ -20,10 +21,11 @@ use crate::request::{Context, Query};
 use crate::response::{Payload, Response};
 
 pub use cost::CostDocument;
-pub use info::{ClassDocument, InfoDocument, ZoneDocument};
+pub use info::{ClassDocument, IndexDocument, InfoDocument, LostDocument, PoolDocument};
 pub use lifecycle_preview::{EventDocument, PreviewDocument};
 pub use projection::ProjectionDocument;
 pub use status::{FailureDocument, StatusDocument, WorkerDocument};
+pub use zones::{ZoneDocument, ZonesDocument};
 
 /// The bucket's name in the path, which no bucket can have.
 const PLACE: &str = "-";
@@ -61,6 +63,9 @@ pub async fn run(topic: &str, ctx: &Context, request: AdminRequest) -> Result<Re
     match topic {
         "status" => json(&status::get(ctx, request.only(&[Method::GET])?)),
         "info" => json(&info::get(ctx, request.only(&[Method::GET])?).await?),
+        "zones" => json(&zones::list(ctx, request.only(&[Method::GET])?)),
+        "zones/add" => json(&zones::add(ctx, request.only(&[Method::POST])?).await?),
+        "zones/drain" => json(&zones::drain(ctx, request.only(&[Method::POST])?).await?),
         "cost" => json(&cost::get(ctx, request.only(&[Method::GET, Method::POST])?).await?),
         "projection" => json(&projection::get(ctx, request.only(&[Method::GET, Method::POST])?).await?),
         "lifecycle-preview" => json(&lifecycle_preview::post(ctx, request.only(&[Method::POST])?).await?),
@@ -94,6 +99,11 @@ impl AdminRequest {
         let days = text.parse().ok().filter(|days| (1..=DAYS_MAX).contains(days));
         days.ok_or_else(|| S3Error::invalid_argument("The days must be a number from 1 to 36500.", "days", text))
     }
+}
+
+/// Sizes by sizes as stored, if anything is.
+fn ratio(bytes: i64, stored_bytes: i64) -> Option<f64> {
+    (stored_bytes > 0).then(|| bytes as f64 / stored_bytes as f64)
 }
 
 fn json(document: &impl Serialize) -> Result<Response, S3Error> {

@@ -10,6 +10,7 @@ mod error;
 mod lifecycle;
 mod reports;
 mod table;
+mod zones;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -22,11 +23,12 @@ use crate::cost::DEFAULT_PRICES;
 use client::Client;
 use connection::Connection;
 pub use error::CliError;
+pub use zones::ZoneCommand;
 
 /// What can be asked.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Shows what the server's store is: version, place, free space, objects and bytes by storage class.
+    /// Shows what the server's store is: where it is, what it survives, what it holds.
     Info(AskArgs),
     /// Shows whether the server takes writes, and what its background workers do.
     Status(AskArgs),
@@ -34,6 +36,9 @@ pub enum Command {
     Cost(CostArgs),
     /// Prints the table of prices that `cost` uses unless it is given another.
     Prices,
+    /// Works with zones: the disks that object data is spread over.
+    #[command(subcommand)]
+    Zone(ZoneCommand),
     /// Works with lifecycle rules.
     #[command(subcommand)]
     Lifecycle(LifecycleCommand),
@@ -115,6 +120,7 @@ pub async fn run(command: Command, out: &mut impl Write) -> Result<(), CliError>
             }
         }
         Command::Cost(args) => cost::run(&args, out).await,
+        Command::Zone(command) => zones::run(command, out).await,
         Command::Lifecycle(LifecycleCommand::Preview(args)) => lifecycle::preview(&args, out).await,
     }
 }

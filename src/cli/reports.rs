@@ -1,28 +1,37 @@
 //! What `info` and `status` print.
 
-use crate::admin::{InfoDocument, StatusDocument};
+use crate::admin::{InfoDocument, PoolDocument, StatusDocument};
 use crate::cli::table::{Table, bytes, ratio, size};
+use crate::cli::zones;
 
 /// What a store is.
 pub fn info(document: &InfoDocument) -> String {
     let mut text = format!(
-        "version   {}\nstore     {}\ndata      {}\nregion    {}\nobjects   {} ({}), and {} delete markers\nsegments  {} ({})\n",
+        "version   {}\nstore     {}\ndata      {}\nregion    {}\nindex     {}: {}\nobjects   {} ({}), and {} delete markers\n",
         document.version,
         document.store_id,
         document.data,
         document.region,
+        document.index.directory,
+        document.index.redundancy,
         document.objects,
         bytes(document.bytes),
         document.delete_markers,
-        document.segments,
-        size(document.segment_bytes),
     );
-    let mut zones = Table::new(&["ZONE", "FREE", "SIZE"]);
-    for zone in &document.zones {
-        zones.row(vec![zone.directory.clone(), size(zone.free_bytes), size(zone.total_bytes)]);
+    let (degraded, lost) = (document.degraded_segments, &document.lost);
+    if degraded > 0 {
+        text.push_str(&format!(
+            "degraded  {degraded} segments can be read and lack a part; `strata status` shows healing\n"
+        ));
+    }
+    if lost.segments > 0 {
+        let (segments, bytes) = (lost.segments, size(lost.bytes));
+        text.push_str(&format!("lost      {bytes} in {segments} segments cannot be read unless a zone comes back\n"));
     }
     text.push('\n');
-    text.push_str(&zones.text());
+    text.push_str(&zones::table(&document.zones));
+    text.push('\n');
+    text.push_str(&pools(&document.pools));
     if !document.classes.is_empty() {
         let mut classes = Table::new(&["CLASS", "TIER", "OBJECTS", "SIZE", "STORED", "COMPRESSION"]);
         for class in &document.classes {
@@ -39,6 +48,23 @@ pub fn info(document: &InfoDocument) -> String {
         text.push_str(&classes.text());
     }
     text
+}
+
+fn pools(documents: &[PoolDocument]) -> String {
+    let columns = ["POOL", "SEGMENTS", "LOGICAL", "STORED", "PHYSICAL", "COMPRESSION", "REDUNDANCY OF WHAT COMES NEXT"];
+    let mut table = Table::new(&columns);
+    for pool in documents {
+        table.row(vec![
+            pool.pool.clone(),
+            pool.segments.to_string(),
+            bytes(pool.logical_bytes),
+            bytes(pool.stored_bytes),
+            size(pool.physical_bytes),
+            ratio(pool.compression),
+            pool.redundancy.clone(),
+        ]);
+    }
+    table.text()
 }
 
 /// What a server does.

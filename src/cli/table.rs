@@ -40,10 +40,10 @@ impl Table {
     }
 }
 
-/// Counts, sizes, amounts; no dates.
+/// Counts, sizes, amounts; no dates and no sentences.
 fn is_number(cell: &str) -> bool {
     let digits = cell.trim_start_matches('-').starts_with(|letter: char| letter.is_ascii_digit());
-    cell.is_empty() || cell == "-" || (digits && !cell.contains(':'))
+    cell.is_empty() || cell == "-" || (digits && !cell.contains([':', ';']))
 }
 
 /// `1.5 GiB`

@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use strata_storage::RestoreTimes;
+use strata_storage::{RestoreTimes, ZoneOptions};
 
 use crate::credentials::Secret;
 
@@ -33,6 +33,8 @@ pub struct Config {
     pub region: String,
     /// Domains whose subdomains name buckets; `localhost` always counts as one.
     pub domains: Vec<String>,
+    /// The zones that object data is spread over; none for the data directory alone, or for those last used.
+    pub zones: Vec<ZoneOptions>,
     /// What is logged, and how.
     pub log: LogSettings,
     /// The root credentials, if they are configured rather than generated.
@@ -165,6 +167,7 @@ impl Config {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             region: String::new(),
             domains: Vec::new(),
+            zones: Vec::new(),
             log: LogSettings { format: LogFormat::Text, level: String::new(), requests: false },
             root: RootSettings::default(),
             limits: Limits {

@@ -70,6 +70,13 @@ pub const SETTINGS: &[Setting] = &[
         "Domains whose subdomains name buckets, besides localhost; separated by commas in the environment.",
         |config, text| value::domains(text).map(|domains| config.domains = domains),
     ),
+    setting(
+        "zones",
+        "[]",
+        "Directories, each on a disk of its own, that object data is spread over: \"name=/path\"; none for only the data \
+         directory, or for those last used.",
+        |config, text| value::zones(text).map(|zones| config.zones = zones),
+    ),
     setting("log.format", r#""text""#, "How log lines look: text or json.", |config, text| {
         value::choice(text, &[("text", LogFormat::Text), ("json", LogFormat::Json)])
             .map(|format| config.log.format = format)

@@ -1,9 +1,10 @@
 //! How the text of one setting is read. Each function's error says what is allowed.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use strata_storage::ZoneOptions;
 use tracing_subscriber::EnvFilter;
 
 /// What a setting allows, as the end of "it must be ...".
@@ -70,6 +71,25 @@ pub fn domains(text: &str) -> Result<Vec<String>, Allowed> {
             false => Err("domain names without scheme and port, such as s3.example.com".to_owned()),
         })
         .collect()
+}
+
+/// Zones separated by commas, each a name and an absolute path.
+pub fn zones(text: &str) -> Result<Vec<ZoneOptions>, Allowed> {
+    const ALLOWED: &str = "zones such as a=/disks/a, each with another name of 1 to 32 letters, digits or characters of \
+                           -_. and with another absolute path without commas";
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    let mut zones: Vec<ZoneOptions> = Vec::new();
+    for zone in text.split(',').map(str::trim).filter(|zone| !zone.is_empty()) {
+        let (name, path) = zone.split_once('=').ok_or(ALLOWED)?;
+        let (name, directory) = (name.trim(), Path::new(path.trim()));
+        let is_twice = zones.iter().any(|other| other.name == name || other.directory == directory);
+        let is_valid = (1..=32).contains(&name.len()) && name.bytes().all(allowed) && directory.is_absolute();
+        if is_twice || !is_valid {
+            return Err(ALLOWED.to_owned());
+        }
+        zones.push(ZoneOptions { name: name.to_owned(), directory: directory.to_owned() });
+    }
+    Ok(zones)
 }
 
 /// One of a few words.
@@ -254,6 +274,23 @@ mod tests {
         check("", Some(&[]));
         check("s3.example.com, Store.local", Some(&["s3.example.com", "store.local"]));
         for text in ["http://s3.example.com", "s3.example.com:9000", "a..b", "-a.b", "*.example.com"] {
+            check(text, None);
+        }
+    }
+
+    #[test]
+    fn zones() {
+        fn check(text: &str, expected: Option<&[(&str, &str)]>) {
+            let zones = super::zones(text).ok();
+            let pairs: Option<Vec<(&str, &str)>> = zones
+                .as_ref()
+                .map(|zones| zones.iter().map(|zone| (zone.name.as_str(), zone.directory.to_str().unwrap())).collect());
+            assert_eq!(pairs.as_deref(), expected, "{text:?}");
+        }
+        check("", Some(&[]));
+        check("a=/disks/a, rack-2.b=/b=c", Some(&[("a", "/disks/a"), ("rack-2.b", "/b=c")]));
+        for text in ["a", "/disks/a", "=/a", "a=", "a=disks/a", "a b=/a", "a=/x,a=/y", "a=/x,b=/x/", "a=/x,y", "é=/e"]
+        {
             check(text, None);
         }
     }

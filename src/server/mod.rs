@@ -182,6 +182,7 @@ fn open_options(config: &Config, clock: Arc<dyn Clock>) -> OpenOptions {
         restore_times: config.restore,
         background_bytes_per_second: config.background.bytes_per_second,
         lifecycle_day: config.lifecycle.day,
+        zones: config.zones.clone(),
         ..OpenOptions::new(&config.data)
     }
 }

@@ -27,12 +27,6 @@ pub(crate) struct Directory {
     lock: fs::DirectoryLock,
 }
 
-/// Kept free on the file system, in bytes: room for the index to log deletions, to write out what it holds in memory,
-/// and to merge its files. An index that meets a full disk refuses every further commit, deletions among them.
-const KEPT_FREE_BYTES: u64 = 512 << 20;
-/// The most that is kept free of a small file system: one part in this many.
-const KEPT_FREE_PARTS: u64 = 4;
-
 impl Directory {
     /// Makes the directory if it is missing, locks it, and reads or writes its format. Blocking.
     pub(crate) fn open(path: &Path, entropy: &dyn Entropy) -> Result<Directory> {
@@ -56,12 +50,7 @@ impl Directory {
 
     /// Refuses to take in more bytes while the disk is nearly full. `Err(NoSpace)` until space was freed.
     pub(crate) fn check_room(&self) -> Result<()> {
-        if has_room(self.lock.room()?) { Ok(()) } else { Err(Error::NoSpace { action: "store more" }) }
-    }
-
-    /// The room where it lies. Blocking.
-    pub(crate) fn room(&self) -> Result<fs::Room> {
-        self.lock.room()
+        if self.lock.room()?.takes_more() { Ok(()) } else { Err(Error::NoSpace { action: "store more" }) }
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -71,11 +60,6 @@ impl Directory {
     pub(crate) fn index(&self) -> PathBuf {
         index_in(&self.path)
     }
-}
-
-/// Whether more may be stored without using up what is kept free.
-fn has_room(room: fs::Room) -> bool {
-    room.free_bytes >= KEPT_FREE_BYTES.min(room.total_bytes / KEPT_FREE_PARTS)
 }
 
 /// Writes the FORMAT file of a data directory. Blocking.
@@ -114,22 +98,8 @@ fn read_format(text: &[u8]) -> Result<[u8; 16]> {
 
 #[cfg(test)]
 mod tests {
-    use super::{format_text, has_room, read_format};
+    use super::{format_text, read_format};
     use crate::error::Error;
-    use crate::fs::Room;
-
-    #[test]
-    fn some_room_is_kept_free() {
-        fn check(free_mib: u64, total_mib: u64, expected: bool) {
-            let room = Room { free_bytes: free_mib << 20, total_bytes: total_mib << 20 };
-            assert_eq!(has_room(room), expected, "{room:?}");
-        }
-        check(512, 1 << 20, true);
-        check(511, 1 << 20, false);
-        check(25, 100, true);
-        check(24, 100, false);
-        check(0, 0, true);
-    }
 
     #[test]
     fn formats_read_back_and_unknown_ones_are_told() {

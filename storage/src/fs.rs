@@ -12,6 +12,7 @@ use rustix::fs::{FlockOperation, OFlags};
 use rustix::io::{Errno, ReadWriteFlags};
 
 use crate::error::{Error, Result};
+use crate::room::Room;
 
 #[cfg(test)]
 mod failing;
@@ -41,8 +42,8 @@ pub trait Disk: Send + Sync + 'static {
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Makes changed names in a directory survive a crash.
     fn sync_directory(&self, path: &Path) -> io::Result<()>;
-    /// What this process may still use on the file system of a directory, in bytes.
-    fn free_bytes(&self, path: &Path) -> io::Result<u64>;
+    /// The room on the file system of a directory.
+    fn room(&self, path: &Path) -> io::Result<Room>;
 }
 
 /// An open file. All calls but [`DiskFile::read_at_cached`] block.
@@ -114,9 +115,8 @@ impl Disk for SystemDisk {
         File::open(path)?.sync_all()
     }
 
-    fn free_bytes(&self, path: &Path) -> io::Result<u64> {
-        let found = rustix::fs::statvfs(path)?;
-        Ok(found.f_bavail.saturating_mul(found.f_frsize))
+    fn room(&self, path: &Path) -> io::Result<Room> {
+        Ok(room(rustix::fs::statvfs(path)?))
     }
 }
 
@@ -159,24 +159,18 @@ pub struct DirectoryLock {
     directory: File,
 }
 
-/// The room on a file system.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Room {
-    /// What this process may still use, in bytes.
-    pub free_bytes: u64,
-    /// The size of the file system, in bytes.
-    pub total_bytes: u64,
+fn room(found: rustix::fs::StatVfs) -> Room {
+    Room {
+        free_bytes: found.f_bavail.saturating_mul(found.f_frsize),
+        total_bytes: found.f_blocks.saturating_mul(found.f_frsize),
+    }
 }
 
 impl DirectoryLock {
     /// The room where the directory lies. Local file systems answer from memory.
     pub fn room(&self) -> Result<Room> {
         let found = rustix::fs::fstatvfs(&self.directory);
-        let found = found.map_err(|errno| Error::io("look for free space", errno.into()))?;
-        Ok(Room {
-            free_bytes: found.f_bavail.saturating_mul(found.f_frsize),
-            total_bytes: found.f_blocks.saturating_mul(found.f_frsize),
-        })
+        found.map(room).map_err(|errno| Error::io("look for free space", errno.into()))
     }
 }
 

@@ -14,6 +14,7 @@ use crate::index::{Family, Index};
 use crate::lifecycle::Calendar;
 use crate::locks::{Locks, Pins, Readers};
 use crate::meter::{self, Meter};
+use crate::pool::Pool;
 use crate::restore::{RestoreTimes, Restores};
 use crate::store_buckets::BucketCache;
 use crate::worker::{self, Evaluated, WorkerStatus};
@@ -152,7 +153,9 @@ impl Inner {
     /// Refuses bytes that could not be made durable, or that would leave no room for removing others.
     pub(crate) fn check_takes_bytes(&self) -> Result<()> {
         self.check_writable()?;
-        self.directory.check_room()
+        self.directory.check_room()?;
+        // Whatever is stored is stored as hot first.
+        if self.blobs.has_room(Pool::Hot) { Ok(()) } else { Err(Error::NoSpace { action: "store more" }) }
     }
 }
 

@@ -1,53 +1,112 @@
-//! What a store is: its identity, where it lies, how much room there is.
+//! What a store is: its identity, where it lies, what its pools hold and what they survive.
 
 use std::path::PathBuf;
 
+use crate::blob::{Layout, SegmentInfo};
 use crate::error::Result;
 use crate::fs::blocking;
+use crate::pool::Pool;
+use crate::residence;
 use crate::store::Store;
+use crate::zone::ZoneState;
+use crate::zones::ZoneStatus;
 
 /// What a store says of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoreInfo {
     /// Its id, in hex: what tells its files from those of another store.
     pub id: String,
-    /// The directories over which its bytes are spread.
-    pub zones: Vec<ZoneInfo>,
-    /// Files of object data.
-    pub segments: u64,
-    /// Their sizes, in bytes.
-    pub segment_bytes: u64,
+    /// Where its index is. The index is on the disk of the data directory, and nowhere else.
+    pub index: PathBuf,
+    /// The zones over which its bytes are spread.
+    pub zones: Vec<ZoneStatus>,
+    /// How many of them take new segments.
+    pub active_zones: usize,
+    /// What each pool holds.
+    pub pools: Vec<PoolStatus>,
 }
 
-/// A directory that holds object data.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ZoneInfo {
-    /// Where it is.
-    pub directory: PathBuf,
-    /// What may still be used of its file system, in bytes.
-    pub free_bytes: u64,
-    /// The size of its file system, in bytes.
-    pub total_bytes: u64,
+/// What a pool holds, and how what it takes next is spread.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PoolStatus {
+    /// The pool.
+    pub pool: Pool,
+    /// The data shards of its next segment: 1 is a plain file.
+    pub data: u8,
+    /// The parity shards of its next segment: the loss of so many zones is survived.
+    pub parity: u8,
+    /// Its segments.
+    pub segments: u64,
+    /// Those of them that can be read, though shards are missing or damaged.
+    pub degraded_segments: u64,
+    /// Those of them that cannot be read, because too few shards are left.
+    pub lost_segments: u64,
+    /// The sizes of the segments, with what is dead in them, in bytes.
+    pub bytes: u64,
+    /// The sizes of their shards, in bytes.
+    pub physical_bytes: u64,
+    /// The sizes of the object versions that belong in the pool, in bytes.
+    pub object_bytes: i64,
+    /// Their sizes as stored: compressed, before copies and deduplication, in bytes.
+    pub stored_bytes: i64,
+}
+
+impl PoolStatus {
+    fn empty(pool: Pool, active_zones: usize) -> PoolStatus {
+        let Layout { data, parity } = Layout::choose(pool, active_zones);
+        PoolStatus {
+            pool,
+            data,
+            parity,
+            segments: 0,
+            degraded_segments: 0,
+            lost_segments: 0,
+            bytes: 0,
+            physical_bytes: 0,
+            object_bytes: 0,
+            stored_bytes: 0,
+        }
+    }
+
+    fn add(&mut self, segment: &SegmentInfo) {
+        self.segments += 1;
+        match segment.is_readable() {
+            true => self.degraded_segments += u64::from(!segment.missing_shards.is_empty()),
+            false => self.lost_segments += 1,
+        }
+        self.bytes += segment.bytes;
+        self.physical_bytes += segment.physical_bytes;
+    }
 }
 
 impl Store {
-    /// What the store is, and how much room it has. Costs a look at the file system.
+    /// What the store is, where it is, and what it holds. Looks at every segment there is, but at no object.
     pub async fn info(&self) -> Result<StoreInfo> {
-        let inner = self.inner.clone();
-        blocking(move || {
-            let room = inner.directory.room()?;
-            let segments = inner.blobs.segments();
-            Ok(StoreInfo {
-                id: hex::encode(inner.directory.store_id),
-                zones: vec![ZoneInfo {
-                    directory: inner.directory.path().to_owned(),
-                    free_bytes: room.free_bytes,
-                    total_bytes: room.total_bytes,
-                }],
-                segments: segments.len() as u64,
-                segment_bytes: segments.iter().map(|segment| segment.bytes).sum(),
-            })
+        let store = self.clone();
+        let zones = blocking(move || store.zones()).await?;
+        let active_zones = zones.iter().filter(|zone| zone.state == ZoneState::Active).count();
+        Ok(StoreInfo {
+            id: hex::encode(self.inner.directory.store_id),
+            index: self.inner.directory.index(),
+            zones,
+            active_zones,
+            pools: self.pools().await?,
         })
-        .await?
+    }
+
+    /// What each pool holds. Looks at every segment there is, but at no object.
+    pub async fn pools(&self) -> Result<Vec<PoolStatus>> {
+        let zones = self.inner.blobs.zones();
+        let active_zones = zones.iter().filter(|zone| zone.state == ZoneState::Active).count();
+        let mut pools = Pool::ALL.map(|pool| PoolStatus::empty(pool, active_zones));
+        for segment in self.inner.blobs.segments() {
+            pools[usize::from(segment.pool.number())].add(&segment);
+        }
+        for row in self.usage(None).await? {
+            let pool = &mut pools[usize::from(residence::home(row.class, row.tier).number())];
+            pool.object_bytes += row.usage.bytes;
+            pool.stored_bytes += row.usage.stored_bytes;
+        }
+        Ok(pools.to_vec())
     }
 }

@@ -57,20 +57,31 @@ impl SegmentSet {
         }
     }
 
+    /// Whether as many zones have room as a segment of that pool needs.
+    pub fn has_room(&self, pool: Pool) -> bool {
+        let zones = self.state().active();
+        let needed = Layout::choose(pool, zones.len()).shards();
+        // Without any zone it is not room that is missing; the write will tell.
+        zones.is_empty() || zones.iter().filter(|zone| self.rooms.takes_more(zone)).count() >= needed
+    }
+
     /// The layout of the next segment, and the zone of each of its shards.
     fn places(&self, pool: Pool, failed: &BTreeSet<ZoneId>) -> (Layout, Vec<Arc<Zone>>) {
-        let (zones, turn) = {
+        let (mut zones, turn) = {
             let mut state = self.state();
             state.turn = state.turn.wrapping_add(1);
-            let active = state.zones.values().filter(|entry| entry.state == ZoneState::Active);
-            let zones: Vec<Arc<Zone>> =
-                active.map(|entry| entry.zone.clone()).filter(|zone| !failed.contains(&zone.id)).collect();
-            (zones, state.turn)
+            (state.active(), state.turn)
         };
+        zones.retain(|zone| !failed.contains(&zone.id));
         let layout = Layout::choose(pool, zones.len());
+        let with_room: Vec<Arc<Zone>> = zones.iter().filter(|zone| self.rooms.takes_more(zone)).cloned().collect();
+        // If too few zones have room, no bodies are taken in; but the collector must write to give space back.
+        if with_room.len() >= layout.shards() {
+            zones = with_room;
+        }
         let free_bytes = |zone: &Arc<Zone>| match zones.len() == layout.shards() {
             true => 0,
-            false => zone.disk.free_bytes(&zone.directory).unwrap_or(0) / self.segment_bytes.max(1),
+            false => self.rooms.of(zone).map_or(0, |room| room.free_bytes) / self.segment_bytes.max(1),
         };
         let free: Vec<u64> = zones.iter().map(free_bytes).collect();
         let chosen = choose(&free, layout.shards(), turn);

@@ -24,6 +24,7 @@ use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::fs::blocking;
 use crate::pool::Pool;
+use crate::room::Room;
 use crate::zone::{Damage, Stray, Trouble, Zone, ZoneId, ZoneInfo, ZoneState};
 
 mod codec;
@@ -313,6 +314,16 @@ impl Blobs {
     /// The zones, by number, with what is in them. Looks at every segment there is.
     pub fn zones(&self) -> Vec<ZoneInfo> {
         self.shared.segments.zones()
+    }
+
+    /// The room in a zone, as it was within the last second; `None` if it cannot be reached.
+    pub fn room(&self, zone: ZoneId) -> Option<Room> {
+        self.shared.segments.room(zone)
+    }
+
+    /// Whether enough zones have room for more in a pool, as it was within the last second.
+    pub fn has_room(&self, pool: Pool) -> bool {
+        self.shared.segments.has_room(pool)
     }
 
     /// Takes a further zone into use, with the shards that are in it. `Err(Conflict)` if its number is in use already;

@@ -22,6 +22,7 @@ use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::fs::{DiskFile, blocking};
 use crate::pool::Pool;
+use crate::room::Rooms;
 use crate::zone::{Damage, Stray, Trouble, Zone, ZoneId, ZoneState};
 
 /// Descriptors kept open for reading; far below the usual limit of a process.
@@ -39,6 +40,7 @@ pub struct SegmentSet {
     /// The id of the next segment.
     pub(super) next: AtomicU64,
     pub(super) state: Mutex<State>,
+    pub(super) rooms: Rooms,
     /// Held by whoever removes, takes back or replaces shards, so that each sees what the one before has done. Taken
     /// before `state`.
     pub(super) changes: Mutex<()>,
@@ -68,6 +70,12 @@ impl State {
     pub(super) fn zones_of(&self, known: &Known) -> Vec<Option<Arc<Zone>>> {
         let zone = |id: &ZoneId| Some(self.zones.get(id)?.zone.clone());
         known.homes.iter().map(|home| home.as_ref().and_then(zone)).collect()
+    }
+
+    /// The zones that take new segments.
+    pub(super) fn active(&self) -> Vec<Arc<Zone>> {
+        let active = self.zones.values().filter(|entry| entry.state == ZoneState::Active);
+        active.map(|entry| entry.zone.clone()).collect()
     }
 
     /// The zones that can be reached.

@@ -11,6 +11,7 @@ use crate::blob::layout::BLOCK_BYTES;
 use crate::blob::segments::{SegmentSet, State, ZoneEntry, check_header, remove_notes};
 use crate::blob::shard_name::{Entry, SegmentName, ShardName, parse};
 use crate::error::{Error, Result};
+use crate::room::{Room, Rooms};
 use crate::zone::{Stray, Trouble, Zone, ZoneId, ZoneInfo, ZoneState};
 
 const SCAN: &str = "read segment directory";
@@ -65,8 +66,8 @@ impl SegmentSet {
         put_together(&mut state, &listings)?;
         let above = state.known.last_key_value().map_or(1, |(segment, _)| segment.saturating_add(1));
         let next = AtomicU64::new(next_segment.max(above).saturating_add(skipped));
-        let (state, changes) = (Mutex::new(state), Mutex::default());
-        Ok(SegmentSet { segment_bytes, store_id, clock, on_trouble, next, state, changes })
+        let (state, rooms, changes) = (Mutex::new(state), Rooms::default(), Mutex::default());
+        Ok(SegmentSet { segment_bytes, store_id, clock, on_trouble, next, state, rooms, changes })
     }
 
     /// The zones, by number. Looks at every segment.
@@ -87,6 +88,15 @@ impl SegmentSet {
             ZoneInfo { id: *id, name: name.clone(), directory: directory.clone(), state: entry.state, segments, bytes }
         };
         state.zones.values().map(info).collect()
+    }
+
+    /// The room in a zone; `None` if it cannot be reached.
+    pub fn room(&self, id: ZoneId) -> Option<Room> {
+        let zone = {
+            let state = self.state();
+            state.zones.get(&id).filter(|entry| entry.state != ZoneState::Lost)?.zone.clone()
+        };
+        self.rooms.of(&zone)
     }
 
     /// Takes a zone into use that was not known. Blocks the thread.

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use rustix::io::Errno;
 
 use super::{Disk, DiskFile, SystemDisk};
+use crate::room::Room;
 
 /// How the chosen call fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,12 +29,13 @@ pub struct FailingDisk {
     failure: Failure,
     syncs: bool,
     for_good: bool,
+    room: Option<Room>,
 }
 
 impl FailingDisk {
     /// Fails at the call of that number, counted from 1; 0 never fails.
     pub fn new(fail_at: u64, failure: Failure) -> FailingDisk {
-        FailingDisk { calls: Arc::default(), fail_at, failure, syncs: true, for_good: false }
+        FailingDisk { calls: Arc::default(), fail_at, failure, syncs: true, for_good: false, room: None }
     }
 
     /// Only counts syncs: for histories that do not cut the power, and are many.
@@ -44,6 +46,11 @@ impl FailingDisk {
     /// Lets every call from the chosen one on fail, those that read among them.
     pub fn for_good(self) -> FailingDisk {
         FailingDisk { for_good: true, ..self }
+    }
+
+    /// Tells of this room, whatever there is.
+    pub fn with_room(self, room: Room) -> FailingDisk {
+        FailingDisk { room: Some(room), ..self }
     }
 
     /// Whether the chosen call has happened.
@@ -116,9 +123,9 @@ impl Disk for FailingDisk {
         SystemDisk.rename(from, to)
     }
 
-    fn free_bytes(&self, path: &Path) -> io::Result<u64> {
+    fn room(&self, path: &Path) -> io::Result<Room> {
         self.look()?;
-        SystemDisk.free_bytes(path)
+        self.room.map_or_else(|| SystemDisk.room(path), Ok)
     }
 
     fn sync_directory(&self, path: &Path) -> io::Result<()> {

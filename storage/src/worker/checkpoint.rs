@@ -2,12 +2,15 @@
 //!
 //! 1. Segments are kept from being removed, for as long as this takes.
 //! 2. The index is checkpointed. Bytes are synced before they are named, so all that this index names is on disk.
-//! 3. Every segment there is by now gets a second name. Segments only ever grow, and a store that opens never writes
-//!    to the segments that it finds, so neither side disturbs the other.
-//! 4. The copy, until here under another name, is synced and renamed.
+//! 3. In the copy of the index the data directory is the only zone.
+//! 4. Every shard there is by now gets a second name in the copy's data directory, or is copied there from the disk of
+//!    another zone. Segments only ever grow, and a store that opens never writes to the segments that it finds, so
+//!    neither side disturbs the other. A store of several zones is read from its copy with all of its redundancy, until
+//!    the healer of the copy writes the segments anew for one zone, or for those that it is opened with.
+//! 5. The copy, until here under another name, is synced and renamed.
 //!
 //! All of it runs in a task of its own: dropping the call leaves neither a part of a copy nor segments unguarded.
-//! Dying before 4 leaves a directory `<name>.partial-<random>`, which nothing refers to and anybody may delete.
+//! Dying before 5 leaves a directory `<name>.partial-<random>`, which nothing refers to and anybody may delete.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -67,7 +70,7 @@ async fn write_copy(inner: &Arc<Inner>, partial: &Path, directory: &Path) -> Res
 fn copy_index(inner: &Inner, partial: &Path) -> Result<()> {
     fs::create_directories(partial)?;
     write_format(partial, inner.directory.store_id)?;
-    inner.index.checkpoint(&index_in(partial))
+    inner.copy_index(&index_in(partial))
 }
 
 fn link_segments(inner: &Inner, partial: &Path) -> Result<()> {

@@ -11,7 +11,7 @@
 mod marker;
 mod registry;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub(crate) use registry::Registry;
@@ -20,6 +20,7 @@ pub use registry::ZoneOptions;
 use crate::error::{Error, Result};
 use crate::fs::{SystemDisk, blocking, create_directories};
 use crate::index::{Batch, Family, Index, Rows, Step, key};
+use crate::room::Room;
 use crate::store::{Inner, Store};
 use crate::zone::{Zone, ZoneId, ZoneState};
 use marker::{Found, Mark};
@@ -27,6 +28,8 @@ use registry::{Purpose, ZoneEntry};
 
 /// The row of the list.
 const LIST: &[u8] = b"zones";
+/// The cache of an index that is opened to write one row, in bytes.
+const COPY_CACHE_BYTES: usize = 1 << 20;
 
 /// What a store says of one of its zones.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,11 +46,15 @@ pub struct ZoneStatus {
     pub segments: u64,
     /// The size of these shards, in bytes.
     pub bytes: u64,
+    /// The room in its file system, if it can be reached.
+    pub room: Option<Room>,
 }
 
 /// The zones of an open store.
 pub(crate) struct Zones {
     store_id: [u8; 16],
+    /// The data directory, as an absolute path.
+    data: PathBuf,
     state: Mutex<State>,
     /// Held while the list is changed, from reading it until the change is durable.
     changes: tokio::sync::Mutex<()>,
@@ -72,18 +79,15 @@ pub(crate) struct Opened {
 /// Reads the list, merges the settings into it, and marks what is new. Blocking.
 ///
 /// `Err(Zone)` if a directory in the settings is another zone, or not empty.
-pub(crate) fn open(
-    index: &Index,
-    options: &[ZoneOptions],
-    data: &std::path::Path,
-    store_id: [u8; 16],
-) -> Result<Opened> {
-    let known = index.rows().record::<Registry>(Family::Meta, LIST)?;
+pub(crate) fn open(index: &Index, options: &[ZoneOptions], data: &Path, store_id: [u8; 16]) -> Result<Opened> {
+    let data = absolute(data)?;
+    let options: Vec<ZoneOptions> = options.iter().cloned().map(placed).collect::<Result<_>>()?;
+    let known = index.rows().record::<Registry>(Family::Meta, LIST)?.map(|known| known.resolved(&data));
     let is_new =
         |entry: &ZoneEntry| known.as_ref().is_none_or(|known| !known.zones.iter().any(|zone| zone.id == entry.id));
-    let registry = known.clone().unwrap_or_default().merged(options, data)?;
+    let registry = known.clone().unwrap_or_default().merged(&options, &data)?;
     let mut batch = Batch::new();
-    batch.put(Family::Meta, LIST.to_vec(), &registry);
+    batch.put(Family::Meta, LIST.to_vec(), &registry.clone().stored(&data));
     index.commit_blocking(batch)?;
 
     let mut reasons = Vec::new();
@@ -106,7 +110,16 @@ pub(crate) fn open(
     let drained = registry.zones.iter().filter(|entry| entry.purpose == Purpose::Drained);
     let draining = drained.map(|entry| entry.id).collect();
     let state = Mutex::new(State { registry, reasons });
-    Ok(Opened { zones: Zones { store_id, state, changes: tokio::sync::Mutex::default() }, places, draining })
+    Ok(Opened { zones: Zones { store_id, data, state, changes: tokio::sync::Mutex::default() }, places, draining })
+}
+
+/// Paths are compared, and outlive the working directory.
+fn absolute(path: &Path) -> Result<PathBuf> {
+    std::path::absolute(path).map_err(|error| Error::io("name a zone's directory", error))
+}
+
+fn placed(options: ZoneOptions) -> Result<ZoneOptions> {
+    Ok(ZoneOptions { directory: absolute(&options.directory)?, ..options })
 }
 
 fn mark_of(entry: &ZoneEntry, store_id: [u8; 16]) -> Mark {
@@ -184,6 +197,7 @@ impl Store {
                 reason,
                 segments: info.map_or(0, |info| info.segments),
                 bytes: info.map_or(0, |info| info.bytes),
+                room: self.inner.blobs.room(entry.id),
             }
         };
         state.registry.zones.iter().map(status).collect()
@@ -194,6 +208,7 @@ impl Store {
     /// `Err(Zone)` if the name or the directory is in use, or the directory is not empty.
     pub async fn add_zone(&self, options: ZoneOptions) -> Result<()> {
         self.inner.check_writable()?;
+        let options = placed(options)?;
         let zones = &self.inner.zones;
         let _alone = zones.changes.lock().await;
         let mut registry = zones.state().registry.clone();
@@ -242,10 +257,25 @@ fn take_into_use(mark: &Mark, entry: &ZoneEntry) -> Result<()> {
 }
 
 impl Inner {
+    /// Copies the index to `directory`, with a list that says that the shards of all zones lie in the data directory of
+    /// the copy. Blocking; for threads that may block.
+    pub(crate) fn copy_index(&self, directory: &Path) -> Result<()> {
+        let _stays = self.zones.changes.blocking_lock();
+        self.index.checkpoint(directory)?;
+        let registry = self.zones.state().registry.clone();
+        if registry.is_alone(&self.zones.data) {
+            return Ok(());
+        }
+        let copy = Index::open(directory, COPY_CACHE_BYTES)?;
+        let mut batch = Batch::new();
+        batch.put(Family::Meta, LIST.to_vec(), &registry.gathered()?);
+        copy.commit_blocking(batch)
+    }
+
     /// Makes a changed list durable, and then the present one. The caller holds `changes`.
     async fn commit_zones(&self, registry: Registry) -> Result<()> {
         let mut batch = Batch::new();
-        batch.put(Family::Meta, LIST.to_vec(), &registry);
+        batch.put(Family::Meta, LIST.to_vec(), &registry.clone().stored(&self.zones.data));
         self.index.commit(batch).await?;
         self.zones.state().registry = registry;
         Ok(())

@@ -2,6 +2,8 @@
 //!
 //! Numbers are never given twice. What the settings say is compared with the list at every open: a name that is not in
 //! it is a new zone, a name that is has its place from the settings, which may differ after a disk was moved.
+//!
+//! Places within the data directory are stored as seen from there, so that it may be moved, or copied, as a whole.
 
 use std::path::{Path, PathBuf};
 
@@ -55,6 +57,40 @@ pub(super) const DATA_ZONE: &str = "data";
 const ZONES_MAX: usize = 64;
 
 impl Registry {
+    /// The list as it is stored.
+    pub(super) fn stored(mut self, data: &Path) -> Registry {
+        for zone in &mut self.zones {
+            if let Ok(within) = zone.directory.strip_prefix(data) {
+                zone.directory = within.to_path_buf();
+            }
+        }
+        self
+    }
+
+    /// The list that was stored as this one.
+    pub(super) fn resolved(mut self, data: &Path) -> Registry {
+        for zone in &mut self.zones {
+            zone.directory = match zone.directory.as_os_str().is_empty() {
+                true => data.to_path_buf(),
+                // One that is absolute stays as it is.
+                false => data.join(&zone.directory),
+            };
+        }
+        self
+    }
+
+    /// Whether the data directory is all there is.
+    pub(super) fn is_alone(&self, data: &Path) -> bool {
+        matches!(&self.zones[..], [only] if only.directory == data)
+    }
+
+    /// The list of a copy, as it is stored, in which the shards of all zones lie in the data directory.
+    pub(super) fn gathered(&self) -> Result<Registry> {
+        let mut gathered = Registry { next: self.next, zones: Vec::new() };
+        gathered.add(DATA_ZONE, Path::new(""))?;
+        Ok(gathered)
+    }
+
     /// The list after an open with those settings. Without zones in the settings the data directory is one.
     ///
     /// A zone that the settings do not name any more stays where it was: with none named at all the list is as it was
@@ -147,6 +183,24 @@ mod tests {
         let moved = [ZoneOptions { name: "a".to_owned(), directory: "/elsewhere".into() }];
         let moved = spread.merged(&moved, data).unwrap();
         assert_eq!(moved.zones[1].directory, Path::new("/elsewhere"));
+    }
+
+    #[test]
+    fn places_in_the_data_directory_move_with_it() {
+        let (here, there) = (Path::new("/data"), Path::new("/copy"));
+        let zones = [("data", "/data"), ("within", "/data/zones/a"), ("b", "/z/b"), ("c", "/data-2/c")];
+        let mut list = Registry::default();
+        for (name, directory) in zones {
+            list.add(name, Path::new(directory)).unwrap();
+        }
+        let directories = |list: Registry| list.zones.into_iter().map(|zone| zone.directory).collect::<Vec<_>>();
+        assert_eq!(list.clone().stored(here).resolved(here), list);
+        let moved = directories(list.clone().stored(here).resolved(there));
+        assert_eq!(moved, ["/copy", "/copy/zones/a", "/z/b", "/data-2/c"].map(Path::new));
+        assert!(!list.is_alone(here));
+        let gathered = list.gathered().unwrap().resolved(there);
+        assert!(gathered.is_alone(there));
+        assert_eq!(names(&gathered), [(4, "data", Purpose::Used)], "numbers are not given twice");
     }
 
     #[test]

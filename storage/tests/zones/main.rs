@@ -36,8 +36,12 @@ impl World {
         self.root.path().join(name)
     }
 
+    fn data(&self) -> PathBuf {
+        self.root.path().join("data")
+    }
+
     async fn try_open(&self) -> Result<Store, Error> {
-        let mut options = OpenOptions::new(self.root.path().join("data"));
+        let mut options = OpenOptions::new(self.data());
         options.clock = Arc::new(ManualClock::new(Timestamp::from_secs(1_800_000_000)));
         options.entropy = Arc::new(SeededEntropy::new(5));
         (options.collect_every, options.settle_every, options.evaluate_every, options.heal_every) =
@@ -68,6 +72,19 @@ impl World {
         let bucket = BucketName::parse(BUCKET).unwrap();
         let object = self.store().object(&bucket, &key(prefix, size), VersionSelector::Current).await?;
         Ok(object.read(0..object.info().size).collect().await?.to_vec())
+    }
+
+    /// Lets a copy take the store's place.
+    async fn replace_by(&mut self, copy: &Path, zones: &[&'static str]) {
+        if let Some(store) = self.store.take() {
+            store.close().await.unwrap();
+        }
+        for place in self.zones.iter().map(|name| self.zone(name)).chain([self.data()]) {
+            std::fs::remove_dir_all(place).unwrap();
+        }
+        std::fs::rename(copy, self.data()).unwrap();
+        self.zones = zones.to_vec();
+        self.reopen().await;
     }
 
     async fn check(&self, prefix: &str) {
@@ -240,4 +257,71 @@ async fn a_directory_that_is_something_else_is_refused() {
     let other = World::new(&["x", "y"]).await;
     assert!(matches!(add("c", &other.zone("x")).await, Err(Error::Zone(_))));
     assert!(matches!(world.store().drain_zone("nowhere").await, Err(Error::Zone(_))));
+}
+
+#[tokio::test]
+async fn a_checkpoint_gathers_all_zones_in_one_directory() {
+    for zones in [&[][..], &["a", "b"], &["a", "b", "c"], &["a", "b", "c", "d", "e", "f"]] {
+        let mut world = World::new(zones).await;
+        let classes = [StorageClass::Standard, StorageClass::StandardIa, StorageClass::OnezoneIa];
+        for class in classes.into_iter().chain([StorageClass::Glacier]) {
+            world.put(class.name(), class).await;
+        }
+        world.store().settle().await.unwrap();
+        world.put("later", StorageClass::Standard).await;
+        let copy = world.root.path().join("copy");
+        world.store().checkpoint(&copy).await.unwrap();
+        world.put("after", StorageClass::Standard).await;
+        world.replace_by(&copy, &[]).await;
+        let places: Vec<PathBuf> = world.store().zones().into_iter().map(|zone| zone.directory).collect();
+        assert_eq!(places, [world.data()]);
+        for step in ["opened", "healed", "reopened", "spread"] {
+            match step {
+                "healed" => drop(world.store().heal().await.unwrap()),
+                "reopened" => world.reopen().await,
+                "spread" => {
+                    world.zones = vec!["x", "y"];
+                    world.reopen().await;
+                    world.store().heal().await.unwrap();
+                    assert_eq!(world.state("data"), None, "{:?}", world.store().zones());
+                }
+                _ => {}
+            }
+            for name in classes.map(StorageClass::name).into_iter().chain(["later"]) {
+                world.check(name).await;
+            }
+            assert!(world.read("after", SIZES[0]).await.is_err(), "{step}");
+            assert_eq!(world.store().lost_bytes().await.unwrap().bytes, 0, "{step}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_checkpoint_needs_no_zone_that_is_lost() {
+    let mut world = World::new(&["a", "b", "c"]).await;
+    world.put("before", StorageClass::Standard).await;
+    world.lose("b");
+    world.store().heal().await.unwrap();
+    world.put("meanwhile", StorageClass::StandardIa).await;
+    let copy = world.root.path().join("copy");
+    world.store().checkpoint(&copy).await.unwrap();
+    std::fs::create_dir(world.zone("b")).unwrap();
+    world.replace_by(&copy, &[]).await;
+    world.check("before").await;
+    world.store().heal().await.unwrap();
+    world.reopen().await;
+    world.check("before").await;
+    world.check("meanwhile").await;
+}
+
+#[tokio::test]
+async fn a_data_directory_may_be_moved() {
+    let mut world = World::new(&[]).await;
+    world.put("one", StorageClass::Standard).await;
+    let elsewhere = world.root.path().join("elsewhere");
+    world.store.take().unwrap().close().await.unwrap();
+    std::fs::rename(world.data(), &elsewhere).unwrap();
+    std::fs::create_dir(world.data()).unwrap();
+    world.replace_by(&elsewhere, &[]).await;
+    world.check("one").await;
 }

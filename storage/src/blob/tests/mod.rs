@@ -19,6 +19,7 @@ mod corruption;
 mod fault;
 mod format;
 mod read;
+mod room;
 mod stripe;
 mod ways;
 mod write;

@@ -12,6 +12,7 @@ use crate::blob::codec::Level;
 use crate::blob::{BlobId, Blobs, BlobsOptions, Placement, ReadError, StreamHint};
 use crate::error::{Error, Result};
 use crate::fs::{Disk, DiskFile, SystemDisk};
+use crate::room::Room;
 
 /// No byte of the file is damaged.
 const NOWHERE: u64 = u64::MAX;
@@ -93,8 +94,8 @@ impl Disk for DamagedDisk {
         SystemDisk.sync_directory(path)
     }
 
-    fn free_bytes(&self, path: &Path) -> io::Result<u64> {
-        SystemDisk.free_bytes(path)
+    fn room(&self, path: &Path) -> io::Result<Room> {
+        SystemDisk.room(path)
     }
 }
 

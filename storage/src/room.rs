@@ -1,0 +1,107 @@
+//! Room on disks: how much there is, how much is kept free, and how often zones are asked.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::zone::{Zone, ZoneId};
+
+/// Kept free on a file system, in bytes: room for the index to log deletions, to write out what it holds in memory, and
+/// to merge its files, and for the collector to write anew what is left in segments. An index that meets a full disk
+/// refuses every further commit, deletions among them.
+const KEPT_FREE_BYTES: u64 = 512 << 20;
+/// The most that is kept free of a small file system: one part in this many.
+const KEPT_FREE_PARTS: u64 = 4;
+/// So long a zone's answer is believed: far less than it takes to write what is kept free.
+const BELIEVED: Duration = Duration::from_secs(1);
+
+/// The room on a file system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Room {
+    /// What this process may still use, in bytes.
+    pub free_bytes: u64,
+    /// The size of the file system, in bytes.
+    pub total_bytes: u64,
+}
+
+impl Room {
+    /// Whether more may be stored without using up what is kept free.
+    pub fn takes_more(self) -> bool {
+        self.free_bytes >= KEPT_FREE_BYTES.min(self.total_bytes / KEPT_FREE_PARTS)
+    }
+}
+
+/// The room in zones, asked for when it is wanted, and not more often than once a second.
+#[derive(Default)]
+pub struct Rooms(Mutex<HashMap<ZoneId, Answer>>);
+
+struct Answer {
+    at: Instant,
+    /// `None` if the zone did not say.
+    room: Option<Room>,
+}
+
+impl Rooms {
+    /// The room in a zone; `None` if it cannot be told. Local file systems answer from memory.
+    pub fn of(&self, zone: &Zone) -> Option<Room> {
+        self.of_at(zone, Instant::now())
+    }
+
+    /// Whether a zone takes more. One that does not tell fails by itself if it is full.
+    pub fn takes_more(&self, zone: &Zone) -> bool {
+        self.of(zone).is_none_or(Room::takes_more)
+    }
+
+    fn of_at(&self, zone: &Zone, now: Instant) -> Option<Room> {
+        let answers = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(answer) = answers().get(&zone.id).filter(|answer| now < answer.at + BELIEVED) {
+            return answer.room;
+        }
+        // A disk that takes its time holds up no other zone.
+        let room = zone.disk.room(&zone.directory).ok();
+        answers().insert(zone.id, Answer { at: now, room });
+        room
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use tokio::time::Instant;
+
+    use super::{Room, Rooms};
+    use crate::fs::SystemDisk;
+    use crate::zone::{Zone, ZoneId};
+
+    #[test]
+    fn some_room_is_kept_free() {
+        fn check(free_mib: u64, total_mib: u64, expected: bool) {
+            let room = Room { free_bytes: free_mib << 20, total_bytes: total_mib << 20 };
+            assert_eq!(room.takes_more(), expected, "{room:?}");
+        }
+        check(512, 1 << 20, true);
+        check(511, 1 << 20, false);
+        check(25, 100, true);
+        check(24, 100, false);
+        check(0, 0, true);
+    }
+
+    #[test]
+    fn answers_are_believed_for_a_second() {
+        let directory = tempfile::tempdir().unwrap();
+        let place = directory.path().join("zone");
+        let zone = Zone { id: ZoneId(1), name: "a".to_owned(), directory: place.clone(), disk: Arc::new(SystemDisk) };
+        let (rooms, start) = (Rooms::default(), Instant::now());
+        assert_eq!(rooms.of_at(&zone, start), None);
+        std::fs::create_dir(&place).unwrap();
+        assert_eq!(rooms.of_at(&zone, start + Duration::from_millis(999)), None);
+        assert!(rooms.of_at(&zone, start + Duration::from_secs(1)).is_some());
+        std::fs::remove_dir(&place).unwrap();
+        assert!(rooms.of_at(&zone, start + Duration::from_secs(1)).is_some());
+        assert_eq!(rooms.of_at(&zone, start + Duration::from_secs(2)), None);
+    }
+}
