@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
-use crate::bucket::{Bucket, Versioning};
+use crate::bucket::{Bucket, BucketRules, Versioning};
 use crate::error::{Error, Result};
 use crate::evaluate::{Act, Case, Verdict, decide, marker_time};
 use crate::index::key::{DueKind, DueRow, Older};
@@ -161,7 +161,14 @@ impl<'a> Evaluator<'a> {
                 let bucket = self.rows.record::<Bucket>(Family::Bucket, name.as_str().as_bytes())?;
                 self.batch.hold(guard);
                 // A bucket made anew under the name has another id.
-                bucket.filter(|bucket| bucket.id == id).map(Arc::new)
+                match bucket.filter(|bucket| bucket.id == id) {
+                    Some(mut bucket) => {
+                        let rules = self.rows.record::<BucketRules>(Family::BucketRules, &id.to_be_bytes())?;
+                        rules.unwrap_or_default().put_into(&mut bucket);
+                        Some(Arc::new(bucket))
+                    }
+                    None => None,
+                }
             }
         };
         self.buckets.insert(id, bucket.clone());
