@@ -215,9 +215,10 @@ pub const SETTINGS: &[Setting] = &[
     setting(
         "lifecycle.day",
         r#""24h""#,
-        "How long a day of lifecycle rules is, from 1s to 24h; less than 24h only to try rules out.",
+        "How long a day of lifecycle rules is, from 1ms to 24h; less than 24h only to try rules out.",
         |config, text| {
-            value::seconds(text, 1, DAY_SECONDS).map(|seconds| config.lifecycle.day = Duration::from_secs(seconds))
+            value::duration(text, Duration::from_millis(1), Duration::from_secs(DAY_SECONDS))
+                .map(|day| config.lifecycle.day = day)
         },
     ),
 ];
