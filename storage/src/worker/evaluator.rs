@@ -158,17 +158,8 @@ impl<'a> Evaluator<'a> {
             None => None,
             Some(name) => {
                 let Some(guard) = self.inner.locks.try_bucket_shared(name.as_str()) else { return Ok(None) };
-                let bucket = self.rows.record::<Bucket>(Family::Bucket, name.as_str().as_bytes())?;
                 self.batch.hold(guard);
-                // A bucket made anew under the name has another id.
-                match bucket.filter(|bucket| bucket.id == id) {
-                    Some(mut bucket) => {
-                        let rules = self.rows.record::<BucketRules>(Family::BucketRules, &id.to_be_bytes())?;
-                        rules.unwrap_or_default().put_into(&mut bucket);
-                        Some(Arc::new(bucket))
-                    }
-                    None => None,
-                }
+                bucket_with_rules(&self.rows, id, &name)?.map(Arc::new)
             }
         };
         self.buckets.insert(id, bucket.clone());
@@ -439,6 +430,16 @@ pub(super) fn bucket_name(rows: &Rows<'_>, id: u64) -> Result<Option<BucketName>
     let Some(name) = rows.get(Family::BucketName, &row)? else { return Ok(None) };
     let name = String::from_utf8(name).ok().and_then(|name| BucketName::parse(&name).ok());
     name.map(Some).ok_or_else(|| key::corrupt("bucket name row", &row))
+}
+
+/// The bucket, with its rules, if the name is still that of the same one: one made anew has another id.
+fn bucket_with_rules(rows: &Rows<'_>, id: u64, name: &BucketName) -> Result<Option<Bucket>> {
+    let bucket = rows.record::<Bucket>(Family::Bucket, name.as_str().as_bytes())?;
+    let Some(mut bucket) = bucket.filter(|bucket| bucket.id == id) else { return Ok(None) };
+    if let Some(found) = rows.record::<BucketRules>(Family::BucketRules, &id.to_be_bytes())? {
+        found.put_into(&mut bucket);
+    }
+    Ok(Some(bucket))
 }
 
 fn parse(key: &str) -> Result<ObjectKey> {

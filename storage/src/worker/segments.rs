@@ -42,7 +42,7 @@ const COPYING_BYTES_MAX: u64 = 16 << 20;
 /// Stored bytes of compressed blobs that are copied together: they are in memory twice while they are written.
 const COPYING_STORED_BYTES_MAX: u64 = COPYING_BYTES_MAX / 2;
 
-/// For so many passes a segment is left alone in which a blob could not be read: enough that the log is not filled with
+/// For so many passes a segment is left alone in which a blob could not be read, or that could not be removed: enough that the log is not filled with
 /// it, few enough that a disk which recovered is used again within the hour.
 const UNREADABLE_PASSES: u32 = 100;
 
@@ -54,6 +54,8 @@ pub(super) struct State {
     settled: BTreeSet<u64>,
     /// Segments with a blob that could not be read, and for how many more passes they are left alone.
     unreadable: BTreeMap<u64, u32>,
+    /// Segments that could not be removed, likewise.
+    unremovable: BTreeMap<u64, u32>,
 }
 
 /// Sealed segments that may be touched when the writers of an epoch are gone.
@@ -65,13 +67,15 @@ struct Round {
 /// Returns the bytes freed on disk, less those written.
 pub(super) async fn collect(inner: &Arc<Inner>, state: &mut State) -> Result<u64> {
     let infos = settled_segments(inner, state);
-    state.unreadable.retain(|id, passes| {
-        *passes -= 1;
-        *passes > 0 && state.settled.contains(id)
-    });
+    for left_alone in [&mut state.unreadable, &mut state.unremovable] {
+        left_alone.retain(|id, passes| {
+            *passes -= 1;
+            *passes > 0 && state.settled.contains(id)
+        });
+    }
     let (mut freed_bytes, mut rewritten_bytes) = (0_u64, 0_u64);
     for (SegmentInfo { id, .. }, live_bytes) in candidates(inner, infos).await? {
-        if live_bytes > 0 && state.unreadable.contains_key(&id) {
+        if (live_bytes > 0 && state.unreadable.contains_key(&id)) || state.unremovable.contains_key(&id) {
             continue;
         }
         // Segments without live bytes come first and cost nothing, whatever was written before.
@@ -81,7 +85,15 @@ pub(super) async fn collect(inner: &Arc<Inner>, state: &mut State) -> Result<u64
         let rewrite = rewrite(inner, id, REWRITTEN_BYTES_MAX.saturating_sub(rewritten_bytes)).await?;
         rewritten_bytes += rewrite.bytes;
         match rewrite.outcome {
-            Outcome::Emptied => freed_bytes += remove(inner, id).await?,
+            Outcome::Emptied => match remove(inner, id).await {
+                Ok(bytes) => freed_bytes += bytes,
+                // A zone of it fails. The others' space is given back all the same.
+                Err(error @ (Error::Io { .. } | Error::NoSpace { .. })) => {
+                    tracing::error!(%error, segment = id, "a segment cannot be removed; it is tried again later");
+                    state.unremovable.insert(id, UNREADABLE_PASSES);
+                }
+                Err(error) => return Err(error),
+            },
             Outcome::Begun => {}
             Outcome::Unreadable => _ = state.unreadable.insert(id, UNREADABLE_PASSES),
         }
