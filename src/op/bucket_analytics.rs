@@ -1,16 +1,12 @@
 //! Put, Get, List and Delete of the configurations of storage-class analysis.
 
-use http::StatusCode;
 use serde::Deserialize;
 use strata_storage::{AnalyticsConfiguration, AnalyticsExport, BucketChange, BucketName};
 
-use crate::checksum_headers::Need;
 use crate::error::S3Error;
-use crate::op::bucket;
-use crate::op::bucket_configurations::{self, Kind};
+use crate::op::bucket_configurations::{self, Kind, Operations};
 use crate::op::configuration_filter::{self, FilterElement};
-use crate::request::{Context, Query, Request};
-use crate::response::Response;
+use crate::request::Query;
 use crate::xml::{self, Writer};
 
 const KIND: Kind<AnalyticsConfiguration> = Kind {
@@ -20,37 +16,14 @@ const KIND: Kind<AnalyticsConfiguration> = Kind {
     write,
 };
 
-/// Answers `GET /bucket?analytics&id=ID`.
-pub async fn get(ctx: &Context, request: Request) -> Result<Response, S3Error> {
-    let bucket = bucket::find(ctx, request.bucket()?).await?;
-    let id = bucket_configurations::named_id(&request.query)?;
-    Ok(Response::xml(bucket_configurations::document(&KIND, &bucket.analytics, id)?))
-}
-
-/// Answers `GET /bucket?analytics`.
-pub async fn list(ctx: &Context, request: Request) -> Result<Response, S3Error> {
-    let bucket = bucket::find(ctx, request.bucket()?).await?;
-    Ok(Response::xml(bucket_configurations::list_document(&KIND, &bucket.analytics, &request.query)?))
-}
-
-/// Answers `PUT /bucket?analytics&id=ID`.
-pub async fn put(ctx: &Context, mut request: Request) -> Result<Response, S3Error> {
-    let name = request.bucket()?.clone();
-    bucket::find(ctx, &name).await?;
-    let bytes = bucket::read_document(&mut request, ctx.config.limits.xml_bytes, Need::Optional).await?;
-    let change = BucketChange::PutAnalytics(read(&bytes, &request.query)?);
-    ctx.store.change_bucket(&name, change).await.map_err(|error| bucket::error(error, &name))?;
-    Ok(Response::empty(StatusCode::OK))
-}
-
-/// Answers `DELETE /bucket?analytics&id=ID`.
-pub async fn delete(ctx: &Context, request: Request) -> Result<Response, S3Error> {
-    let name = request.bucket()?;
-    bucket::find(ctx, name).await?;
-    let change = BucketChange::DeleteAnalytics(bucket_configurations::named_id(&request.query)?.to_owned());
-    ctx.store.change_bucket(name, change).await.map_err(|error| bucket::error(error, name))?;
-    Ok(Response::empty(StatusCode::NO_CONTENT))
-}
+/// The operations on `/bucket?analytics`.
+pub static OPERATIONS: Operations<AnalyticsConfiguration> = Operations {
+    kind: KIND,
+    of: |bucket| &bucket.analytics,
+    read,
+    put: BucketChange::PutAnalytics,
+    delete: BucketChange::DeleteAnalytics,
+};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]

@@ -1,10 +1,13 @@
-//! What the configurations share of which a bucket can have many: their ids, and their lists in pages.
+//! What the configurations share of which a bucket can have many: their operations, their ids, and their lists in pages.
 
-use strata_storage::{Entity, Error};
+use http::StatusCode;
+use strata_storage::{Bucket, BucketChange, Entity, Error};
 
+use crate::checksum_headers::Need;
 use crate::error::S3Error;
-use crate::op::{continuation_token, list_document};
-use crate::request::Query;
+use crate::op::{bucket, continuation_token, list_document};
+use crate::request::{Context, Query, Request};
+use crate::response::Response;
 use crate::xml::Writer;
 
 /// The most configurations on a page.
@@ -25,8 +28,56 @@ pub struct Kind<C> {
     pub write: fn(&mut Writer, &C),
 }
 
+/// Get, List, Put and Delete of one kind.
+pub struct Operations<C> {
+    /// The kind.
+    pub kind: Kind<C>,
+    /// Those that a bucket has, in the order of their ids.
+    pub of: fn(&Bucket) -> &[C],
+    /// Reads the document of a Put.
+    pub read: fn(&[u8], &Query) -> Result<C, S3Error>,
+    /// The change that adds one, or replaces the one of its id.
+    pub put: fn(C) -> BucketChange,
+    /// The change that removes the one of that id.
+    pub delete: fn(String) -> BucketChange,
+}
+
+impl<C> Operations<C> {
+    /// Answers `GET` with an id.
+    pub async fn get(&self, ctx: &Context, request: Request) -> Result<Response, S3Error> {
+        let bucket = bucket::find(ctx, request.bucket()?).await?;
+        let id = named_id(&request.query)?;
+        Ok(Response::xml(document(&self.kind, (self.of)(&bucket), id)?))
+    }
+
+    /// Answers `GET` without an id.
+    pub async fn list(&self, ctx: &Context, request: Request) -> Result<Response, S3Error> {
+        let bucket = bucket::find(ctx, request.bucket()?).await?;
+        Ok(Response::xml(list_document(&self.kind, (self.of)(&bucket), &request.query)?))
+    }
+
+    /// Answers `PUT`: 200 as S3 documents it, though 204 was seen; clients take both.
+    pub async fn put(&self, ctx: &Context, mut request: Request) -> Result<Response, S3Error> {
+        let name = request.bucket()?.clone();
+        bucket::find(ctx, &name).await?;
+        let bytes = bucket::read_document(&mut request, ctx.config.limits.xml_bytes, Need::Optional).await?;
+        let change = (self.put)((self.read)(&bytes, &request.query)?);
+        ctx.store.change_bucket(&name, change).await.map_err(|error| bucket::error(error, &name))?;
+        Ok(Response::empty(StatusCode::OK))
+    }
+
+    /// Answers `DELETE`.
+    pub async fn delete(&self, ctx: &Context, request: Request) -> Result<Response, S3Error> {
+        let name = request.bucket()?;
+        bucket::find(ctx, name).await?;
+        let change = (self.delete)(named_id(&request.query)?.to_owned());
+        ctx.store.change_bucket(name, change).await.map_err(|error| bucket::error(error, name))?;
+        Ok(Response::empty(StatusCode::NO_CONTENT))
+    }
+}
+
 /// The id that the request names; `InvalidArgument` if it names none.
-pub fn named_id(query: &Query) -> Result<&str, S3Error> {
+fn named_id(query: &Query) -> Result<&str, S3Error> {
     match query.get("id") {
         Some(id) if !id.is_empty() => Ok(id),
         _ => Err(S3Error::invalid_argument("The configuration id must be specified", "id", "")),

@@ -2,17 +2,13 @@
 
 use std::ops::RangeInclusive;
 
-use http::StatusCode;
 use serde::Deserialize;
 use strata_storage::{BucketChange, Tier, TieringConfiguration};
 
-use crate::checksum_headers::Need;
 use crate::error::S3Error;
-use crate::op::bucket;
-use crate::op::bucket_configurations::{self, Kind};
+use crate::op::bucket_configurations::{self, Kind, Operations};
 use crate::op::configuration_filter::{self, FilterElement};
-use crate::request::{Context, Query, Request};
-use crate::response::Response;
+use crate::request::Query;
 use crate::xml::{self, Writer};
 
 /// Days without access after which a configuration can move objects to the archive access tier.
@@ -27,37 +23,14 @@ const KIND: Kind<TieringConfiguration> = Kind {
     write,
 };
 
-/// Answers `GET /bucket?intelligent-tiering&id=ID`.
-pub async fn get(ctx: &Context, request: Request) -> Result<Response, S3Error> {
-    let bucket = bucket::find(ctx, request.bucket()?).await?;
-    let id = bucket_configurations::named_id(&request.query)?;
-    Ok(Response::xml(bucket_configurations::document(&KIND, &bucket.tiering, id)?))
-}
-
-/// Answers `GET /bucket?intelligent-tiering`.
-pub async fn list(ctx: &Context, request: Request) -> Result<Response, S3Error> {
-    let bucket = bucket::find(ctx, request.bucket()?).await?;
-    Ok(Response::xml(bucket_configurations::list_document(&KIND, &bucket.tiering, &request.query)?))
-}
-
-/// Answers `PUT /bucket?intelligent-tiering&id=ID`: 200 as S3 documents it, though 204 was seen; clients take both.
-pub async fn put(ctx: &Context, mut request: Request) -> Result<Response, S3Error> {
-    let name = request.bucket()?.clone();
-    bucket::find(ctx, &name).await?;
-    let bytes = bucket::read_document(&mut request, ctx.config.limits.xml_bytes, Need::Optional).await?;
-    let change = BucketChange::PutTiering(read(&bytes, &request.query)?);
-    ctx.store.change_bucket(&name, change).await.map_err(|error| bucket::error(error, &name))?;
-    Ok(Response::empty(StatusCode::OK))
-}
-
-/// Answers `DELETE /bucket?intelligent-tiering&id=ID`.
-pub async fn delete(ctx: &Context, request: Request) -> Result<Response, S3Error> {
-    let name = request.bucket()?;
-    bucket::find(ctx, name).await?;
-    let change = BucketChange::DeleteTiering(bucket_configurations::named_id(&request.query)?.to_owned());
-    ctx.store.change_bucket(name, change).await.map_err(|error| bucket::error(error, name))?;
-    Ok(Response::empty(StatusCode::NO_CONTENT))
-}
+/// The operations on `/bucket?intelligent-tiering`.
+pub static OPERATIONS: Operations<TieringConfiguration> = Operations {
+    kind: KIND,
+    of: |bucket| &bucket.tiering,
+    read,
+    put: BucketChange::PutTiering,
+    delete: BucketChange::DeleteTiering,
+};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]

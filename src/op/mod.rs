@@ -75,16 +75,22 @@ pub async fn run(operation: Operation, ctx: &Context, request: Request) -> Resul
         Operation::DeleteBucketLifecycle => bucket_lifecycle::delete(ctx, request).await,
         Operation::GetBucketVersioning => bucket_versioning::get(ctx, request).await,
         Operation::PutBucketVersioning => bucket_versioning::put(ctx, request).await,
-        Operation::GetBucketIntelligentTieringConfiguration => bucket_intelligent_tiering::get(ctx, request).await,
-        Operation::PutBucketIntelligentTieringConfiguration => bucket_intelligent_tiering::put(ctx, request).await,
-        Operation::DeleteBucketIntelligentTieringConfiguration => {
-            bucket_intelligent_tiering::delete(ctx, request).await
+        Operation::GetBucketIntelligentTieringConfiguration => {
+            bucket_intelligent_tiering::OPERATIONS.get(ctx, request).await
         }
-        Operation::ListBucketIntelligentTieringConfigurations => bucket_intelligent_tiering::list(ctx, request).await,
-        Operation::GetBucketAnalyticsConfiguration => bucket_analytics::get(ctx, request).await,
-        Operation::PutBucketAnalyticsConfiguration => bucket_analytics::put(ctx, request).await,
-        Operation::DeleteBucketAnalyticsConfiguration => bucket_analytics::delete(ctx, request).await,
-        Operation::ListBucketAnalyticsConfigurations => bucket_analytics::list(ctx, request).await,
+        Operation::PutBucketIntelligentTieringConfiguration => {
+            bucket_intelligent_tiering::OPERATIONS.put(ctx, request).await
+        }
+        Operation::DeleteBucketIntelligentTieringConfiguration => {
+            bucket_intelligent_tiering::OPERATIONS.delete(ctx, request).await
+        }
+        Operation::ListBucketIntelligentTieringConfigurations => {
+            bucket_intelligent_tiering::OPERATIONS.list(ctx, request).await
+        }
+        Operation::GetBucketAnalyticsConfiguration => bucket_analytics::OPERATIONS.get(ctx, request).await,
+        Operation::PutBucketAnalyticsConfiguration => bucket_analytics::OPERATIONS.put(ctx, request).await,
+        Operation::DeleteBucketAnalyticsConfiguration => bucket_analytics::OPERATIONS.delete(ctx, request).await,
+        Operation::ListBucketAnalyticsConfigurations => bucket_analytics::OPERATIONS.list(ctx, request).await,
         Operation::ListObjects => list_objects::run(ctx, request).await,
         Operation::ListObjectsV2 => list_objects_v2::run(ctx, request).await,
         Operation::ListObjectVersions => list_object_versions::run(ctx, request).await,
