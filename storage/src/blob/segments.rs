@@ -193,10 +193,18 @@ impl SegmentSet {
         state.open.remove(&segment);
         drop(state);
         let touched: BTreeMap<ZoneId, &Arc<Zone>> = zones.iter().flatten().map(|zone| (zone.id, zone)).collect();
+        let mut outcome = Ok(bytes);
         for zone in touched.into_values() {
-            zone.disk.sync_directory(&zone.directory).map_err(|error| Error::io(REMOVE, error))?;
+            match zone.disk.sync_directory(&zone.directory) {
+                Ok(()) => {}
+                // The zone is away, which nobody has noticed yet. If the shard comes back with it, nothing names it.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    self.trouble(zone.id, Some(segment), REMOVE, &error);
+                }
+                Err(error) => outcome = Err(Error::io(REMOVE, error)),
+            }
         }
-        Ok(bytes)
+        outcome
     }
 
     /// The files of a segment's shards that may be used; none if there is no such segment.

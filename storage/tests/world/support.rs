@@ -108,11 +108,7 @@ impl World {
 
     /// Collects. A zone that went unnoticed may fail a pass that removes segments; once it is known to be lost, none.
     async fn collect(&self) {
-        if let Err(error) = self.store.collect().await {
-            assert!(self.directory.path().join(ASIDE).exists(), "{error}");
-            self.store.heal().await.expect("healing succeeds");
-            self.store.collect().await.expect("collection succeeds");
-        }
+        self.store.collect().await.expect("collection succeeds");
     }
 
     /// Has all background work done that is due now, or the first of its stages.
