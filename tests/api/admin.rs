@@ -29,6 +29,9 @@ async fn only_for_the_root_credentials() {
     for (method, topic) in [
         ("GET", "status"),
         ("GET", "info"),
+        ("GET", "zones"),
+        ("POST", "zones/add?name=a&path=/a"),
+        ("POST", "zones/drain?name=data"),
         ("GET", "cost"),
         ("GET", "projection?bucket=bucket"),
         ("POST", "lifecycle-preview?bucket=bucket"),

@@ -22,3 +22,4 @@ mod storage_classes;
 mod transport;
 mod unimplemented;
 mod versioning;
+mod zones;
