@@ -1,7 +1,8 @@
 //! Checkpoint: a consistent, openable copy of the store beside it, while it goes on serving.
 //!
 //! 1. Segments are kept from being removed, for as long as this takes.
-//! 2. The index is checkpointed. Bytes are synced before they are named, so all that this index names is on disk.
+//! 2. The index is checkpointed. Bytes are synced before they are named, so all that this index names is on disk. The
+//!    checkpoint is told that its own directory is its only zone.
 //! 3. Every segment there is by now gets a second name. Segments only ever grow, and a store that opens never writes
 //!    to the segments that it finds, so neither side disturbs the other.
 //! 4. The copy, until here under another name, is synced and renamed.
@@ -16,10 +17,14 @@ use std::sync::Arc;
 use crate::directory::{index_in, segments_in, write_format};
 use crate::error::{Error, Result};
 use crate::fs;
+use crate::index::Index;
 use crate::store::Inner;
 use crate::worker::to_its_end;
+use crate::zones;
 
 const ACTION: &str = "write a checkpoint";
+/// The block cache of the copy's index, of which one row is read, in bytes.
+const COPY_CACHE_BYTES: usize = 1 << 20;
 
 /// Writes the copy to `directory`, which must not exist.
 pub(crate) async fn checkpoint(inner: &Arc<Inner>, directory: &Path) -> Result<()> {
@@ -67,7 +72,9 @@ async fn write_copy(inner: &Arc<Inner>, partial: &Path, directory: &Path) -> Res
 fn copy_index(inner: &Inner, partial: &Path) -> Result<()> {
     fs::create_directories(partial)?;
     write_format(partial, inner.directory.store_id)?;
-    inner.index.checkpoint(&index_in(partial))
+    let index = index_in(partial);
+    inner.index.checkpoint(&index)?;
+    zones::make_apart(&Index::open(&index, COPY_CACHE_BYTES)?)
 }
 
 fn link_segments(inner: &Inner, partial: &Path) -> Result<()> {

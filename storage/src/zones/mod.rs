@@ -18,7 +18,7 @@ pub(crate) use registry::Registry;
 pub use registry::ZoneOptions;
 
 use crate::error::{Error, Result};
-use crate::fs::{SystemDisk, blocking, create_directories};
+use crate::fs::{SystemDisk, blocking, create_directories, is_mount_point};
 use crate::index::{Batch, Family, Index, Rows, Step, key};
 use crate::store::{Inner, Store};
 use crate::zone::{Zone, ZoneId, ZoneState};
@@ -81,15 +81,20 @@ pub(crate) fn open(
     let known = index.rows().record::<Registry>(Family::Meta, LIST)?;
     let is_new =
         |entry: &ZoneEntry| known.as_ref().is_none_or(|known| !known.zones.iter().any(|zone| zone.id == entry.id));
-    let registry = known.clone().unwrap_or_default().merged(options, data)?;
+    let mut registry = known.clone().unwrap_or_default().located(data).merged(options, data)?;
+    for entry in &mut registry.zones {
+        if is_new(entry) || mark_of(entry, store_id).look(&entry.directory) == Found::Zone {
+            entry.mounted = is_mount_point(&entry.directory);
+        }
+    }
     let mut batch = Batch::new();
-    batch.put(Family::Meta, LIST.to_vec(), &registry);
+    batch.put(Family::Meta, LIST.to_vec(), &registry.clone().stored(data));
     index.commit_blocking(batch)?;
 
     let mut reasons = Vec::new();
     for entry in &registry.zones {
         let mark = mark_of(entry, store_id);
-        match mark.look(&entry.directory) {
+        match look(&mark, entry) {
             Found::Zone => {}
             // A data directory holds more than a zone.
             _ if entry.directory == data => take_into_use(&mark, entry)?,
@@ -107,6 +112,23 @@ pub(crate) fn open(
     let draining = drained.map(|entry| entry.id).collect();
     let state = Mutex::new(State { registry, reasons });
     Ok(Opened { zones: Zones { store_id, state, changes: tokio::sync::Mutex::default() }, places, draining })
+}
+
+/// Makes the data directory the only zone of a copy of a store, of which this is the index. Blocking.
+pub(crate) fn make_apart(index: &Index) -> Result<()> {
+    let registry = index.rows().record::<Registry>(Family::Meta, LIST)?.unwrap_or_default();
+    let mut batch = Batch::new();
+    batch.put(Family::Meta, LIST.to_vec(), &registry.of_copy()?);
+    index.commit_blocking(batch)
+}
+
+/// Looks what is where a zone should be. The empty directory that is left when a disk is not mounted is no new disk: what
+/// is written there would fill another one, and vanish when the zone's own is back. Blocking.
+fn look(mark: &Mark, entry: &ZoneEntry) -> Found {
+    match mark.look(&entry.directory) {
+        Found::Empty if entry.mounted && !is_mount_point(&entry.directory) => Found::Nothing,
+        found => found,
+    }
 }
 
 fn mark_of(entry: &ZoneEntry, store_id: [u8; 16]) -> Mark {
@@ -198,7 +220,9 @@ impl Store {
         let _alone = zones.changes.lock().await;
         let mut registry = zones.state().registry.clone();
         registry.add(&options.name, &options.directory)?;
-        let entry = registry.named(&options.name)?.clone();
+        let entry = registry.named(&options.name)?;
+        entry.mounted = is_mount_point(&options.directory);
+        let entry = entry.clone();
         let mark = mark_of(&entry, zones.store_id);
         let directory = options.directory.clone();
         let found = blocking(move || mark.look(&directory)).await?;
@@ -245,7 +269,7 @@ impl Inner {
     /// Makes a changed list durable, and then the present one. The caller holds `changes`.
     async fn commit_zones(&self, registry: Registry) -> Result<()> {
         let mut batch = Batch::new();
-        batch.put(Family::Meta, LIST.to_vec(), &registry);
+        batch.put(Family::Meta, LIST.to_vec(), &registry.clone().stored(self.directory.path()));
         self.index.commit(batch).await?;
         self.zones.state().registry = registry;
         Ok(())
@@ -269,8 +293,8 @@ impl Inner {
             Purpose::Used => ZoneState::Active,
             Purpose::Drained => ZoneState::Draining,
         };
-        let (looker, directory) = (mark.clone(), entry.directory.clone());
-        let found = blocking(move || looker.look(&directory)).await?;
+        let (looker, there) = (mark.clone(), entry.clone());
+        let found = blocking(move || look(&looker, &there)).await?;
         let (id, zone, directory) = (entry.id, entry.name.clone(), entry.directory.display().to_string());
         match (found, info.state) {
             (Found::Zone, ZoneState::Lost) => {
@@ -327,5 +351,26 @@ impl Inner {
             tracing::info!(zone = entry.name, directory = %entry.directory.display(), "a zone was emptied and is no longer used");
         }
         Ok(true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::registry::{Purpose, ZoneEntry};
+    use super::{Found, look, mark_of};
+    use crate::fs::is_mount_point;
+    use crate::zone::ZoneId;
+
+    #[test]
+    fn an_empty_mount_point_is_not_a_new_disk() {
+        let directory = tempfile::tempdir().unwrap();
+        assert!(is_mount_point(Path::new("/proc")) && !is_mount_point(directory.path()));
+        for (mounted, expected) in [(false, Found::Empty), (true, Found::Nothing)] {
+            let (id, name) = (ZoneId(1), "a".to_owned());
+            let entry = ZoneEntry { id, name, directory: directory.path().into(), purpose: Purpose::Used, mounted };
+            assert_eq!(look(&mark_of(&entry, [7; 16]), &entry), expected);
+        }
     }
 }

@@ -1,7 +1,9 @@
 //! The store's list of zones, kept in the index: numbers, names, places, and which of them are being emptied.
 //!
 //! Numbers are never given twice. What the settings say is compared with the list at every open: a name that is not in
-//! it is a new zone, a name that is has its place from the settings, which may differ after a disk was moved.
+//! it is a new zone, a name that is has its place from the settings, which may differ after a disk was moved. A copy of a
+//! store has a list of its own: what it had in common with its origin, each would take for garbage what only the other
+//! one names.
 
 use std::path::{Path, PathBuf};
 
@@ -35,6 +37,9 @@ pub(super) struct ZoneEntry {
     pub(super) name: String,
     pub(super) directory: PathBuf,
     pub(super) purpose: Purpose,
+    /// Whether the directory was the root of a file system when the zone was last seen there. If it is none, and empty,
+    /// the disk is not mounted, which is not the same as a new one.
+    pub(super) mounted: bool,
 }
 
 /// The list.
@@ -86,6 +91,29 @@ impl Registry {
         Ok(self)
     }
 
+    /// As it is stored. The data directory has no path there, so that a store which was moved finds itself again.
+    pub(super) fn stored(mut self, data: &Path) -> Registry {
+        for zone in self.zones.iter_mut().filter(|zone| zone.directory == data) {
+            zone.directory = PathBuf::new();
+        }
+        self
+    }
+
+    /// The inverse of [`Registry::stored`].
+    pub(super) fn located(mut self, data: &Path) -> Registry {
+        for zone in self.zones.iter_mut().filter(|zone| zone.directory.as_os_str().is_empty()) {
+            zone.directory = data.to_path_buf();
+        }
+        self
+    }
+
+    /// The list, as it is stored, of a copy of the store that holds all shards in its data directory.
+    pub(super) fn of_copy(&self) -> Result<Registry> {
+        let mut copy = Registry { next: self.next, zones: Vec::new() };
+        copy.add(DATA_ZONE, Path::new(""))?;
+        Ok(copy)
+    }
+
     /// Adds a zone. `Err(Zone)` if there is one of that name or in that directory, or if there are too many.
     pub(super) fn add(&mut self, name: &str, directory: &Path) -> Result<()> {
         check_name(name)?;
@@ -98,7 +126,7 @@ impl Registry {
         let id = ZoneId(self.next);
         self.next = self.next.checked_add(1).ok_or_else(|| Error::Zone("all zone numbers were given".to_owned()))?;
         let (name, directory) = (name.to_owned(), directory.to_path_buf());
-        self.zones.push(ZoneEntry { id, name, directory, purpose: Purpose::Used });
+        self.zones.push(ZoneEntry { id, name, directory, purpose: Purpose::Used, mounted: false });
         Ok(())
     }
 
@@ -147,6 +175,18 @@ mod tests {
         let moved = [ZoneOptions { name: "a".to_owned(), directory: "/elsewhere".into() }];
         let moved = spread.merged(&moved, data).unwrap();
         assert_eq!(moved.zones[1].directory, Path::new("/elsewhere"));
+    }
+
+    #[test]
+    fn the_data_directory_is_stored_without_its_path() {
+        let stored = Registry::default().merged(&options(&["a"]), Path::new("/z")).unwrap();
+        let stored =
+            stored.merged(&[ZoneOptions { name: "here".to_owned(), directory: "/data".into() }], Path::new("/z"));
+        let stored = stored.unwrap().stored(Path::new("/data"));
+        let moved = stored.clone().located(Path::new("/moved"));
+        let directories: Vec<&Path> = moved.zones.iter().map(|zone| zone.directory.as_path()).collect();
+        assert_eq!(directories, [Path::new("/z/a"), Path::new("/moved")]);
+        assert_eq!(names(&stored.of_copy().unwrap()), [(2, "data", Purpose::Used)]);
     }
 
     #[test]
