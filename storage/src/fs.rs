@@ -4,7 +4,7 @@
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::io::{self, IoSliceMut};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -193,6 +193,12 @@ pub async fn blocking<T: Send + 'static>(call: impl FnOnce() -> T + Send + 'stat
         Ok(panic) => std::panic::resume_unwind(panic),
         Err(_cancelled) => Error::Closed,
     })
+}
+
+/// Whether a directory is the root of a file system of its own. Blocking.
+pub(crate) fn is_mount_point(path: &Path) -> bool {
+    let device = |path: &Path| std::fs::metadata(path).map(|metadata| metadata.dev());
+    matches!((device(path), device(&path.join(".."))), (Ok(own), Ok(above)) if own != above)
 }
 
 /// Makes a directory and those above it, and syncs the ones that name them.

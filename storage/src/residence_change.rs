@@ -27,6 +27,14 @@ impl VersionName {
     pub(crate) fn due(&self, kind: DueKind, at: Timestamp) -> Vec<u8> {
         key::due(kind, at, self.bucket, &self.key, self.stamp)
     }
+
+    /// Adds to `batch`, which deletes due rows of the version, the row of a restore that is still to be done: the clock
+    /// may have been set back since the rows were found due.
+    pub(crate) fn keep_waiting(&self, residence: &Residence, batch: &mut Batch) {
+        if let Some(Restore::Ongoing { ready, .. }) = residence.restore {
+            batch.put_raw(Family::Due, self.due(DueKind::Restore, ready), Vec::new());
+        }
+    }
 }
 
 impl Inner {

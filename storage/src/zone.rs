@@ -72,6 +72,8 @@ pub struct Damage {
     pub shard: u8,
     /// The size of the shard when it is whole, in bytes.
     pub bytes: u64,
+    /// Where there is a file of it that is of no use.
+    pub home: Option<ZoneId>,
 }
 
 /// A file that belongs to no segment as it is now, because another one has its place.

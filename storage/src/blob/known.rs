@@ -138,7 +138,8 @@ impl Known {
         if !self.space.is_sealed() || usable.len() < self.name.layout.needed() || usable.len() == self.homes.len() {
             return Vec::new();
         }
-        let damage = |shard| Damage { segment: self.name.segment, shard: shard as u8, bytes: self.shard_bytes() };
+        let (segment, bytes) = (self.name.segment, self.shard_bytes());
+        let damage = |shard: usize| Damage { segment, shard: shard as u8, bytes, home: self.homes[shard] };
         (0..self.homes.len()).filter(|shard| !usable.contains(shard)).map(damage).collect()
     }
 }

@@ -1,5 +1,8 @@
 //! Rebuilding a shard from others: because it is missing, or damaged, or has to go to another zone.
 //!
+//! A shard that lacks nothing but its end, as a crash in the midst of writes leaves it, keeps what it has: what others
+//! have there may be damaged, and then this is the last of it that is sound.
+//!
 //! The order is: the whole file under a name of its own, sync, rename, sync of the directory; from here on the shard
 //! counts as present. Then the file that it replaces in another zone goes, and last the notes that it was stale. Dying
 //! before the rename leaves a `.rebuild` file, which the next open removes; dying after it leaves a note, so that the
@@ -33,6 +36,14 @@ struct Plan {
     /// The shards to read, those first that are to be tried first.
     sources: Vec<usize>,
     needed: usize,
+    /// Whether there is a file of the shard that may lack its end, but misses no write.
+    is_short: bool,
+}
+
+/// The sound beginning of the shard itself.
+struct Beginning {
+    file: Arc<dyn DiskFile>,
+    bytes: u64,
 }
 
 /// Holds others off a shard.
@@ -87,7 +98,10 @@ impl SegmentSet {
         if !known.space.is_sealed() || shard >= known.homes.len() || sources.len() < needed {
             return Err(Error::Conflict);
         }
-        let plan = Plan { name: known.name.shard(shard), to, opener: self.opener(&state, known), sources, needed };
+        let misses = |home| known.sound.is_stale(shard) || known.stale.contains(&(shard as u8, home));
+        let is_short = !known.has(shard) && known.homes[shard].is_some_and(|home| !misses(home));
+        let (name, opener) = (known.name.shard(shard), self.opener(&state, known));
+        let plan = Plan { name, to, opener, sources, needed, is_short };
         if !state.rebuilding.insert((segment, shard)) {
             return Err(Error::Conflict);
         }
@@ -169,11 +183,17 @@ impl Plan {
         }
         let file = self.to.disk.create_new(partial).map_err(refused)?;
         file.write_at(&block, 0).map_err(refused)?;
+        let beginning = self.beginning();
         let mut at = BLOCK_BYTES as u64;
         while at < whole_bytes {
-            let span = at..whole_bytes.min(at + STEP_BYTES);
+            let ends = [beginning.as_ref().map_or(0, |beginning| beginning.bytes), whole_bytes];
+            let end = ends.into_iter().find(|&end| end > at).unwrap_or(whole_bytes);
+            let span = at..end.min(at + STEP_BYTES);
             budget((span.end - span.start) * (self.needed as u64 + 1))?;
-            let bytes = self.step(&mut sources, &span)?;
+            let bytes = match beginning.as_ref().and_then(|beginning| beginning.read(&span)) {
+                Some(bytes) => bytes,
+                None => self.step(&mut sources, &span)?,
+            };
             file.write_at(&bytes, span.start).map_err(refused)?;
             at = span.end;
         }
@@ -184,6 +204,15 @@ impl Plan {
     /// The shards that can be opened, in the order in which to try them.
     fn open_sources(&self) -> Vec<(usize, Arc<dyn DiskFile>)> {
         self.sources.iter().filter_map(|&shard| Some((shard, self.opener.open(shard).ok()?))).collect()
+    }
+
+    /// What there is of the shard, if that is to be kept.
+    fn beginning(&self) -> Option<Beginning> {
+        let shard = usize::from(self.name.shard);
+        let zone = self.opener.zones[shard].as_ref().filter(|_| self.is_short)?;
+        let file = self.opener.open(shard).ok()?;
+        let bytes = zone.disk.len(&zone.directory.join(self.name.file_name())).ok()?;
+        Some(Beginning { file, bytes: bytes - bytes % BLOCK_BYTES as u64 })
     }
 
     /// The header of the shard, with the time of the others'.
@@ -239,6 +268,16 @@ impl Plan {
             }
             sources.retain(|(shard, _)| !failed.contains(shard));
         }
+    }
+}
+
+impl Beginning {
+    /// A part of the shard, if it lies in what there is and can be read.
+    fn read(&self, span: &Range<u64>) -> Option<AlignedBuffer> {
+        let mut bytes = AlignedBuffer::new((span.end - span.start) as usize);
+        let filled =
+            if span.end <= self.bytes { self.file.read_at(&mut bytes, span.start).ok()? } else { return None };
+        (filled == bytes.len()).then_some(bytes)
     }
 }
 

@@ -3,13 +3,14 @@
 //! A round does, in this order:
 //!
 //! 1. Look at the zones (`zones`): some may be lost, back, or replaced by an empty directory.
-//! 2. Rebuild missing and damaged shards of sealed segments, one after another, each in a zone that has no shard of its
-//!    segment. As many missing shards as there are zones that are expected back are left to those.
+//! 2. Rebuild missing and damaged shards of sealed segments, one after another, each in a zone that has no other shard
+//!    of its segment. As many missing shards as there are zones that are expected back are left to those.
 //! 3. Have the collector write segments anew that lie in zones being drained, or are spread over fewer or more zones than
 //!    there are now.
 //!
 //! Dying anywhere leaves what the next round finds the same way. A rebuilt shard counts when it is whole and synced.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -37,7 +38,9 @@ pub struct Healed {
 
 /// What the healer keeps between rounds.
 pub(crate) struct Healer {
-    round: tokio::sync::Mutex<()>,
+    /// Held by a round. The segments being written that it wants to end, which may take as long as a body takes to
+    /// arrive: each is asked for once, since that ends all others too.
+    round: tokio::sync::Mutex<BTreeSet<u64>>,
     progress: Arc<Progress>,
 }
 
@@ -102,12 +105,12 @@ fn report(total: &mut Healed, healed: Healed) {
 }
 
 async fn round(inner: Arc<Inner>) -> Result<Healed> {
-    let _alone = inner.healer.round.lock().await;
+    let mut ending = inner.healer.round.lock().await;
     inner.check_writable()?;
     inner.look_at_zones().await?;
     let progress = Arc::clone(&inner.healer.progress);
     progress.begin();
-    let outcome = heal(&inner, &progress).await;
+    let outcome = heal(&inner, &progress, &mut ending).await;
     progress.end(inner.clock.now());
     if let Err(error) = &outcome {
         progress.fail(inner.clock.now(), error);
@@ -115,7 +118,7 @@ async fn round(inner: Arc<Inner>) -> Result<Healed> {
     outcome
 }
 
-async fn heal(inner: &Arc<Inner>, progress: &Progress) -> Result<Healed> {
+async fn heal(inner: &Arc<Inner>, progress: &Progress, ending: &mut BTreeSet<u64>) -> Result<Healed> {
     let mut healed = Healed::default();
     let awaited = inner.zones.awaited(inner);
     let (infos, zones) = (inner.blobs.segments(), inner.blobs.zones());
@@ -123,7 +126,8 @@ async fn heal(inner: &Arc<Inner>, progress: &Progress) -> Result<Healed> {
     let mut left = damaged.len() as u64;
     for damage in damaged {
         progress.set_backlog(left);
-        let target = infos.iter().find(|info| info.id == damage.segment).and_then(|info| target(info, &zones, awaited));
+        let info = infos.iter().find(|info| info.id == damage.segment);
+        let target = info.and_then(|info| target(info, damage, &zones, awaited));
         match target {
             Some(zone) => match rebuild(inner, damage, zone).await {
                 Ok(bytes) => {
@@ -152,18 +156,20 @@ async fn heal(inner: &Arc<Inner>, progress: &Progress) -> Result<Healed> {
         }
     }
     if awaited == 0 {
-        healed.rewritten = rewrite_misfits(inner).await?;
+        healed.rewritten = rewrite_misfits(inner, ending).await?;
     }
     Ok(healed)
 }
 
-/// Where a missing shard of a segment should be rebuilt: in the active zone without one that holds the least. `None` if
-/// there is no such zone, or if the missing shards are expected to come back with their zones.
-fn target(info: &SegmentInfo, zones: &[ZoneInfo], awaited: usize) -> Option<ZoneId> {
+/// Where a missing shard of a segment should be rebuilt: in the active zone without one that holds the least, or in the
+/// place of its own file that is of no use. `None` if there is no such zone, or if the missing shards are expected to
+/// come back with their zones.
+fn target(info: &SegmentInfo, damage: Damage, zones: &[ZoneInfo], awaited: usize) -> Option<ZoneId> {
     if info.missing_shards.len() <= awaited {
         return None;
     }
-    let vacant = |zone: &&ZoneInfo| zone.state == ZoneState::Active && !info.zones.contains(&zone.id);
+    let is_free = |id| damage.home == Some(id) || !info.zones.contains(&id);
+    let vacant = |zone: &&ZoneInfo| zone.state == ZoneState::Active && is_free(zone.id);
     zones.iter().filter(vacant).min_by_key(|zone| zone.bytes).map(|zone| zone.id)
 }
 
@@ -181,15 +187,20 @@ async fn rebuild(inner: &Arc<Inner>, damage: Damage, zone: ZoneId) -> Result<u64
 
 /// Has the collector write segments anew that are in drained zones or not spread as they would be now. Returns how many
 /// it emptied.
-async fn rewrite_misfits(inner: &Arc<Inner>) -> Result<u64> {
-    let before = Misfits::now(inner).count(inner);
-    if before == 0 {
+async fn rewrite_misfits(inner: &Arc<Inner>, ending: &mut BTreeSet<u64>) -> Result<u64> {
+    let before = Misfits::now(inner).find(inner);
+    if before.is_empty() {
         return Ok(0);
     }
     // What is still being written there has to end first.
-    inner.blobs.seal_active().await?;
+    let open = before.iter().filter(|info| !info.sealed).map(|info| info.id).collect();
+    if !BTreeSet::is_subset(&open, ending) {
+        inner.blobs.seal_active().await?;
+    }
+    *ending = open;
     worker::collect(inner).await?;
-    Ok(before.saturating_sub(Misfits::now(inner).count(inner)))
+    let after = Misfits::now(inner).find(inner);
+    Ok(before.len().saturating_sub(after.len()) as u64)
 }
 
 /// Tells the segments that would be spread otherwise if they were written now.
@@ -213,7 +224,7 @@ impl Misfits {
         drained || info.layout != Layout::choose(info.pool, in_state(ZoneState::Active).count())
     }
 
-    fn count(&self, inner: &Inner) -> u64 {
-        inner.blobs.segments().iter().filter(|info| self.fits_not(info)).count() as u64
+    fn find(&self, inner: &Inner) -> Vec<SegmentInfo> {
+        inner.blobs.segments().into_iter().filter(|info| self.fits_not(info)).collect()
     }
 }

@@ -8,7 +8,8 @@
 //! Small objects are settled many at a time (`settle_small`); large ones in tasks of their own (`settle_large`), a few
 //! at once and from as many buckets as there are, so that neither one object nor one bucket keeps the rest waiting.
 //! A version that somebody else is changing is left for later in the same pass; one that cannot be read is put off, by
-//! a row of a later time.
+//! a row of a later time. Once the disk refused to take more, a pass goes on with what only takes bytes away, which may
+//! be what makes room.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Weak};
@@ -100,6 +101,8 @@ pub(super) struct Tally {
     pub(super) left: u64,
     /// What was read and written, in bytes.
     pub(super) bytes: u64,
+    /// Why the disk took no more.
+    pub(super) refused: Option<Error>,
 }
 
 impl Tally {
@@ -187,6 +190,8 @@ struct Pass<'a> {
     /// Of this round: whether rows were left behind, and whether any were dealt with.
     left: bool,
     dealt: bool,
+    /// Whether the disk refused to take more.
+    refused: bool,
 }
 
 impl<'a> Pass<'a> {
@@ -201,6 +206,7 @@ impl<'a> Pass<'a> {
             settled: 0,
             left: false,
             dealt: false,
+            refused: false,
         };
         pass.rewind();
         pass
@@ -276,7 +282,7 @@ impl<'a> Pass<'a> {
         let mut group = Vec::new();
         let mut group_bytes = 0;
         for job in found.jobs {
-            if self.busy.contains(&job.name) {
+            if self.busy.contains(&job.name) || (self.refused && self.takes_bytes(&job)) {
                 self.left = true;
             } else if small_chunks(&job.object.body).is_some() {
                 if group_bytes + job.object.size > SMALL_BYTES_MAX {
@@ -304,11 +310,30 @@ impl<'a> Pass<'a> {
         Ok(())
     }
 
+    /// Whether chunks of a version are wanted in further pools.
+    fn takes_bytes(&self, job: &Job) -> bool {
+        let residence = &job.object.residence;
+        let after = residence.at(self.inner.clock.now(), &self.inner.calendar);
+        !after.pools.without(residence.pools).is_empty()
+    }
+
     fn count(&mut self, kind: DueKind, tally: &Tally) {
         self.inner.mover.progress(kind).add(tally.settled, tally.bytes);
         self.settled += tally.settled;
         self.left |= tally.left > 0;
         self.dealt |= tally.dealt > 0;
+        if let Some(error) = &tally.refused {
+            self.inner.mover.progress(kind).fail(self.inner.clock.now(), error);
+            if !std::mem::replace(&mut self.refused, true) {
+                tracing::error!(%error, "the mover finds no room; it goes on with what takes none");
+            }
+            // They are found again when there is room.
+            let mut waiting = std::mem::take(&mut self.waiting);
+            let before = waiting.len();
+            waiting.retain(|job| !self.takes_bytes(job));
+            self.left |= waiting.len() < before;
+            self.waiting = waiting;
+        }
     }
 
     /// Starts waiting versions, the next one always of a bucket with the fewest under way.

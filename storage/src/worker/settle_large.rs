@@ -21,7 +21,7 @@ use crate::index::record::{ChunkRef, StoredBlob, VersionRecord};
 use crate::index::{Batch, Family, key};
 use crate::locks::Held;
 use crate::pool::PoolSet;
-use crate::residence::{Residence, home};
+use crate::residence::{Residence, Restore, home};
 use crate::stamp::Stamp;
 use crate::store::Inner;
 use crate::worker::ROW_BYTES;
@@ -33,7 +33,7 @@ use crate::worker::widen::widen;
 
 /// Chunks that one commit is about.
 const STEP_CHUNKS_MAX: usize = 200;
-/// The most content that one commit is about, in bytes; one chunk always fits.
+/// The most content that one commit brings into a pool, in bytes; one chunk always fits.
 const STEP_BYTES_MAX: u64 = 8 << 20;
 
 /// Why the work ends before its end.
@@ -85,6 +85,9 @@ pub(super) async fn settle_large(inner: Arc<Inner>, job: Job) -> Result<Tally> {
         Err(Stop::Changed) => tally.left = 1,
         Err(Stop::Gone) => tally.done(&large.job, &mut batch),
         Err(Stop::Unreadable(error)) => tally.postpone(&large.inner, &large.job, &error, &mut batch),
+        Err(Stop::Failed(error @ (Error::NoSpace { .. } | Error::Io { .. }))) => {
+            (tally.left, tally.refused) = (1, Some(error));
+        }
         Err(Stop::Failed(error)) => return Err(error),
     }
     if !batch.changes.is_empty() {
@@ -104,7 +107,9 @@ impl Large {
 
     async fn run(&mut self) -> Outcome<()> {
         let old = self.present.pools.without(self.after.pools);
-        if self.present.pools != self.after.pools {
+        // A narrowing that was broken off may have left a pool in the record that lacks chunks: a copy is told of only
+        // after all of them were seen there.
+        if self.present != self.after {
             self.begin().await?;
             self.after.stored_bytes = self.widen_all().await?;
         }
@@ -149,7 +154,7 @@ impl Large {
         let mut walk = Walk::new(&self.inner, &self.job.object.body);
         let mut stored_bytes = 0;
         loop {
-            let step = next_step(&mut walk).await?;
+            let step = next_step(&mut walk, STEP_BYTES_MAX).await?;
             if step.is_empty() {
                 return Ok(stored_bytes + walk.inline_bytes);
             }
@@ -166,6 +171,9 @@ impl Large {
         self.bytes += widened.bytes;
         if let Some(error) = widened.unreadable.drain().next().map(|(_, error)| error) {
             return Err(Stop::Unreadable(error));
+        }
+        if let Some(error) = widened.refused.take() {
+            return Err(Stop::Failed(error));
         }
         let mut batch = Batch::new();
         for (blob, content) in &blobs {
@@ -186,6 +194,12 @@ impl Large {
     }
 
     pub(super) async fn flip(&mut self) -> Outcome<()> {
+        let asked = &self.job.object.residence;
+        let now = asked.at(self.inner.clock.now(), &self.inner.calendar);
+        if is_ongoing(asked) && !is_ongoing(&now) {
+            // A restored copy stays for its days from when it can be read, however long it took.
+            (self.after.restore, self.after.since) = (now.restore, now.since);
+        }
         let pools = self.present.pools;
         self.keep_as(Residence { pools, ..self.after.clone() }, Batch::new()).await
     }
@@ -193,7 +207,8 @@ impl Large {
     pub(super) async fn narrow_all(&mut self, old: PoolSet) -> Outcome<()> {
         let mut walk = Walk::new(&self.inner, &self.job.object.body);
         loop {
-            let step = next_step(&mut walk).await?;
+            // No content is read here.
+            let step = next_step(&mut walk, u64::MAX).await?;
             if step.is_empty() {
                 return Ok(());
             }
@@ -215,14 +230,19 @@ impl Large {
         }
         let mut batch = Batch::new();
         self.job.rows.iter().for_each(|row| batch.delete(Family::Due, row.clone()));
+        self.job.name.keep_waiting(&self.after, &mut batch);
         self.keep_as(self.after.clone(), batch).await
     }
 }
 
+fn is_ongoing(residence: &Residence) -> bool {
+    matches!(residence.restore, Some(Restore::Ongoing { .. }))
+}
+
 /// The next chunks that one commit is about; none at the end.
-async fn next_step(walk: &mut Walk) -> Result<Vec<(ChunkRef, Stamp)>> {
+async fn next_step(walk: &mut Walk, bytes_max: u64) -> Result<Vec<(ChunkRef, Stamp)>> {
     let (mut step, mut bytes) = (Vec::new(), 0);
-    while step.len() < STEP_CHUNKS_MAX && bytes < STEP_BYTES_MAX {
+    while step.len() < STEP_CHUNKS_MAX && bytes < bytes_max {
         let Some((chunk, content)) = walk.next().await? else { break };
         bytes += u64::from(chunk.bytes);
         step.push((chunk, content));

@@ -85,14 +85,17 @@ pub(super) async fn settle_group(inner: &Arc<Inner>, jobs: Vec<Job>) -> Result<T
         }
     }
     let mut widened = widen(inner, wanted).await?;
-    let mut tally = Tally { bytes: widened.bytes, ..Tally::default() };
+    let mut tally = Tally { bytes: widened.bytes, refused: widened.refused.take(), ..Tally::default() };
     let mut batch = Batch::new();
     let mut locks = KeyLocks::default();
     let mut ready = Vec::new();
     for job in jobs {
         let chunks = small_chunks(&job.object.body).map_or(&[][..], |(_, chunks)| chunks);
+        let pools = job.object.residence.at(now, &inner.calendar).pools;
+        let is_there = |id| pools.iter().all(|pool| widened.places.contains_key(&StoredBlob { id, pool }));
         match chunks.iter().find_map(|chunk| widened.unreadable.get(&chunk.blob)) {
             Some(error) => tally.postpone(inner, &job, error, &mut batch),
+            None if !chunks.iter().all(|chunk| is_there(chunk.blob)) => tally.left += 1,
             None => match lock(inner, &mut locks, job, now).await? {
                 Locked::Ready(version) => ready.push(*version),
                 Locked::Gone(job) => tally.done(&job, &mut batch),
@@ -168,13 +171,15 @@ async fn settle_all(
             .map(|blob| blob.pool)
             .collect();
         after.pools = kept.iter().fold(after.pools, |pools, &pool| pools.with(pool));
+        if kept.is_empty() {
+            tally.done(&version.job, batch);
+            version.job.name.keep_waiting(&after, batch);
+        }
         if after != *before {
             inner.put_residence(&version.job.name, version.record, after, batch).await?;
             tally.settled += u64::from(kept.is_empty());
         }
-        if kept.is_empty() {
-            tally.done(&version.job, batch);
-        } else {
+        if !kept.is_empty() {
             tally.left += 1;
         }
     }

@@ -35,6 +35,8 @@ pub(super) struct Widened {
     pub(super) written: HashSet<StoredBlob>,
     /// The blobs that could not be read.
     pub(super) unreadable: HashMap<BlobId, Error>,
+    /// Why the disk took no more; then blobs may be missing in `places`.
+    pub(super) refused: Option<Error>,
     /// What was read and written, in bytes.
     pub(super) bytes: u64,
 }
@@ -64,7 +66,8 @@ enum Read {
 
 /// Brings blobs into pools. For each is said in which pools to look for its bytes first.
 ///
-/// `Ok` means that all but the unreadable ones are on stable storage.
+/// `Ok` means that those in `places` are on stable storage, which are all but the unreadable ones if the disk did not
+/// refuse any.
 pub(super) async fn widen(inner: &Arc<Inner>, wanted: BTreeMap<StoredBlob, PoolSet>) -> Result<Widened> {
     let mut widened = Widened::default();
     for blob in wanted.keys() {
@@ -80,7 +83,7 @@ pub(super) async fn widen(inner: &Arc<Inner>, wanted: BTreeMap<StoredBlob, PoolS
             Ok(from) => {
                 let bytes = u64::from(from.1.plain_bytes);
                 if run_bytes + bytes > RUN_BYTES_MAX && !run.is_empty() {
-                    widened.transfer(inner, std::mem::take(&mut run)).await?;
+                    widened.try_transfer(inner, std::mem::take(&mut run)).await?;
                     run_bytes = 0;
                 }
                 run_bytes += bytes;
@@ -90,11 +93,23 @@ pub(super) async fn widen(inner: &Arc<Inner>, wanted: BTreeMap<StoredBlob, PoolS
             Err(error) => return Err(error),
         }
     }
-    widened.transfer(inner, run).await?;
+    widened.try_transfer(inner, run).await?;
     Ok(widened)
 }
 
 impl Widened {
+    /// Transfers blobs, until the disk refuses some.
+    async fn try_transfer(&mut self, inner: &Arc<Inner>, run: Vec<Transfer>) -> Result<()> {
+        if self.refused.is_some() {
+            return Ok(());
+        }
+        match self.transfer(inner, run).await {
+            Err(error @ (Error::NoSpace { .. } | Error::Io { .. })) => self.refused = Some(error),
+            outcome => outcome?,
+        }
+        Ok(())
+    }
+
     /// Reads, transforms and writes blobs that fit into memory together.
     async fn transfer(&mut self, inner: &Arc<Inner>, run: Vec<Transfer>) -> Result<()> {
         if run.is_empty() {

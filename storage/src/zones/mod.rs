@@ -18,7 +18,7 @@ pub(crate) use registry::Registry;
 pub use registry::ZoneOptions;
 
 use crate::error::{Error, Result};
-use crate::fs::{SystemDisk, blocking, create_directories};
+use crate::fs::{SystemDisk, blocking, create_directories, is_mount_point};
 use crate::index::{Batch, Family, Index, Rows, Step, key};
 use crate::room::Room;
 use crate::store::{Inner, Store};
@@ -85,7 +85,12 @@ pub(crate) fn open(index: &Index, options: &[ZoneOptions], data: &Path, store_id
     let known = index.rows().record::<Registry>(Family::Meta, LIST)?.map(|known| known.resolved(&data));
     let is_new =
         |entry: &ZoneEntry| known.as_ref().is_none_or(|known| !known.zones.iter().any(|zone| zone.id == entry.id));
-    let registry = known.clone().unwrap_or_default().merged(&options, &data)?;
+    let mut registry = known.clone().unwrap_or_default().merged(&options, &data)?;
+    for entry in &mut registry.zones {
+        if is_new(entry) || mark_of(entry, store_id).look(&entry.directory) == Found::Zone {
+            entry.mounted = is_mount_point(&entry.directory);
+        }
+    }
     let mut batch = Batch::new();
     batch.put(Family::Meta, LIST.to_vec(), &registry.clone().stored(&data));
     index.commit_blocking(batch)?;
@@ -93,7 +98,7 @@ pub(crate) fn open(index: &Index, options: &[ZoneOptions], data: &Path, store_id
     let mut reasons = Vec::new();
     for entry in &registry.zones {
         let mark = mark_of(entry, store_id);
-        match mark.look(&entry.directory) {
+        match look(&mark, entry) {
             Found::Zone => {}
             // A data directory holds more than a zone.
             _ if entry.directory == data => take_into_use(&mark, entry)?,
@@ -120,6 +125,15 @@ fn absolute(path: &Path) -> Result<PathBuf> {
 
 fn placed(options: ZoneOptions) -> Result<ZoneOptions> {
     Ok(ZoneOptions { directory: absolute(&options.directory)?, ..options })
+}
+
+/// Looks what is where a zone should be. The empty directory that is left when a disk is not mounted is no new disk: what
+/// is written there would fill another one, and vanish when the zone's own is back. Blocking.
+fn look(mark: &Mark, entry: &ZoneEntry) -> Found {
+    match mark.look(&entry.directory) {
+        Found::Empty if entry.mounted && !is_mount_point(&entry.directory) => Found::Nothing,
+        found => found,
+    }
 }
 
 fn mark_of(entry: &ZoneEntry, store_id: [u8; 16]) -> Mark {
@@ -213,7 +227,9 @@ impl Store {
         let _alone = zones.changes.lock().await;
         let mut registry = zones.state().registry.clone();
         registry.add(&options.name, &options.directory)?;
-        let entry = registry.named(&options.name)?.clone();
+        let entry = registry.named(&options.name)?;
+        entry.mounted = is_mount_point(&options.directory);
+        let entry = entry.clone();
         let mark = mark_of(&entry, zones.store_id);
         let directory = options.directory.clone();
         let found = blocking(move || mark.look(&directory)).await?;
@@ -299,8 +315,8 @@ impl Inner {
             Purpose::Used => ZoneState::Active,
             Purpose::Drained => ZoneState::Draining,
         };
-        let (looker, directory) = (mark.clone(), entry.directory.clone());
-        let found = blocking(move || looker.look(&directory)).await?;
+        let (looker, there) = (mark.clone(), entry.clone());
+        let found = blocking(move || look(&looker, &there)).await?;
         let (id, zone, directory) = (entry.id, entry.name.clone(), entry.directory.display().to_string());
         match (found, info.state) {
             (Found::Zone, ZoneState::Lost) => {
@@ -357,5 +373,26 @@ impl Inner {
             tracing::info!(zone = entry.name, directory = %entry.directory.display(), "a zone was emptied and is no longer used");
         }
         Ok(true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::registry::{Purpose, ZoneEntry};
+    use super::{Found, look, mark_of};
+    use crate::fs::is_mount_point;
+    use crate::zone::ZoneId;
+
+    #[test]
+    fn an_empty_mount_point_is_not_a_new_disk() {
+        let directory = tempfile::tempdir().unwrap();
+        assert!(is_mount_point(Path::new("/proc")) && !is_mount_point(directory.path()));
+        for (mounted, expected) in [(false, Found::Empty), (true, Found::Nothing)] {
+            let (id, name) = (ZoneId(1), "a".to_owned());
+            let entry = ZoneEntry { id, name, directory: directory.path().into(), purpose: Purpose::Used, mounted };
+            assert_eq!(look(&mark_of(&entry, [7; 16]), &entry), expected);
+        }
     }
 }

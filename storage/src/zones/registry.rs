@@ -1,7 +1,9 @@
 //! The store's list of zones, kept in the index: numbers, names, places, and which of them are being emptied.
 //!
 //! Numbers are never given twice. What the settings say is compared with the list at every open: a name that is not in
-//! it is a new zone, a name that is has its place from the settings, which may differ after a disk was moved.
+//! it is a new zone, a name that is has its place from the settings, which may differ after a disk was moved. A copy of a
+//! store has a list of its own: what it had in common with its origin, each would take for garbage what only the other
+//! one names.
 //!
 //! Places within the data directory are stored as seen from there, so that it may be moved, or copied, as a whole.
 
@@ -37,6 +39,9 @@ pub(super) struct ZoneEntry {
     pub(super) name: String,
     pub(super) directory: PathBuf,
     pub(super) purpose: Purpose,
+    /// Whether the directory was the root of a file system when the zone was last seen there. If it is none, and empty,
+    /// the disk is not mounted, which is not the same as a new one.
+    pub(super) mounted: bool,
 }
 
 /// The list.
@@ -134,7 +139,7 @@ impl Registry {
         let id = ZoneId(self.next);
         self.next = self.next.checked_add(1).ok_or_else(|| Error::Zone("all zone numbers were given".to_owned()))?;
         let (name, directory) = (name.to_owned(), directory.to_path_buf());
-        self.zones.push(ZoneEntry { id, name, directory, purpose: Purpose::Used });
+        self.zones.push(ZoneEntry { id, name, directory, purpose: Purpose::Used, mounted: false });
         Ok(())
     }
 

@@ -213,3 +213,30 @@ async fn hundreds_of_restores_in_two_buckets_are_all_served() {
         fixture.assert_reads("large 5", &parts(5).concat()).await;
     }
 }
+
+#[tokio::test]
+async fn copies_that_expired_make_room_though_nothing_more_fits() {
+    let fixture = Fixture::new().await;
+    fixture.put("copy", StorageClass::Glacier, content(1, SIZE)).await;
+    fixture.store.settle().await.expect("a pass");
+    fixture.restore("copy", Some(1), RestoreSpeed::Expedited).await.expect("it begins");
+    fixture.advance(180);
+    fixture.store.settle().await.expect("a pass");
+    fixture.put("photo", StorageClass::StandardIa, content(2, SIZE)).await;
+    // From now on it can be read without being opened, and nothing can be made beside it.
+    fixture.assert_reads("photo", &content(2, SIZE)).await;
+    let segments = fixture.directory.path().join("data/segments");
+    let aside = fixture.directory.path().join("aside");
+    std::fs::rename(&segments, &aside).expect("it is taken away");
+    fixture.clock.set(Timestamp::from_secs(1_002_000));
+    assert_eq!(fixture.store.settle().await.expect("a pass"), 1);
+    assert_eq!(fixture.listed("copy").await, None);
+    let settling = fixture.store.workers().into_iter().find(|worker| worker.name == "settle");
+    assert!(settling.expect("it is there").last_error.is_some());
+
+    std::fs::rename(&aside, &segments).expect("it is brought back");
+    assert_eq!(fixture.store.settle().await.expect("a pass"), 1);
+    fixture.assert_reads("photo", &content(2, SIZE)).await;
+    let audit = fixture.finish().await;
+    assert_eq!((audit.pools(), audit.queued), ([0, 1, 0, 1], 0));
+}

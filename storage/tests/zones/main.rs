@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use strata_storage::{
-    BucketName, Error, ManualClock, NewBucket, ObjectKey, OpenOptions, PutObject, SeededEntropy, StorageClass, Store,
-    Timestamp, VersionSelector, ZoneOptions, ZoneState,
+    BucketName, DeleteObject, Error, ManualClock, NewBucket, ObjectKey, OpenOptions, PutObject, SeededEntropy,
+    StorageClass, Store, Timestamp, VersionSelector, ZoneOptions, ZoneState,
 };
 
 /// A store over zones that are directories side by side.
@@ -314,6 +314,29 @@ async fn a_checkpoint_needs_no_zone_that_is_lost() {
     world.check("meanwhile").await;
 }
 
+/// The names and sizes of the files in a zone.
+fn files(zone: &Path) -> Vec<(std::ffi::OsString, u64)> {
+    let entries = std::fs::read_dir(zone.join("segments")).unwrap().map(Result::unwrap);
+    let mut files: Vec<_> = entries.map(|entry| (entry.file_name(), entry.metadata().unwrap().len())).collect();
+    files.sort();
+    files
+}
+
+#[tokio::test]
+async fn of_two_zones_one_that_was_away_is_made_whole_where_it_is() {
+    let world = World::new(&["a", "b"]).await;
+    world.put("before", StorageClass::Standard).await;
+    let aside = world.root.path().join("aside");
+    std::fs::rename(world.zone("b"), &aside).unwrap();
+    world.store().heal().await.unwrap();
+    std::fs::rename(&aside, world.zone("b")).unwrap();
+    let healed = world.store().heal().await.unwrap();
+    assert_eq!(healed.waiting, 0, "{healed:?}");
+    world.lose("a");
+    world.store().heal().await.unwrap();
+    world.check("before").await;
+}
+
 #[tokio::test]
 async fn a_data_directory_may_be_moved() {
     let mut world = World::new(&[]).await;
@@ -324,4 +347,38 @@ async fn a_data_directory_may_be_moved() {
     std::fs::create_dir(world.data()).unwrap();
     world.replace_by(&elsewhere, &[]).await;
     world.check("one").await;
+}
+
+#[tokio::test]
+async fn a_checkpoint_has_no_zone_in_common_with_its_origin() {
+    for zones in [&[][..], &["a", "b", "c"]] {
+        let mut world = World::new(zones).await;
+        world.put("things", StorageClass::Standard).await;
+        let copy = world.root.path().join("copy");
+        world.store().checkpoint(&copy).await.unwrap();
+        let homes = match zones {
+            [] => vec![world.root.path().join("data")],
+            _ => zones.iter().map(|zone| world.zone(zone)).collect(),
+        };
+        let before: Vec<_> = homes.iter().map(|home| files(home)).collect();
+        let origin = world.store.take();
+        let mut options = OpenOptions::new(&copy);
+        (options.collect_every, options.heal_every) = (None, None);
+        world.store = Some(Store::open(options).await.unwrap());
+        world.put("more", StorageClass::Standard).await;
+        let bucket = BucketName::parse(BUCKET).unwrap();
+        for size in SIZES {
+            let (bucket, key) = (bucket.clone(), key("things", size));
+            let request = DeleteObject { bucket, key, version: None, condition: Default::default() };
+            world.store().delete(request).await.unwrap();
+        }
+        for _ in 0..3 {
+            world.store().collect().await.unwrap();
+        }
+        assert_eq!(homes.iter().map(|home| files(home)).collect::<Vec<_>>(), before);
+        world.check("more").await;
+        world.store.take().unwrap().close().await.unwrap();
+        world.store = origin;
+        world.check("things").await;
+    }
 }

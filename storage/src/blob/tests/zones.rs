@@ -544,3 +544,26 @@ async fn segments_go_round_the_zones() {
     assert_eq!(segments, [4, 4, 4]);
     assert!(blobs.zones().iter().all(|zone| zone.bytes == 4 * 8192));
 }
+
+#[tokio::test]
+async fn a_shard_that_a_crash_left_short_keeps_what_it_has() {
+    let place = Place::new(2);
+    let stored = {
+        let blobs = place.open();
+        store(&blobs, Pool::Hot, 1).await
+    };
+    for (name, other) in place.files(0).into_iter().zip(place.files(1)) {
+        // One copy got further than the other one before the crash, and is damaged where both are.
+        let path = place.segments(0).join(&name);
+        let mut bytes = std::fs::read(&path).unwrap();
+        let length = bytes.len();
+        bytes[4096..].iter_mut().step_by(1000).for_each(|byte| *byte ^= 1);
+        bytes.resize(length + 4096, 0);
+        std::fs::write(&path, bytes).unwrap();
+        assert_eq!(place.segments(1).join(other).metadata().unwrap().len(), length as u64);
+    }
+    let blobs = place.open();
+    assert!(!blobs.damaged().is_empty());
+    rebuild_all(&blobs, |_, _| 1).await;
+    check(&blobs, &stored, "rebuilt").await;
+}
