@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use strata_storage::{Expiration, Filter, Rule, StorageClass, When};
+use strata_storage::{Expiration, Filter, Rule, StorageClass, When, least_days};
 
 use crate::error::S3Error;
 
@@ -109,11 +109,11 @@ fn check_moves(mut moves: Vec<(u64, StorageClass)>, words: &Words, filter: &Filt
         )));
     }
     // Of two on one day the class with no least time comes first, so that it never stands in the way.
-    moves.sort_by_key(|(day, class)| (*day, least_days_in(*class)));
+    moves.sort_by_key(|(day, class)| (*day, least_days(*class)));
     for pair in moves.windows(2) {
         let [(before, from), (day, to)] = pair else { continue };
-        let least = least_days_in(*from);
-        if *day < before.saturating_add(least) {
+        let least = least_days(*from);
+        if *day < before.saturating_add(u64::from(least)) {
             let message = format!(
                 "'{days}' in the {transition} action for StorageClass '{}' for filter '{}' must be at least {least} days \
                  greater than '{days}' in the {transition} action for StorageClass '{}'",
@@ -125,16 +125,6 @@ fn check_moves(mut moves: Vec<(u64, StorageClass)>, words: &Words, filter: &Filt
         }
     }
     Ok(())
-}
-
-/// The least storage duration that a class bills.
-fn least_days_in(class: StorageClass) -> u64 {
-    match class {
-        StorageClass::Standard | StorageClass::ReducedRedundancy | StorageClass::IntelligentTiering => 0,
-        StorageClass::StandardIa | StorageClass::OnezoneIa => 30,
-        StorageClass::GlacierIr | StorageClass::Glacier => 90,
-        StorageClass::DeepArchive => 180,
-    }
 }
 
 /// Dates become days since 1970, so that both compare alike.

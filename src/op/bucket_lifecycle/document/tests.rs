@@ -413,6 +413,12 @@ fn documents_come_back() {
         &format!("<Rule>{interleaved}{disabled}<ID>r</ID><Filter/></Rule>"),
         &rule(&format!("<Filter></Filter>{disabled}{transitions}{older}{ended}")),
     );
+    // Line ends and indentation between elements and around numbers are no content.
+    let indented = expire.replace('<', "\n  <").replace("365", "\n 365 ");
+    check(
+        &format!("\n<Rule>\n  <ID>r</ID><Filter>\n  </Filter>\n<Status>Enabled</Status>{indented}\n</Rule>\n"),
+        &enabled("<Filter></Filter>").replace(&expires("1"), &expire),
+    );
     let marker =
         |text: &str| rule(&format!("<Filter></Filter><Status>Enabled</Status>{}", MARKER.replace("true", text)));
     check(&marker("true"), &marker("true"));
