@@ -23,8 +23,6 @@ use crate::store::Inner;
 use crate::worker::to_its_end;
 
 const ACTION: &str = "write a checkpoint";
-/// The block cache of the copy's index, of which one row is read, in bytes.
-const COPY_CACHE_BYTES: usize = 1 << 20;
 
 /// Writes the copy to `directory`, which must not exist.
 pub(crate) async fn checkpoint(inner: &Arc<Inner>, directory: &Path) -> Result<()> {
