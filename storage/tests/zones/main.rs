@@ -1,5 +1,7 @@
 //! Zones: what survives the loss of one, and how what is missing comes back.
 
+#![expect(clippy::unwrap_used, reason = "a test that unwraps fails where it should, also in what tests share")]
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
