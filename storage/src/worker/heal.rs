@@ -149,7 +149,7 @@ async fn heal(inner: &Arc<Inner>, progress: &Progress, ending: &mut BTreeSet<u64
         }
     }
     progress.set_backlog(healed.waiting);
-    if healed.waiting == 0 {
+    if healed.waiting == 0 && inner.blobs.segments().iter().all(SegmentInfo::is_readable) {
         // Everything is whole without these, so they are of no use any more.
         for stray in inner.blobs.strays() {
             inner.blobs.remove_stray(stray).await?;

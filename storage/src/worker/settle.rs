@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use tokio::sync::{Mutex, Notify};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use crate::error::{Error, Result};
 use crate::index::key::{DueKind, DueRow};
@@ -40,8 +41,12 @@ const LARGE_MAX: usize = 4;
 const WAITING_MAX: usize = 256;
 /// When a version that could not be read is tried again.
 const POSTPONED: Duration = Duration::from_secs(10 * 60);
-/// How long a pass that waits for large versions does not look for further rows.
-const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// How long a pass that waits for large versions does not look for further rows, unless it is woken.
+const LOOK_FOR_NEW: Duration = Duration::from_secs(1);
+/// Rows that are new are not much older than this: when they are looked for, the queues are not read from their starts.
+const NEW: Duration = Duration::from_secs(10);
+/// How often such a pass reads the queues from their starts all the same, for what it left behind.
+const LOOK_AGAIN: Duration = Duration::from_secs(10);
 /// From a wish to the pass that it causes: the batch with the wish becomes durable, and others come along.
 const GATHER: Duration = Duration::from_millis(20);
 
@@ -179,6 +184,8 @@ struct Pass<'a> {
     inner: &'a Arc<Inner>,
     /// Where each queue is read on: what is before was dealt with, or left for the next round.
     cursors: [Vec<u8>; QUEUES.len()],
+    /// When they are read from their starts again.
+    look_again: Instant,
     large: JoinSet<(DueKind, VersionName, Result<Tally>)>,
     /// Large versions that wait.
     waiting: VecDeque<Job>,
@@ -199,6 +206,7 @@ impl<'a> Pass<'a> {
         let mut pass = Pass {
             inner,
             cursors: Default::default(),
+            look_again: Instant::now(),
             large: JoinSet::new(),
             waiting: VecDeque::new(),
             busy: HashSet::new(),
@@ -222,6 +230,23 @@ impl<'a> Pass<'a> {
     /// Reads the queues from their starts.
     fn rewind(&mut self) {
         self.cursors = QUEUES.map(|kind| key::due_from(kind, Timestamp::default()));
+        self.look_again = Instant::now() + LOOK_AGAIN;
+    }
+
+    /// Reads on where rows may have come since, or from the starts if it is time for that. There may be far more rows
+    /// of large versions than can wait in memory, so that to read all of them for every new one would be all it did.
+    fn look_for_new(&mut self) {
+        if Instant::now() >= self.look_again {
+            return self.rewind();
+        }
+        let now = self.inner.clock.now().as_nanos();
+        let new = Timestamp::from_nanos(now.saturating_sub(NEW.as_nanos() as u64));
+        for (kind, cursor) in QUEUES.into_iter().zip(&mut self.cursors) {
+            let from = key::due_from(kind, new);
+            if from < *cursor {
+                *cursor = from;
+            }
+        }
     }
 
     async fn run(&mut self) -> Result<()> {
@@ -242,8 +267,8 @@ impl<'a> Pass<'a> {
             }
             tokio::select! {
                 Some(ended) = self.large.join_next() => self.end_large(ended)?,
-                () = self.inner.mover.wake.notified() => self.rewind(),
-                () = tokio::time::sleep(LOOK_AGAIN) => self.rewind(),
+                () = self.inner.mover.wake.notified() => self.look_for_new(),
+                () = tokio::time::sleep(LOOK_FOR_NEW) => self.look_for_new(),
             }
         }
     }

@@ -112,7 +112,7 @@ pub(crate) fn open(index: &Index, options: &[ZoneOptions], data: &Path, store_id
         }
     }
     let places = registry.zones.iter().map(place).collect();
-    let drained = registry.zones.iter().filter(|entry| entry.purpose == Purpose::Drained);
+    let drained = registry.zones.iter().filter(|entry| entry.purpose != Purpose::Used);
     let draining = drained.map(|entry| entry.id).collect();
     let state = Mutex::new(State { registry, reasons });
     Ok(Opened { zones: Zones { store_id, data, state, changes: tokio::sync::Mutex::default() }, places, draining })
@@ -242,7 +242,8 @@ impl Store {
         self.inner.blobs.add_zone(zone).await
     }
 
-    /// Empties a zone in the background, and then forgets it; a lost one is given up at once. Asking twice is harmless.
+    /// Empties a zone in the background, and then forgets it; one that is lost at the moment of the call is given up.
+    /// Asking twice is harmless.
     ///
     /// `Err(Zone)` if there is none of that name, or if no other zone is left that is used.
     pub async fn drain_zone(&self, name: &str) -> Result<()> {
@@ -250,10 +251,11 @@ impl Store {
         let zones = &self.inner.zones;
         let _alone = zones.changes.lock().await;
         let mut registry = zones.state().registry.clone();
-        let entry = registry.named(name)?;
-        entry.purpose = Purpose::Drained;
-        let id = entry.id;
         let states = self.inner.blobs.zones();
+        let is_lost = |id| states.iter().any(|zone| zone.id == id && zone.state == ZoneState::Lost);
+        let entry = registry.named(name)?;
+        let id = entry.id;
+        entry.purpose = if is_lost(id) { Purpose::GivenUp } else { Purpose::Drained };
         let is_active = |id| states.iter().any(|zone| zone.id == id && zone.state == ZoneState::Active);
         if !registry.zones.iter().any(|zone| zone.purpose == Purpose::Used && is_active(zone.id)) {
             return Err(Error::Zone(format!("the zone {name:?} is the last one in use; add another one first")));
@@ -313,7 +315,7 @@ impl Inner {
         let mark = mark_of(&entry, self.zones.store_id);
         let back = match entry.purpose {
             Purpose::Used => ZoneState::Active,
-            Purpose::Drained => ZoneState::Draining,
+            Purpose::Drained | Purpose::GivenUp => ZoneState::Draining,
         };
         let (looker, there) = (mark.clone(), entry.clone());
         let found = blocking(move || look(&looker, &there)).await?;
@@ -351,15 +353,20 @@ impl Inner {
         }
     }
 
-    /// Forgets drained zones that hold nothing any more, or are lost.
+    /// Forgets drained zones that hold nothing any more, and those that were given up.
     async fn forget_empty_zones(&self) -> Result<bool> {
         let _alone = self.zones.changes.lock().await;
         let mut registry = self.zones.state().registry.clone();
         let infos = self.blobs.zones();
         let is_done = |entry: &ZoneEntry| {
             let info = infos.iter().find(|info| info.id == entry.id);
-            entry.purpose == Purpose::Drained
-                && info.is_none_or(|info| info.segments == 0 || info.state == ZoneState::Lost)
+            // Of a lost zone nothing is known, so that it seems to be empty.
+            let is_lost = info.is_some_and(|info| info.state == ZoneState::Lost);
+            match entry.purpose {
+                Purpose::Used => false,
+                Purpose::Drained if is_lost => false,
+                Purpose::Drained | Purpose::GivenUp => info.is_none_or(|info| info.segments == 0),
+            }
         };
         let done: Vec<ZoneEntry> = registry.zones.iter().filter(|entry| is_done(entry)).cloned().collect();
         if done.is_empty() {

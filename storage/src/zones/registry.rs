@@ -29,8 +29,10 @@ pub struct ZoneOptions {
 pub(super) enum Purpose {
     /// It is used.
     Used,
-    /// It is emptied, and then forgotten.
+    /// It is emptied, and then forgotten. While it is lost that waits: what is in it may be nowhere else.
     Drained,
+    /// As that, but if it is lost, it is forgotten with what is in it: it was lost when it was asked to be drained.
+    GivenUp,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

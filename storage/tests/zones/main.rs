@@ -340,6 +340,32 @@ async fn of_two_zones_one_that_was_away_is_made_whole_where_it_is() {
 }
 
 #[tokio::test]
+async fn a_zone_that_is_lost_while_it_is_emptied_is_awaited() {
+    let world = World::new(&["a", "b"]).await;
+    world.put("one", StorageClass::OnezoneIa).await;
+    world.store().settle().await.unwrap();
+    world.store().drain_zone("a").await.unwrap();
+    let aside = world.root.path().join("aside");
+    std::fs::rename(world.zone("a"), &aside).unwrap();
+    world.store().heal().await.unwrap();
+    assert_eq!(world.state("a"), Some(ZoneState::Lost));
+    std::fs::rename(&aside, world.zone("a")).unwrap();
+    for _ in 0..3 {
+        world.store().heal().await.unwrap();
+    }
+    assert_eq!(world.state("a"), None);
+    world.check("one").await;
+    // Asked for while it is lost, it is given up.
+    world.store().add_zone(ZoneOptions { name: "c".to_owned(), directory: world.zone("c") }).await.unwrap();
+    world.lose("b");
+    world.store().heal().await.unwrap();
+    assert_eq!(world.state("b"), Some(ZoneState::Lost));
+    world.store().drain_zone("b").await.unwrap();
+    world.store().heal().await.unwrap();
+    assert_eq!(world.state("b"), None);
+}
+
+#[tokio::test]
 async fn a_data_directory_may_be_moved() {
     let mut world = World::new(&[]).await;
     world.put("one", StorageClass::Standard).await;
