@@ -102,7 +102,14 @@ fn report(document: &CostDocument) -> String {
             ratio(line.compression),
             amount(line.cost.storage + line.cost.archive_names),
             amount(line.cost.requests),
-            amount(line.cost.total - line.cost.storage - line.cost.archive_names - line.cost.requests),
+            // A sum and not the total less the rest, which would round to a trace of something where nothing is.
+            amount(
+                line.cost.monitoring
+                    + line.cost.tags
+                    + line.cost.transitions
+                    + line.cost.retrieval
+                    + line.cost.early_delete,
+            ),
             amount(line.cost.total),
         ]);
     }
