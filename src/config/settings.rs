@@ -194,7 +194,7 @@ pub const SETTINGS: &[Setting] = &[
     setting(
         "background.bytes_per_second",
         r#""256MiB""#,
-        "What moving, restoring and collecting may read and write a second; a quarter of it while requests are served.",
+        "What moving, restoring and collecting may read and write a second; an eighth of it while requests are served.",
         |config, text| value::size(text, MIB, TIB).map(|bytes| config.background.bytes_per_second = bytes),
     ),
     setting("storage.cache_bytes", r#""128MiB""#, "The memory for the index's block cache.", |config, text| {

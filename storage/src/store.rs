@@ -58,7 +58,7 @@ pub struct OpenOptions {
     /// How often the zones are looked at, and what they lack is rebuilt; `None` only when [`Store::heal`] is called.
     /// Default 1 s.
     pub heal_every: Option<Duration>,
-    /// What background work may read and write a second, in bytes; a quarter of it while requests are served.
+    /// What background work may read and write a second, in bytes; an eighth of it while requests are served.
     /// Default 256 MiB.
     pub background_bytes_per_second: u64,
     /// How long a day of lifecycle rules is. Default 24 hours; less makes their time run faster.

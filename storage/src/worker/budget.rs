@@ -10,7 +10,12 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// While requests are served, background work gets one part in this many of its allowance.
-const BUSY_PARTS: u64 = 4;
+const BUSY_PARTS: u64 = 8;
+/// For so long after a request the next one is expected.
+const BUSY_FOR: Duration = Duration::from_millis(250);
+/// The most that is written at once while requests are served, in bytes: a request's sync waits for what the disk was
+/// given before it.
+const BUSY_WRITE_BYTES: u64 = 1 << 20;
 /// How far ahead of its allowance work may run, which lets short bursts go at once.
 const BURST: Duration = Duration::from_millis(100);
 /// What looking at one row, or changing it, counts for, in bytes.
@@ -20,6 +25,9 @@ pub(crate) const ROW_BYTES: u64 = 512;
 pub(crate) struct Budget {
     bytes_per_second: AtomicU64,
     foreground: AtomicUsize,
+    opened: Instant,
+    /// When the last request ended, in milliseconds since then; 0 if there was none.
+    served_ms: AtomicU64,
     /// When all that was granted so far will have been earned.
     earned_at: Mutex<Option<Instant>>,
 }
@@ -33,6 +41,8 @@ impl Budget {
         Budget {
             bytes_per_second: AtomicU64::new(bytes_per_second.max(1)),
             foreground: AtomicUsize::new(0),
+            opened: Instant::now(),
+            served_ms: AtomicU64::new(0),
             earned_at: Mutex::new(None),
         }
     }
@@ -41,6 +51,18 @@ impl Budget {
     pub(crate) fn foreground(self: &Arc<Budget>) -> Foreground {
         self.foreground.fetch_add(1, Ordering::Relaxed);
         Foreground(Arc::clone(self))
+    }
+
+    /// The most to write at once, given what it would be if nobody else used the disk, in bytes.
+    pub(crate) fn write_bytes(&self, most: u64) -> u64 {
+        if self.is_busy(Instant::now()) { most.min(BUSY_WRITE_BYTES) } else { most }
+    }
+
+    /// Whether requests are being served, or were a moment ago.
+    fn is_busy(&self, now: Instant) -> bool {
+        let served_ms = self.served_ms.load(Ordering::Relaxed);
+        let since = now.saturating_duration_since(self.opened + Duration::from_millis(served_ms));
+        self.foreground.load(Ordering::Relaxed) > 0 || (served_ms > 0 && since < BUSY_FOR)
     }
 
     /// Waits until that many more bytes may be read or written. A dropped future has spent them all the same.
@@ -54,7 +76,7 @@ impl Budget {
     /// Takes the bytes from the allowance and returns how long to wait for them.
     fn grant(&self, bytes: u64, now: Instant) -> Duration {
         let mut rate = self.bytes_per_second.load(Ordering::Relaxed);
-        if self.foreground.load(Ordering::Relaxed) > 0 {
+        if self.is_busy(now) {
             rate = (rate / BUSY_PARTS).max(1);
         }
         let cost = Duration::from_nanos(
@@ -70,6 +92,8 @@ impl Budget {
 
 impl Drop for Foreground {
     fn drop(&mut self) {
+        let since_opened = self.0.opened.elapsed().as_millis();
+        self.0.served_ms.store(u64::try_from(since_opened).unwrap_or(u64::MAX).max(1), Ordering::Relaxed);
         self.0.foreground.fetch_sub(1, Ordering::Relaxed);
     }
 }
@@ -91,8 +115,8 @@ mod tests {
         assert_eq!(budget.grant(1000, now), Duration::from_secs(1));
         let later = now + Duration::from_secs(10);
         let serving = budget.foreground();
-        assert_eq!(budget.grant(1000, later), Duration::from_millis(3900));
+        assert_eq!(budget.grant(1000, later), Duration::from_millis(7900));
         drop(serving);
-        assert_eq!(budget.grant(1000, later), Duration::from_millis(4900));
+        assert_eq!(budget.grant(1000, later), Duration::from_millis(8900));
     }
 }

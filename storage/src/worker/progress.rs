@@ -112,10 +112,10 @@ impl Progress {
     /// What is done a minute since the older of two moments. Once the younger one is old enough, it takes its place.
     fn done_per_minute(&self, done: u64, now: Instant) -> u64 {
         let mut marks = self.marks.lock().unwrap_or_else(PoisonError::into_inner);
+        let (since, before) = marks[0];
         if now.saturating_duration_since(marks[1].0) >= RATE_TIME_MIN {
             *marks = [marks[1], (now, done)];
         }
-        let (since, before) = marks[0];
         let millis = now.saturating_duration_since(since).max(RATE_TIME_MIN).as_millis();
         let rate = u128::from(done.saturating_sub(before)) * 60_000 / millis;
         u64::try_from(rate).unwrap_or(u64::MAX)

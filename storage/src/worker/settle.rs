@@ -310,7 +310,7 @@ impl<'a> Pass<'a> {
             if self.busy.contains(&job.name) || (self.refused && self.takes_bytes(&job)) {
                 self.left = true;
             } else if small_chunks(&job.object.body).is_some() {
-                if group_bytes + job.object.size > SMALL_BYTES_MAX {
+                if !group.is_empty() && group_bytes + job.object.size > self.inner.budget.write_bytes(SMALL_BYTES_MAX) {
                     self.settle_group(kind, std::mem::take(&mut group)).await?;
                     group_bytes = 0;
                 }

@@ -23,7 +23,7 @@ pub fn options(directory: &TempDir, clock: &Arc<ManualClock>) -> OpenOptions {
     options.cache_bytes = 4 << 20;
     options.part_bytes_min = 1;
     options.collect_every = None;
-    options.settle_every = None;
+    (options.settle_every, options.evaluate_every, options.heal_every) = (None, None, None);
     options.analyze_every = None;
     options
 }

@@ -135,6 +135,16 @@ struct Stored {
 }
 
 impl Stored {
+    /// The damage of the copy that is read first, and of the other one. Which zone has the first differs by segment.
+    async fn copies(&self) -> (&AtomicU64, &AtomicU64) {
+        let TwoWays { damaged, damaged_too } = &self.disk;
+        let before = self.blobs.repaired_reads();
+        damaged.store(self.placement.offset, Ordering::SeqCst);
+        assert!(read_all(&self.blobs, &self.id, &self.placement).await.unwrap() == self.content);
+        damaged.store(NOWHERE, Ordering::SeqCst);
+        if self.blobs.repaired_reads() > before { (damaged, damaged_too) } else { (damaged_too, damaged) }
+    }
+
     /// Damage at that place in either way is told.
     async fn check_noticed(&self, at: u64) {
         let Stored { blobs, disk, id, placement, .. } = self;
@@ -147,9 +157,10 @@ impl Stored {
     /// With damage at that place in the record, the content comes back all the same, and the repairs are counted; where
     /// a file refuses to be read there is nothing to repair, as the other zone is read at once.
     async fn check_repaired(&self, at: u64) {
-        let Stored { blobs, disk, id, placement, content } = self;
+        let Stored { blobs, id, placement, content, .. } = self;
+        let (preferred, other) = self.copies().await;
         let least = if at == REFUSED { 0 } else { 1 };
-        disk.damaged.store(at, Ordering::SeqCst);
+        preferred.store(at, Ordering::SeqCst);
         let before = blobs.repaired_reads();
         assert!(read_all(blobs, id, placement).await.unwrap() == *content, "byte {at}");
         let after_first = blobs.repaired_reads();
@@ -159,7 +170,7 @@ impl Stored {
         assert_eq!(record.stored.len(), placement.stored_bytes as usize);
         assert!(blobs.repaired_reads() >= after_first + 2 * least, "byte {at}");
 
-        disk.damaged_too.store(at, Ordering::SeqCst);
+        other.store(at, Ordering::SeqCst);
         let before = blobs.repaired_reads();
         let (read, stored) = (read_all(blobs, id, placement).await, blobs.stored(id, placement).await);
         if at == REFUSED {
@@ -169,8 +180,8 @@ impl Stored {
             assert_corrupt(stored, &format!("byte {at}"));
         }
         assert_eq!(blobs.repaired_reads(), before);
-        disk.damaged_too.store(NOWHERE, Ordering::SeqCst);
-        disk.damaged.store(NOWHERE, Ordering::SeqCst);
+        other.store(NOWHERE, Ordering::SeqCst);
+        preferred.store(NOWHERE, Ordering::SeqCst);
         assert!(read_all(blobs, id, placement).await.unwrap() == *content);
         assert_eq!(blobs.repaired_reads(), before);
     }
