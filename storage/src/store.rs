@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::access::Accesses;
-use crate::blob::{Blobs, BlobsOptions};
+use crate::blob::{Blobs, BlobsOptions, IDS_SKIPPED};
 use crate::clock::{Clock, Entropy, SystemClock, SystemEntropy};
 use crate::directory::Directory;
 use crate::error::{Error, Result};
@@ -262,7 +262,7 @@ impl Store {
 fn open(options: OpenOptions) -> Result<Inner> {
     let directory = Directory::open(&options.directory, options.entropy.as_ref())?;
     let index = Index::open(&directory.index(), options.cache_bytes)?;
-    let zones::Opened { zones, places, draining } =
+    let zones::Opened { zones, places, draining, replaced } =
         zones::open(&index, &options.zones, directory.path(), directory.store_id)?;
     let blobs = Blobs::open(BlobsOptions {
         zones: places,
@@ -274,7 +274,7 @@ fn open(options: OpenOptions) -> Result<Inner> {
         write_buffers_max: options.write_buffers_max,
         store_id: directory.store_id,
         clock: Arc::clone(&options.clock),
-        next_segment: next_segment(&index)?,
+        next_segment: next_segment(&index)?.saturating_add(if replaced { IDS_SKIPPED } else { 0 }),
     })?;
     for zone in draining {
         let is_there = |info: &crate::zone::ZoneInfo| info.id == zone && info.state == ZoneState::Active;

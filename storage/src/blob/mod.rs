@@ -59,6 +59,7 @@ pub use large::{LargeWriter, StreamHint, Ticket};
 pub use layout::{Placement, SMALL_BYTES_MAX};
 pub use read::ChunkReader;
 pub use stripe::Layout;
+pub use zones::IDS_SKIPPED;
 
 use append::{Append, Job};
 use batch::BatchLanes;

@@ -16,7 +16,7 @@ use crate::zone::{Stray, Trouble, Zone, ZoneId, ZoneInfo, ZoneState};
 
 const SCAN: &str = "read segment directory";
 /// If a zone is lost at open, nobody knows the highest id in it. This many segments are certainly not in use there.
-const IDS_SKIPPED: u64 = 1 << 32;
+pub const IDS_SKIPPED: u64 = 1 << 32;
 
 /// What is in a zone.
 #[derive(Default)]

@@ -15,7 +15,7 @@ use tokio::time::MissedTickBehavior;
 use crate::error::{Error, Result};
 use crate::fs::blocking;
 use crate::index::key::{DueKind, DueRow, Older, due_from, split_due};
-use crate::index::{Family, Rows, Step, key};
+use crate::index::{Batch, Family, Rows, Step};
 use crate::list::following;
 use crate::stamp::Timestamp;
 use crate::store::Inner;
@@ -192,7 +192,8 @@ async fn look_through(
     for _ in 0..PAGES_PER_ROUND {
         inner.check_writable()?;
         let to = to.clone();
-        let Page { rows, last } = inner.index.read(move |rows| read(rows, &from, &to)).await?;
+        let Page { rows, last, unreadable } = inner.index.read(move |rows| read(rows, &from, &to)).await?;
+        remove_unreadable(inner, unreadable).await?;
         let Some(last) = last else {
             while let Some(committed) = commits.join_next().await {
                 count(inner, committed, total)?;
@@ -277,13 +278,31 @@ struct Page {
     rows: Vec<(DueRow, Older)>,
     /// The last one as it is stored; `None` if there are none.
     last: Option<Vec<u8>>,
+    /// Those that cannot be read.
+    unreadable: Vec<Vec<u8>>,
+}
+
+/// Removes rows that nobody can make anything of, so that they do not come up again and again. The versions that they
+/// spoke of keep their records.
+async fn remove_unreadable(inner: &Inner, rows: Vec<Vec<u8>>) -> Result<()> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let mut batch = Batch::new();
+    for row in rows {
+        tracing::error!(row = hex::encode(&row), "a due row cannot be read and is removed");
+        batch.delete(Family::Due, row);
+    }
+    inner.index.commit(batch).await
 }
 
 fn read(rows: &Rows<'_>, from: &[u8], to: &[u8]) -> Result<Page> {
     let mut page = Page::default();
     rows.scan(Family::Due, from, to, |row, value| {
-        let split = split_due(row).zip(Older::decode(value));
-        page.rows.push(split.ok_or_else(|| key::corrupt("due row", row))?);
+        match split_due(row).zip(Older::decode(value)) {
+            Some(split) => page.rows.push(split),
+            None => page.unreadable.push(row.to_vec()),
+        }
         page.last = Some(row.to_vec());
         Ok(if page.rows.len() < ROWS_PER_PAGE { Step::Next } else { Step::Stop })
     })?;

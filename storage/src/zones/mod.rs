@@ -74,6 +74,8 @@ pub(crate) struct Opened {
     pub(crate) places: Vec<Zone>,
     /// Those of them that are to be emptied.
     pub(crate) draining: Vec<ZoneId>,
+    /// Whether a zone that was known is empty now. Should its disk come back, so do segments that nobody knows of.
+    pub(crate) replaced: bool,
 }
 
 /// Reads the list, merges the settings into it, and marks what is new. Blocking.
@@ -95,14 +97,17 @@ pub(crate) fn open(index: &Index, options: &[ZoneOptions], data: &Path, store_id
     batch.put(Family::Meta, LIST.to_vec(), &registry.clone().stored(&data));
     index.commit_blocking(batch)?;
 
-    let mut reasons = Vec::new();
+    let (mut reasons, mut replaced) = (Vec::new(), false);
     for entry in &registry.zones {
         let mark = mark_of(entry, store_id);
         match look(&mark, entry) {
             Found::Zone => {}
             // A data directory holds more than a zone.
             _ if entry.directory == data => take_into_use(&mark, entry)?,
-            Found::Empty => take_into_use(&mark, entry)?,
+            Found::Empty => {
+                replaced |= !is_new(entry);
+                take_into_use(&mark, entry)?;
+            }
             Found::Nothing if is_new(entry) => take_into_use(&mark, entry)?,
             Found::Nothing => reasons.push((entry.id, "the directory is missing or cannot be read".to_owned())),
             Found::Other(what) => {
@@ -115,7 +120,12 @@ pub(crate) fn open(index: &Index, options: &[ZoneOptions], data: &Path, store_id
     let drained = registry.zones.iter().filter(|entry| entry.purpose != Purpose::Used);
     let draining = drained.map(|entry| entry.id).collect();
     let state = Mutex::new(State { registry, reasons });
-    Ok(Opened { zones: Zones { store_id, data, state, changes: tokio::sync::Mutex::default() }, places, draining })
+    Ok(Opened {
+        zones: Zones { store_id, data, state, changes: tokio::sync::Mutex::default() },
+        places,
+        draining,
+        replaced,
+    })
 }
 
 /// Paths are compared, and outlive the working directory.
@@ -150,10 +160,13 @@ impl Zones {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn set_reason(&self, id: ZoneId, reason: Option<String>) {
+    /// Keeps why a zone is lost, or that it is not. Returns whether that is news.
+    fn set_reason(&self, id: ZoneId, reason: Option<String>) -> bool {
         let mut state = self.state();
+        let before = state.reasons.iter().find(|(zone, _)| *zone == id).map(|(_, reason)| reason.clone());
         state.reasons.retain(|(zone, _)| *zone != id);
-        state.reasons.extend(reason.map(|reason| (id, reason)));
+        state.reasons.extend(reason.clone().map(|reason| (id, reason)));
+        before != reason
     }
 
     /// How many lost zones are expected to come back.
@@ -305,7 +318,18 @@ impl Inner {
         let entries = self.zones.state().registry.zones.clone();
         let mut changed = false;
         for entry in entries {
-            changed |= self.look_at_zone(entry).await?;
+            let (id, zone) = (entry.id, entry.name.clone());
+            match self.look_at_zone(entry).await {
+                Ok(different) => changed |= different,
+                Err(Error::Closed) => return Err(Error::Closed),
+                // The others are looked at all the same. It is told once.
+                Err(error) => {
+                    let reason = error.to_string();
+                    if self.zones.set_reason(id, Some(reason.clone())) {
+                        tracing::error!(zone, reason, "a zone cannot be taken into use; it is tried again");
+                    }
+                }
+            }
         }
         Ok(self.forget_empty_zones().await? || changed)
     }
