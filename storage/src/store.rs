@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use crate::access::Accesses;
 use crate::blob::{Blobs, BlobsOptions, IDS_SKIPPED};
 use crate::clock::{Clock, Entropy, SystemClock, SystemEntropy};
@@ -21,6 +23,9 @@ use crate::worker::{self, Evaluated, WorkerStatus};
 use crate::zone::{Trouble, ZoneId, ZoneState};
 use crate::zones::{self, ZoneOptions, Zones};
 
+/// How long an open waits for a store that is closing in the same directory.
+const CLOSING_AWAITED: Duration = Duration::from_secs(2);
+const CLOSING_LOOKED_FOR_EVERY: Duration = Duration::from_millis(10);
 /// The shortest time between looks at what is due, however short a day is.
 const EVALUATE_EVERY_MIN: Duration = Duration::from_millis(10);
 
@@ -162,13 +167,12 @@ impl Inner {
 impl Store {
     /// Opens the data directory, making it if it is missing.
     ///
-    /// `Err(Locked)` if another process has it, `Err(UnknownFormat)` if a newer build wrote it.
+    /// `Err(Locked)` if another process has it and keeps it, `Err(UnknownFormat)` if a newer build wrote it.
     pub async fn open(options: OpenOptions) -> Result<Store> {
         let (collect_every, settle_every) = (options.collect_every, options.settle_every);
         let (evaluate_every, heal_every) = (options.evaluate_every, options.heal_every);
         let analyze_every = options.analyze_every;
-        let inner = tokio::task::spawn_blocking(move || open(options)).await.map_err(|_| Error::Closed)??;
-        let inner = Arc::new(inner);
+        let inner = Arc::new(open_when_free(options).await?);
         if let Some(every) = collect_every {
             worker::spawn(Arc::downgrade(&inner), every);
         }
@@ -255,6 +259,19 @@ impl Store {
     /// links where the file system allows. Serving goes on meanwhile.
     pub async fn checkpoint(&self, directory: &Path) -> Result<()> {
         worker::checkpoint(&self.inner, directory).await
+    }
+}
+
+/// Opens the store, waiting a little for one that was just closed: its last tasks let go of the directory when they end.
+async fn open_when_free(options: OpenOptions) -> Result<Inner> {
+    let deadline = Instant::now() + CLOSING_AWAITED;
+    loop {
+        let options = options.clone();
+        let opened = tokio::task::spawn_blocking(move || open(options)).await.map_err(|_| Error::Closed)?;
+        if !matches!(opened, Err(Error::Locked)) || Instant::now() >= deadline {
+            return opened;
+        }
+        tokio::time::sleep(CLOSING_LOOKED_FOR_EVERY).await;
     }
 }
 
