@@ -1,16 +1,14 @@
 //! What `info` and `status` print.
 
 use crate::admin::{InfoDocument, StatusDocument};
-use crate::cli::table::{Table, bytes, ratio, size};
+use crate::cli::table::{Table, bytes, printable, ratio, size};
 
 /// What a store is.
 pub fn info(document: &InfoDocument) -> String {
+    let [version, store, data, region] =
+        [&document.version, &document.store_id, &document.data, &document.region].map(|text| printable(text));
     let mut text = format!(
-        "version   {}\nstore     {}\ndata      {}\nregion    {}\nobjects   {} ({}), and {} delete markers\nsegments  {} ({})\n",
-        document.version,
-        document.store_id,
-        document.data,
-        document.region,
+        "version   {version}\nstore     {store}\ndata      {data}\nregion    {region}\nobjects   {} ({}), and {} delete markers\nsegments  {} ({})\n",
         document.objects,
         bytes(document.bytes),
         document.delete_markers,
