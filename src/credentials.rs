@@ -97,19 +97,26 @@ pub enum CredentialsError {
 impl Credentials {
     /// The configured credentials, or those kept in `data`, or new ones that are then kept there.
     pub fn obtain(root: &RootSettings, data: &Path) -> Result<(Credentials, Origin), CredentialsError> {
+        if let Some(present) = Credentials::present(root, data)? {
+            return Ok(present);
+        }
+        let path = data.join(FILE_NAME);
+        let credentials = Credentials::generate().map_err(CredentialsError::Randomness)?;
+        write(&path, &credentials)?;
+        Ok((credentials, Origin::Generated(path)))
+    }
+
+    /// The configured credentials, or those kept in `data`; `None` if there are neither. Makes none.
+    pub fn present(root: &RootSettings, data: &Path) -> Result<Option<(Credentials, Origin)>, CredentialsError> {
         if let (Some(access_key), Some(secret_key)) = (&root.access_key, &root.secret_key) {
             let configured = Credentials { access_key: access_key.clone(), secret_key: secret_key.clone() };
-            return Ok((configured, Origin::Configured));
+            return Ok(Some((configured, Origin::Configured)));
         }
         let path = data.join(FILE_NAME);
         match fs::metadata(&path) {
             Ok(metadata) if metadata.permissions().mode() & 0o077 != 0 => Err(CredentialsError::Exposed(path)),
-            Ok(_) => Ok((read(&path)?, Origin::Stored(path))),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let credentials = Credentials::generate().map_err(CredentialsError::Randomness)?;
-                write(&path, &credentials)?;
-                Ok((credentials, Origin::Generated(path)))
-            }
+            Ok(_) => Ok(Some((read(&path)?, Origin::Stored(path)))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(source) => Err(CredentialsError::Io { action: "look at", path, source }),
         }
     }

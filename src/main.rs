@@ -217,6 +217,6 @@ fn sources(args: ServeArgs) -> Result<Sources, String> {
 }
 
 fn fail(code: u8, reason: &str) -> ExitCode {
-    eprintln!("strata: {}", reason.replace('\n', " "));
+    eprintln!("strata: {}", cli::printable(&reason.replace('\n', " ")));
     ExitCode::from(code)
 }

@@ -7,7 +7,7 @@ use aws_sigv4::http_request::{PayloadChecksumKind, SignableBody, SignableRequest
 use aws_sigv4::sign::v4;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
-use http_body_util::{BodyExt as _, Full};
+use http_body_util::{BodyExt as _, Full, Limited};
 use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
@@ -18,6 +18,13 @@ use strata_storage::{Clock as _, SystemClock};
 use crate::admin::ADMIN_PATH;
 use crate::cli::CliError;
 use crate::cli::connection::Connection;
+
+/// How long it may take to connect.
+const CONNECT_TIME_MAX: Duration = Duration::from_secs(10);
+/// How long an answer may take. Pages of a preview wait for their share of background work.
+const ANSWER_TIME_MAX: Duration = Duration::from_secs(600);
+/// The largest answer that is read, so that no server fills the memory. The largest page of a preview is some 40 MB.
+const ANSWER_BYTES_MAX: usize = 256 << 20;
 
 /// Asks one server.
 pub struct Client {
@@ -38,7 +45,9 @@ pub struct Question<'a> {
 impl Client {
     /// For that server.
     pub fn new(connection: Connection) -> Client {
-        Client { http: legacy::Client::builder(TokioExecutor::new()).build_http(), connection }
+        let mut connector = HttpConnector::new();
+        connector.set_connect_timeout(Some(CONNECT_TIME_MAX));
+        Client { http: legacy::Client::builder(TokioExecutor::new()).build(connector), connection }
     }
 
     /// Gets a topic.
@@ -48,12 +57,24 @@ impl Client {
 
     /// Asks, and gives the body of a 200.
     pub async fn ask(&self, question: Question<'_>) -> Result<Bytes, CliError> {
+        let endpoint = &self.connection.endpoint;
+        tokio::time::timeout(ANSWER_TIME_MAX, self.answer(question)).await.unwrap_or_else(|_| {
+            let reason = format!("no answer within {} s", ANSWER_TIME_MAX.as_secs());
+            Err(CliError::Unreachable { endpoint: endpoint.clone(), reason })
+        })
+    }
+
+    async fn answer(&self, question: Question<'_>) -> Result<Bytes, CliError> {
         let Connection { endpoint, .. } = &self.connection;
         let request = self.signed(&question)?;
         let unreachable = |reason: String| CliError::Unreachable { endpoint: endpoint.clone(), reason };
         let answer = self.http.request(request).await.map_err(|error| unreachable(root_cause(&error)))?;
         let (parts, body) = answer.into_parts();
-        let body = body.collect().await.map_err(|error| unreachable(error.to_string()))?.to_bytes();
+        let body = Limited::new(body, ANSWER_BYTES_MAX)
+            .collect()
+            .await
+            .map_err(|error| unreachable(error.to_string()))?
+            .to_bytes();
         if parts.status == StatusCode::OK {
             return Ok(body);
         }

@@ -4,7 +4,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use crate::cli::{AskArgs, CliError};
-use crate::config::{Config, RootSettings, Sources};
+use crate::config::{Config, Sources};
 use crate::credentials::{Credentials, Secret};
 
 /// A server, and whose requests it accepts.
@@ -33,7 +33,7 @@ impl Connection {
         // Whoever names a server by its URL may have no access to its files.
         let credentials = match (&args.endpoint, of_environment()) {
             (Some(_), Some(credentials)) => credentials,
-            _ => Credentials::present(&config.root, &config.data)?,
+            _ => of_server(&config)?,
         };
         Ok(Connection { endpoint, region: config.region, credentials })
     }
@@ -68,20 +68,18 @@ fn endpoint_of(listen: SocketAddr) -> Result<String, CliError> {
     Ok(format!("http://{address}"))
 }
 
-impl Credentials {
-    /// The credentials of a server that has been started before: the configured ones, or those kept in `data`. Makes
-    /// none.
-    fn present(root: &RootSettings, data: &std::path::Path) -> Result<Credentials, CliError> {
-        if root.access_key.is_none() && !data.join(crate::credentials::FILE_NAME).exists() {
-            let message = format!(
-                "there are no root credentials in {}; start the server with `strata serve` first, name its data \
-                 directory with --data, or give --endpoint and set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
-                data.display()
-            );
-            return Err(CliError::Usage(message));
-        }
-        Ok(Credentials::obtain(root, data)?.0)
-    }
+/// The credentials of a server that has been started before: the configured ones, or those kept in its data directory.
+/// None are made: a command that looked in the wrong directory must leave nothing there.
+fn of_server(config: &Config) -> Result<Credentials, CliError> {
+    let Some((credentials, _)) = Credentials::present(&config.root, &config.data)? else {
+        let message = format!(
+            "there are no root credentials in {}; start the server with `strata serve` first, name its data directory \
+             with --data, or give --endpoint and set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+            config.data.display()
+        );
+        return Err(CliError::Usage(message));
+    };
+    Ok(credentials)
 }
 
 #[cfg(test)]

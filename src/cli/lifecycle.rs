@@ -8,6 +8,7 @@ use crate::admin::{EventDocument, PreviewDocument};
 use crate::cli::client::{self, Client, Question};
 use crate::cli::connection::Connection;
 use crate::cli::cost::{bucket_query, savings};
+use crate::cli::table::printable;
 use crate::cli::{CliError, PreviewArgs, read_file};
 use crate::cost::Projection;
 
@@ -43,7 +44,8 @@ pub async fn preview(args: &PreviewArgs, out: &mut impl Write) -> Result<(), Cli
         }
         if args.ask.json {
             let projection = serde_json::to_string(&sum).map_err(std::io::Error::from)?;
-            return Ok(writeln!(out, "\n],\"projection\":{projection},\"currency\":\"{}\"}}", page.currency)?);
+            let currency = serde_json::to_string(&page.currency).map_err(std::io::Error::from)?;
+            return Ok(writeln!(out, "\n],\"projection\":{projection},\"currency\":{currency}}}")?);
         }
         if events > 0 {
             writeln!(out)?;
@@ -59,8 +61,7 @@ fn line(event: &EventDocument) -> String {
         Some(to) => format!("{action} to {to}"),
         None => action.replace('_', " "),
     };
-    // Keys may hold anything; control characters would garble the terminal.
-    format!("{at}  {what:<34}  {version_id:<32}  {}", key.escape_debug())
+    printable(&format!("{at}  {what:<34}  {version_id:<32}  {key}"))
 }
 
 #[cfg(test)]

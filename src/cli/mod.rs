@@ -23,6 +23,7 @@ use crate::cost::DEFAULT_PRICES;
 use client::Client;
 use connection::Connection;
 pub use error::CliError;
+pub use table::printable;
 pub use zones::ZoneCommand;
 
 /// What can be asked.
@@ -80,7 +81,7 @@ pub struct CostArgs {
     #[arg(long, value_name = "FILE")]
     prices: Option<PathBuf>,
     /// How many days ahead savings are looked for.
-    #[arg(long, value_name = "N", default_value_t = crate::admin::DAYS_DEFAULT)]
+    #[arg(long, value_name = "N", default_value_t = crate::admin::DAYS_DEFAULT, requires = "bucket")]
     days: u32,
     #[command(flatten)]
     ask: AskArgs,

@@ -1,18 +1,16 @@
 //! What `info` and `status` print.
 
 use crate::admin::{InfoDocument, PoolDocument, StatusDocument};
-use crate::cli::table::{Table, bytes, ratio, size};
+use crate::cli::table::{Table, bytes, printable, ratio, size};
 use crate::cli::zones;
 
 /// What a store is.
 pub fn info(document: &InfoDocument) -> String {
+    let InfoDocument { version, store_id, data, region, .. } = document;
+    let [version, store, data, region, index] =
+        [version, store_id, data, region, &document.index.directory].map(|text| printable(text));
     let mut text = format!(
-        "version   {}\nstore     {}\ndata      {}\nregion    {}\nindex     {}: {}\nobjects   {} ({}), and {} delete markers\n",
-        document.version,
-        document.store_id,
-        document.data,
-        document.region,
-        document.index.directory,
+        "version   {version}\nstore     {store}\ndata      {data}\nregion    {region}\nindex     {index}: {}\nobjects   {} ({}), and {} delete markers\n",
         document.index.redundancy,
         document.objects,
         bytes(document.bytes),

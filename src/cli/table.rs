@@ -13,7 +13,7 @@ impl Table {
 
     /// Adds a row.
     pub fn row(&mut self, cells: Vec<String>) {
-        self.rows.push(cells);
+        self.rows.push(cells.iter().map(|cell| printable(cell)).collect());
     }
 
     /// The text, each row with its line end.
@@ -38,6 +38,19 @@ impl Table {
         }
         text
     }
+}
+
+/// A text as a terminal may show it. Keys, paths and messages may hold anything, and a control character could move the
+/// cursor or forge a line, so each is escaped.
+pub fn printable(text: &str) -> String {
+    let mut printable = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character.is_control() {
+            true => printable.extend(character.escape_debug()),
+            false => printable.push(character),
+        }
+    }
+    printable
 }
 
 /// Counts, sizes, amounts; no dates and no sentences.
@@ -83,7 +96,7 @@ pub fn ratio(value: Option<f64>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Table, amount, bytes, ratio};
+    use super::{Table, amount, bytes, printable, ratio};
 
     #[test]
     fn columns_are_aligned() {
@@ -92,6 +105,19 @@ mod tests {
         table.row(vec!["GLACIER".to_owned(), "12345".to_owned(), "-".to_owned()]);
         let expected = "CLASS     OBJECTS     SIZE\nSTANDARD        7  1.5 GiB\nGLACIER     12345        -\n";
         assert_eq!(table.text(), expected);
+    }
+
+    #[test]
+    fn control_characters_are_escaped() {
+        fn check(text: &str, expected: &str) {
+            assert_eq!(printable(text), expected);
+            let mut table = Table::new(&["NAME"]);
+            table.row(vec![text.to_owned()]);
+            assert_eq!(table.text(), format!("NAME\n{expected}\n"));
+        }
+        check("a/\u{fc} \"b\" \\", "a/\u{fc} \"b\" \\");
+        check("a\nb\t", "a\\nb\\t");
+        check("\u{1b}[2J\u{9b}2J\u{7f}", "\\u{1b}[2J\\u{9b}2J\\u{7f}");
     }
 
     #[test]

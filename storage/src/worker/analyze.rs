@@ -110,11 +110,14 @@ impl Store {
         // A bucket that cannot be read now loses a count.
         let Ok(bucket) = self.bucket(bucket).await else { return };
         let age = age_days(&self.inner, info.modified, self.inner.clock.now());
-        for configuration in &bucket.analytics {
-            if !configuration.filter.matches(key.as_str(), &info.tags) {
-                continue;
-            }
-            let mut days = reads.lock();
+        let matches = |one: &&AnalyticsConfiguration| one.filter.matches(key.as_str(), &info.tags);
+        let matching: Vec<&AnalyticsConfiguration> = bucket.analytics.iter().filter(matches).collect();
+        if matching.is_empty() {
+            return;
+        }
+        // Once for all of them: every read of the store meets at this lock.
+        let mut days = reads.lock();
+        for configuration in matching {
             let name = (bucket.id, configuration.id.clone());
             if days.len() < CONFIGURATIONS_MAX || days.contains_key(&name) {
                 let day = days.entry(name).or_insert_with(|| DayUsage::new(Timestamp::default()));
