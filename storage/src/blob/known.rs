@@ -94,12 +94,17 @@ impl Known {
         (0..self.homes.len()).filter(|&shard| self.has(shard)).collect()
     }
 
-    /// Forgets the files in a zone that was lost. The shards of a segment that is being written miss writes from now on.
+    /// Forgets the files in a zone that was lost. The shards of a segment that is being written miss writes from now on,
+    /// unless too few others are left: then no write is acknowledged any more, and they have all that was.
     pub fn lose(&mut self, zone: ZoneId) {
-        for shard in self.shards_in(zone) {
+        let lost = self.shards_in(zone);
+        let left = self.usable().into_iter().filter(|shard| !lost.contains(shard)).count();
+        for shard in lost {
             if !self.space.is_sealed() {
                 self.space.close();
-                self.sound.make_stale(shard);
+                if left >= self.name.layout.needed() {
+                    self.sound.make_stale(shard);
+                }
             }
             if self.sound.is_stale(shard) {
                 self.stale.insert((shard as u8, zone));
