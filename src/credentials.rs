@@ -222,6 +222,8 @@ mod tests {
         let path = directory.path().join(FILE_NAME);
         fs::write(path.with_extension("toml.new"), "left by a crash").unwrap();
 
+        assert_eq!(Credentials::present(&RootSettings::default(), directory.path()).unwrap(), None);
+        assert!(!path.exists(), "who only looks makes none");
         let (first, origin) = Credentials::obtain(&RootSettings::default(), directory.path()).unwrap();
         assert_eq!(origin, Origin::Generated(path.clone()));
         assert_eq!((first.access_key.len(), first.secret_key.expose().len()), (20, 40));
@@ -230,6 +232,8 @@ mod tests {
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
 
         let (second, origin) = Credentials::obtain(&RootSettings::default(), directory.path()).unwrap();
+        let present = Credentials::present(&RootSettings::default(), directory.path()).unwrap();
+        assert_eq!(present, Some((second.clone(), origin.clone())));
         assert_eq!((second, origin), (first, Origin::Stored(path)));
     }
 
