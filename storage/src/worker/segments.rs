@@ -176,6 +176,9 @@ async fn rewrite(inner: &Arc<Inner>, segment: u64, bytes_max: u64) -> Result<Rew
         let named = inner.index.read(move |rows| named_blobs(rows, segment, &start)).await?;
         let Some(last) = named.last else { break };
         from = following(last);
+        // Read once and written once.
+        let copied: u64 = named.blobs.iter().map(|(_, from)| u64::from(from.stored_bytes)).sum();
+        inner.budget.spend(copied.saturating_mul(2)).await;
         // The copies' segment must not be taken for settled before the batch that names them is durable.
         let writer = inner.writers.enter();
         let mut moved = copy_all(inner, named.blobs).await?;
