@@ -213,6 +213,7 @@ mod tests {
             tags: Vec::new(),
             parts_count: 0,
             bucket_versioned: false,
+            protection: strata_storage::Protection::default(),
         }
     }
 

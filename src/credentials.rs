@@ -13,16 +13,13 @@ use std::path::{Path, PathBuf};
 use rand::TryRngCore as _;
 use rand::rngs::OsRng;
 use serde::Deserialize;
-use sha2::{Digest as _, Sha256};
 
 use crate::config::RootSettings;
+use crate::identity::Account;
 use crate::request::Owner;
 
 /// The file in the data directory that holds generated root credentials.
 pub const FILE_NAME: &str = "root-credentials.toml";
-
-/// The account that owns everything.
-const ROOT_ACCOUNT: &str = "000000000000";
 
 /// A text that must not be shown: `Debug` prints `***`.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
@@ -147,11 +144,7 @@ pub fn endpoint_export(endpoint: &str) -> String {
 
 /// The account that owns everything, as `Owner` elements name it.
 pub fn root_owner() -> Owner {
-    Owner {
-        account: ROOT_ACCOUNT.to_owned(),
-        id: hex::encode(Sha256::digest(format!("strata account {ROOT_ACCOUNT}"))),
-        display_name: "root".to_owned(),
-    }
+    Account::root().owner()
 }
 
 fn random_text(letters: &[u8], length: usize) -> Result<String, rand::rand_core::OsError> {

@@ -160,6 +160,11 @@ impl From<Error> for S3Error {
                      limit."
                 ),
             ),
+            Error::DocumentTooLarge => S3Error::new(
+                StatusCode::BAD_REQUEST,
+                "EntityTooLarge",
+                "The configuration is larger than this server keeps.",
+            ),
             Error::Precondition => precondition(),
             Error::Conflict => conflict(
                 "ConditionalRequestConflict",

@@ -18,15 +18,18 @@ pub mod cli;
 // One request.
 mod address;
 mod auth;
+mod authorize;
 mod body;
 mod checksum_headers;
 mod conditions;
 mod error;
+mod identity;
 mod incoming;
 mod lifecycle_headers;
 mod metadata_headers;
 mod metering;
 mod op;
+mod protection_headers;
 mod query_headers;
 mod range;
 mod request;

@@ -1,5 +1,6 @@
 //! One authenticated request as the operations see it.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::HeaderMap;
@@ -8,6 +9,7 @@ use strata_storage::{BucketName, Entropy, ObjectKey, Store, Timestamp};
 use crate::body::Body;
 use crate::config::Config;
 use crate::error::S3Error;
+use crate::identity::Identity;
 
 /// What every operation works with; one per server.
 pub struct Context {
@@ -15,7 +17,7 @@ pub struct Context {
     pub store: Store,
     /// The settings in force.
     pub config: Arc<Config>,
-    /// The account that owns everything for now.
+    /// The account of the root credentials.
     pub owner: Owner,
     /// Where randomness comes from.
     pub entropy: Arc<dyn Entropy>,
@@ -43,10 +45,25 @@ pub struct RequestName {
     pub host_id: String,
 }
 
+/// Where a request came from, and how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Origin {
+    /// The client's address, as the nearest trusted proxy tells it.
+    pub source: IpAddr,
+    /// Whether the client's connection is encrypted.
+    pub secure: bool,
+    /// The version of TLS if it ends here: 1.2 or 1.3.
+    pub tls_version: Option<&'static str>,
+}
+
 /// One request: addressed, authenticated, its body decoded and verified as it is read.
 pub struct Request {
     /// What errors call it.
     pub name: Arc<RequestName>,
+    /// Who sent it.
+    pub caller: Arc<Identity>,
+    /// Where it came from.
+    pub origin: Origin,
     /// The bucket, from the path or the host.
     pub bucket: Option<BucketName>,
     /// The object key, percent-decoded.

@@ -26,12 +26,13 @@ use crate::body::Body;
 use crate::config::Config;
 use crate::credentials::{Credentials, root_owner};
 use crate::error::S3Error;
+use crate::identity::{Account, Identity};
 use crate::incoming::{IncomingBody, Rest};
 use crate::log::RequestLine;
 use crate::metering::Priced;
 use crate::op;
 use crate::query_headers;
-use crate::request::{Context, Query, Request, RequestName};
+use crate::request::{Context, Origin, Query, Request, RequestName};
 use crate::response::{Outgoing, Payload, Response};
 use crate::route::{Operation, route};
 
@@ -49,6 +50,7 @@ pub struct Service {
     entropy: Arc<dyn Entropy>,
     /// Turns at storing a request body.
     uploads: Semaphore,
+    root: Arc<Identity>,
     /// Random, so that answers of several servers can be told apart.
     server_id: u64,
 }
@@ -80,11 +82,12 @@ impl Service {
         entropy: Arc<dyn Entropy>,
     ) -> Service {
         let Credentials { access_key, secret_key } = credentials.clone();
+        let root = Arc::new(Identity::root(Arc::new(Account::root()), access_key.clone()));
         let authenticator = Authenticator::new(config.region.clone(), access_key, secret_key);
         let uploads = Semaphore::new(config.limits.uploads);
         let server_id = entropy.next_u64();
         let context = Context { store, config, owner: root_owner(), entropy: Arc::clone(&entropy) };
-        Service { context, authenticator, clock, entropy, uploads, server_id }
+        Service { context, authenticator, clock, entropy, uploads, root, server_id }
     }
 
     /// Answers one request. Dropping the future abandons the request.
@@ -97,7 +100,7 @@ impl Service {
         let waits = parts.headers.contains_key(EXPECT);
         let mut trail = Trail::new(&parts);
 
-        let result = self.handle(parts, body, &name, &mut trail).await;
+        let result = self.handle(parts, body, &name, &mut trail, peer).await;
         let close = result.as_ref().is_err_and(|error| error.close) || !rest.drain(waits).await;
         let mut code = "";
         let mut response = result.unwrap_or_else(|error| {
@@ -134,6 +137,7 @@ impl Service {
         body: IncomingBody,
         name: &Arc<RequestName>,
         trail: &mut Trail,
+        peer: &Peer,
     ) -> Result<Response, S3Error> {
         let host = host(&parts)?;
         let address = address::resolve(&host, parts.uri.path(), &self.context.config.domains)?;
@@ -173,6 +177,8 @@ impl Service {
         let raw_path = parts.uri.path().to_owned();
         let request = Request {
             name: Arc::clone(name),
+            caller: Arc::clone(&self.root),
+            origin: Origin { source: peer.remote.ip(), secure: false, tls_version: None },
             bucket,
             key: address.key,
             query,

@@ -11,7 +11,7 @@ use crate::op::put_object::header_tags;
 use crate::op::target::{VERSION_ID, refuse_version};
 use crate::request::{Context, Request};
 use crate::response::Response;
-use crate::{checksum_headers, conditions, lifecycle_headers, metadata_headers, time, xml};
+use crate::{checksum_headers, conditions, lifecycle_headers, metadata_headers, protection_headers, time, xml};
 
 use crate::op::copy_source::{CopySource, Flavour, open_source, read_error};
 
@@ -36,7 +36,7 @@ pub async fn run(ctx: &Context, request: Request) -> Result<Response, S3Error> {
     refuse_version(&request)?;
     let found = ctx.store.bucket(&bucket).await?;
     let class = metadata_headers::storage_class(headers)?;
-    metadata_headers::refuse_unsupported(headers)?;
+    let protection = protection_headers::protection(ctx, &found, &request).await?;
     if headers.contains_key("x-amz-copy-source-range") {
         return Err(metadata_headers::not_implemented("x-amz-copy-source-range"));
     }
@@ -68,7 +68,17 @@ pub async fn run(ctx: &Context, request: Request) -> Result<Response, S3Error> {
     let mut response = keep_alive(&request.name, async move {
         let (staged, checksum) = stage(&store, &object, algorithm).await?;
         let (size, kept, kept_tags) = (staged.size(), checksum.clone(), tags.clone());
-        let put = PutObject { bucket, key: key.clone(), staged, class, metadata, tags, checksum: kept, condition };
+        let put = PutObject {
+            bucket,
+            key: key.clone(),
+            staged,
+            class,
+            metadata,
+            tags,
+            checksum: kept,
+            protection,
+            condition,
+        };
         let written = store.put(put).await.map_err(|error| conditions::write_error(error, &refused, &key))?;
         let mut finished = Finished::new(document(&written, checksum.as_ref()));
         let copied = Subject::current(key.as_str(), size, &kept_tags, written.modified);
@@ -187,6 +197,7 @@ mod tests {
             tags: vec![Tag { key: "a".to_owned(), value: "1".to_owned() }],
             parts_count: 0,
             bucket_versioned: true,
+            protection: strata_storage::Protection::default(),
         }
     }
 

@@ -26,7 +26,9 @@ pub async fn run(ctx: &Context, mut request: Request) -> Result<Response, S3Erro
     let bytes = bucket::read_document(&mut request, ctx.config.limits.xml_bytes, Need::Optional).await?;
     let configuration = Configuration::read(&bytes)?;
     check_location(&configuration.location, &ctx.config.region)?;
-    let new = NewBucket { region: ctx.config.region.clone(), ownership, object_lock: false, tags: configuration.tags };
+    let owner = request.caller.account_id().ok_or_else(|| S3Error::access_denied("Access Denied"))?;
+    let region = ctx.config.region.clone();
+    let new = NewBucket { owner, region, ownership, tags: configuration.tags, ..NewBucket::default() };
     match ctx.store.create_bucket(&name, new).await {
         Ok(_) => {}
         // The oldest region answers a repeated creation as if it were the first.

@@ -10,6 +10,7 @@ use crate::metadata_headers;
 use crate::op::put_object::header_tags;
 use crate::op::target::refuse_version;
 use crate::op::{bucket, upload};
+use crate::protection_headers;
 use crate::request::{Context, Request};
 use crate::response::Response;
 use crate::xml::Writer;
@@ -21,12 +22,15 @@ pub async fn run(ctx: &Context, request: Request) -> Result<Response, S3Error> {
     let (bucket, key) = (request.bucket()?, request.key()?);
     refuse_version(&request)?;
     upload::refuse_conditions(&request.headers)?;
-    metadata_headers::refuse_unsupported(&request.headers)?;
+    let found = bucket::find(ctx, bucket).await?;
+    let protection = protection_headers::protection(ctx, &found, &request).await?;
     let new = NewUpload {
         class: metadata_headers::storage_class(&request.headers)?,
         metadata: metadata_headers::metadata(&request.headers)?,
         tags: header_tags(&request.headers)?,
         checksum: checksum(&request.headers)?,
+        protection,
+        initiator: request.caller.arn(),
     };
     let chosen = new.checksum;
     let id = ctx.store.create_upload(bucket, key, new).await.map_err(|error| bucket::error(error, bucket))?;
@@ -35,7 +39,6 @@ pub async fn run(ctx: &Context, request: Request) -> Result<Response, S3Error> {
         response.set(HeaderName::from_static("x-amz-checksum-algorithm"), algorithm.name());
         response.set(TYPE, checksum_headers::kind_name(kind));
     }
-    let found = bucket::find(ctx, bucket).await?;
     lifecycle_headers::set_abort(&mut response, &found, &ctx.store.calendar(), (key.as_str(), id.0.time));
     Ok(response)
 }

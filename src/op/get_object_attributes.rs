@@ -220,6 +220,7 @@ mod tests {
             tags: Vec::new(),
             parts_count: 2,
             bucket_versioned: false,
+            protection: strata_storage::Protection::default(),
         }
     }
 

@@ -17,7 +17,9 @@ const LIST: &str = "buckets";
 
 /// Answers `GET /`.
 pub async fn run(ctx: &Context, request: Request) -> Result<Response, S3Error> {
-    let query = bucket_query(&request.query)?;
+    // Nobody without an account gets here: AWS sends such callers to its web site.
+    let owner = request.caller.account_id().ok_or_else(|| S3Error::access_denied("Access Denied"))?;
+    let query = BucketQuery { owner: Some(owner), ..bucket_query(&request.query)? };
     let page = ctx.store.list_buckets(query).await?;
     Ok(Response::xml(document(&page, request.query.get("prefix"), &ctx.owner)))
 }
@@ -37,7 +39,7 @@ fn bucket_query(query: &Query) -> Result<BucketQuery, S3Error> {
     }
     let after = query.get("continuation-token").map(|token| continuation_token::decode(LIST, token)).transpose()?;
     let prefix = list_parameters::text(query, "prefix")?.to_string();
-    Ok(BucketQuery { prefix, region: region.map(str::to_string), after, max })
+    Ok(BucketQuery { owner: None, prefix, region: region.map(str::to_string), after, max })
 }
 
 fn document(page: &BucketPage, prefix: Option<&str>, owner: &Owner) -> String {
@@ -61,7 +63,7 @@ fn document(page: &BucketPage, prefix: Option<&str>, owner: &Owner) -> String {
 
 #[cfg(test)]
 mod tests {
-    use strata_storage::{Bucket, BucketName, BucketPage, BucketQuery, ObjectOwnership, Timestamp, Versioning};
+    use strata_storage::{Bucket, BucketName, BucketPage, BucketQuery, Timestamp};
 
     use super::{LIST, bucket_query, continuation_token, document};
     use crate::request::{Owner, Query};
@@ -75,7 +77,7 @@ mod tests {
         fn check(pairs: &[(&str, &str)], expected: BucketQuery) {
             assert_eq!(bucket_query(&query(pairs)).expect("valid parameters"), expected);
         }
-        let all = BucketQuery { prefix: String::new(), region: None, after: None, max: 10_000 };
+        let all = BucketQuery { max: 10_000, ..BucketQuery::default() };
         let token = continuation_token::encode(LIST, "abc");
         check(&[], all.clone());
         check(&[("max-buckets", "")], all.clone());
@@ -101,18 +103,8 @@ mod tests {
 
     #[test]
     fn documents() {
-        let bucket = Bucket {
-            id: 1,
-            created: Timestamp::from_secs(1),
-            region: "eu-west-1".to_string(),
-            versioning: Versioning::Unversioned,
-            ownership: ObjectOwnership::default(),
-            object_lock: false,
-            tags: vec![],
-            lifecycle: None,
-            tiering: vec![],
-            analytics: vec![],
-        };
+        let bucket =
+            Bucket { id: 1, created: Timestamp::from_secs(1), region: "eu-west-1".to_string(), ..Bucket::default() };
         let name = BucketName::parse("abc").expect("a valid name");
         let page = BucketPage { buckets: vec![(name, bucket)], next: Some("abc".to_string()) };
         let owner = Owner { account: "1".to_string(), id: "me".to_string(), display_name: "x".to_string() };

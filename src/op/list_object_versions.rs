@@ -187,6 +187,7 @@ mod tests {
             class: StorageClass::Standard,
             restore: None,
             checksum: None,
+            owner: strata_storage::AccountId::ROOT,
         };
         let page = VersionsPage {
             entries: vec![entry(None), entry(Some(object))],

@@ -95,6 +95,7 @@ mod tests {
             class: StorageClass::Standard,
             restore: None,
             checksum: None,
+            owner: strata_storage::AccountId::ROOT,
         };
         ListPage { entries: vec![entry], common_prefixes: vec!["c/".to_string()], next: Some("c/".to_string()) }
     }

@@ -7,7 +7,7 @@ use crate::error::S3Error;
 use crate::op::target::{refuse_version, set_version};
 use crate::request::{Context, Request};
 use crate::response::Response;
-use crate::{checksum_headers, conditions, lifecycle_headers, metadata_headers, tagging};
+use crate::{checksum_headers, conditions, lifecycle_headers, metadata_headers, protection_headers, tagging};
 
 /// The largest object that one PUT can write: 5 GiB.
 const PUT_BYTES_MAX: u64 = 5 << 30;
@@ -21,7 +21,7 @@ pub async fn run(ctx: &Context, mut request: Request) -> Result<Response, S3Erro
     let found = ctx.store.bucket(&bucket).await?;
     let class = metadata_headers::storage_class(&request.headers)?;
     checksum_headers::content_md5(&request.headers)?;
-    metadata_headers::refuse_unsupported(&request.headers)?;
+    let protection = protection_headers::protection(ctx, &found, &request).await?;
     let condition = conditions::write_condition(&request.headers)?;
     let metadata = metadata_headers::metadata(&request.headers)?;
     let tags = header_tags(&request.headers)?;
@@ -39,7 +39,7 @@ pub async fn run(ctx: &Context, mut request: Request) -> Result<Response, S3Erro
         checksum_headers::set_headers(&mut response, checksum, 0);
     }
     let (refused, size, kept) = (condition.clone(), staged.size(), tags.clone());
-    let put = PutObject { bucket, key: key.clone(), staged, class, metadata, tags, checksum, condition };
+    let put = PutObject { bucket, key: key.clone(), staged, class, metadata, tags, checksum, protection, condition };
     let Written { version_id, etag, modified } =
         ctx.store.put(put).await.map_err(|error| conditions::write_error(error, &refused, &key))?;
     response.set(header::ETAG, format!("\"{etag}\""));

@@ -2,10 +2,15 @@
 
 use serde::{Deserialize, Serialize};
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::account::AccountId;
 use crate::analytics::AnalyticsConfiguration;
 use crate::lifecycle::Lifecycle;
 use crate::name::BucketName;
 use crate::object::Tag;
+use crate::protection::{ObjectLock, Quota};
 use crate::stamp::Timestamp;
 use crate::tiering::TieringConfiguration;
 
@@ -34,20 +39,26 @@ pub enum ObjectOwnership {
 }
 
 /// A bucket as it is stored and reported.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Bucket {
     /// Never reused, so that a bucket made anew under an old name shares nothing with it.
     pub id: u64,
+    /// The account that owns it.
+    pub owner: AccountId,
+    /// Counts its changes, so that what was computed from it can be told from what is to be computed anew.
+    pub revision: u64,
     /// When it was made.
     pub created: Timestamp,
     /// The region it was made in.
     pub region: String,
     /// Versioning state.
     pub versioning: Versioning,
-    /// Object ownership.
-    pub ownership: ObjectOwnership,
-    /// Whether Object Lock was enabled at creation.
-    pub object_lock: bool,
+    /// Object ownership; `None` once it was removed, and then ACLs count as with `ObjectWriter`.
+    pub ownership: Option<ObjectOwnership>,
+    /// Object Lock, if it is enabled.
+    pub object_lock: Option<ObjectLock>,
+    /// How much it may hold.
+    pub quota: Quota,
     /// Bucket tags, in the order set.
     pub tags: Vec<Tag>,
     /// The lifecycle configuration. It has a row of its own, as have the following: none of them is part of a
@@ -60,6 +71,26 @@ pub struct Bucket {
     /// Configurations of storage-class analysis, in the order of their ids.
     #[serde(skip)]
     pub analytics: Vec<AnalyticsConfiguration>,
+    /// Configurations that the engine keeps and never reads.
+    #[serde(skip)]
+    pub documents: BTreeMap<BucketDocument, Arc<[u8]>>,
+}
+
+/// A kind of configuration that only those who embed the engine understand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum BucketDocument {
+    /// The bucket policy.
+    Policy,
+    /// Block Public Access.
+    PublicAccessBlock,
+    /// The bucket's access control list.
+    Acl,
+    /// Cross-origin resource sharing.
+    Cors,
+    /// Default encryption.
+    Encryption,
+    /// Server access logging.
+    Logging,
 }
 
 impl Bucket {
@@ -80,27 +111,31 @@ pub(crate) struct BucketRules {
     pub(crate) lifecycle: Option<Lifecycle>,
     pub(crate) tiering: Vec<TieringConfiguration>,
     pub(crate) analytics: Vec<AnalyticsConfiguration>,
+    pub(crate) documents: BTreeMap<BucketDocument, Arc<[u8]>>,
 }
 
 impl BucketRules {
     /// Those of a bucket.
     pub(crate) fn of(bucket: &Bucket) -> BucketRules {
-        let Bucket { lifecycle, tiering, analytics, .. } = bucket.clone();
-        BucketRules { lifecycle, tiering, analytics }
+        let Bucket { lifecycle, tiering, analytics, documents, .. } = bucket.clone();
+        BucketRules { lifecycle, tiering, analytics, documents }
     }
 
     /// The bucket with these.
     pub(crate) fn put_into(self, bucket: &mut Bucket) {
-        let BucketRules { lifecycle, tiering, analytics } = self;
+        let BucketRules { lifecycle, tiering, analytics, documents } = self;
         bucket.lifecycle = lifecycle;
         bucket.tiering = tiering;
         bucket.analytics = analytics;
+        bucket.documents = documents;
     }
 }
 
 /// How a bucket shall begin.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct NewBucket {
+    /// The account that will own it.
+    pub owner: AccountId,
     /// The region to report.
     pub region: String,
     /// Object ownership.
@@ -109,6 +144,8 @@ pub struct NewBucket {
     pub object_lock: bool,
     /// Bucket tags.
     pub tags: Vec<Tag>,
+    /// Configurations that the engine keeps and never reads.
+    pub documents: BTreeMap<BucketDocument, Arc<[u8]>>,
 }
 
 /// One change to a bucket.
@@ -117,6 +154,14 @@ pub enum BucketChange {
     /// Enables or suspends versioning. `Unversioned` is refused with `BucketState`, and so is suspending a bucket
     /// with Object Lock.
     Versioning(Versioning),
+    /// Sets object ownership; `None` removes it.
+    Ownership(Option<ObjectOwnership>),
+    /// Sets Object Lock. `BucketState` unless versioning is enabled.
+    ObjectLock(ObjectLock),
+    /// Sets how much the bucket may hold from now on; what it holds stays.
+    Quota(Quota),
+    /// Replaces a document; `None` removes it.
+    Document(BucketDocument, Option<Arc<[u8]>>),
     /// Replaces the tags; empty removes them.
     Tags(Vec<Tag>),
     /// Replaces the lifecycle configuration; `None` removes it.
@@ -132,10 +177,12 @@ pub enum BucketChange {
 }
 
 /// Which buckets to list.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct BucketQuery {
     /// Only names with this prefix.
     pub prefix: String,
+    /// Only buckets of this account.
+    pub owner: Option<AccountId>,
     /// Only buckets of this region.
     pub region: Option<String>,
     /// Only names after this one.

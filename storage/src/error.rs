@@ -53,6 +53,9 @@ pub enum Error {
         /// The most that a bucket can have.
         most: usize,
     },
+    /// A document, or its name, is larger than the engine keeps. Do not retry.
+    #[error("the document or its name is too large")]
+    DocumentTooLarge,
     /// A condition set by the caller did not hold at commit time. Read again, then decide.
     #[error("a precondition did not hold")]
     Precondition,

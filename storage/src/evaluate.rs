@@ -240,7 +240,7 @@ mod tests {
     use std::time::Duration;
 
     use super::{Act, Case, Verdict, decide, marker_time, next_due};
-    use crate::bucket::{Bucket, ObjectOwnership, Versioning};
+    use crate::bucket::{Bucket, Versioning};
     use crate::index::record::{Body, Content, ContentForm, ObjectRecord, VersionRecord};
     use crate::lifecycle::{
         Calendar, Expiration, Filter, FilterForm, Lifecycle, Position, Rule, Status, Transition, TransitionMinimum,
@@ -248,6 +248,7 @@ mod tests {
     };
     use crate::object::{ETag, Metadata, StorageClass};
     use crate::pool::PoolSet;
+    use crate::protection::Protection;
     use crate::residence::{Residence, Restore, RestoreSpeed};
     use crate::stamp::{Stamp, Timestamp};
     use crate::tiering::Tier;
@@ -275,14 +276,9 @@ mod tests {
         Bucket {
             id: 1,
             created: day(0),
-            region: String::new(),
             versioning,
-            ownership: ObjectOwnership::default(),
-            object_lock: false,
-            tags: vec![],
-            tiering: vec![],
-            analytics: vec![],
             lifecycle: Some(Lifecycle { rules: vec![rule], minimum: TransitionMinimum::default() }),
+            ..Bucket::default()
         }
     }
 
@@ -297,6 +293,7 @@ mod tests {
             tags: vec![],
             body: Body::Single(Content { id, bytes: size, form: ContentForm::Empty }),
             residence: Residence::new(class, day(0), PoolSet::EMPTY, size),
+            protection: Protection::default(),
         };
         VersionRecord { null: false, due: None, object: Some(object) }
     }

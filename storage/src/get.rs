@@ -353,6 +353,7 @@ fn split(
         tags: object.tags,
         parts_count,
         bucket_versioned: bucket.was_versioned(),
+        protection: object.protection,
     };
     (info, object.body)
 }

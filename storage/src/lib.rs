@@ -30,6 +30,7 @@
 //! ```
 
 // Words: values that are valid by construction.
+mod account;
 mod bucket;
 mod checksum;
 mod configuration;
@@ -37,6 +38,7 @@ mod error;
 mod name;
 mod object;
 mod pool;
+mod protection;
 mod residence;
 mod room;
 mod stamp;
@@ -61,6 +63,7 @@ mod index;
 mod access;
 mod copy;
 mod delete;
+mod document;
 mod evaluate;
 mod get;
 mod list;
@@ -89,12 +92,16 @@ mod zones;
 mod worker;
 
 pub use access::{Access, Accesses};
+pub use account::AccountId;
 pub use analytics::{AnalyticsConfiguration, AnalyticsExport};
-pub use bucket::{Bucket, BucketChange, BucketPage, BucketQuery, NewBucket, ObjectOwnership, Versioning};
+pub use bucket::{
+    Bucket, BucketChange, BucketDocument, BucketPage, BucketQuery, NewBucket, ObjectOwnership, Versioning,
+};
 pub use checksum::{Checksum, ChecksumAlgorithm, ChecksumKind, Digests};
 pub use clock::{Clock, Entropy, ManualClock, SeededEntropy, SystemClock, SystemEntropy};
 pub use configuration::{CONFIGURATIONS_MAX, ConfigurationFilter};
 pub use delete::{DeleteObject, Deleted};
+pub use document::{DOCUMENT_BYTES_MAX, DOCUMENT_NAME_BYTES_MAX, DocumentChange};
 pub use error::{Entity, Error, Result};
 pub use get::{ObjectReader, OpenObject};
 pub use lifecycle::{
@@ -114,6 +121,10 @@ pub use object::{
 };
 pub use pool::{Pool, PoolSet};
 pub use preview::{Holding, PreviewAction, PreviewEvent, PreviewPage, PreviewPosition, PreviewQuery, PreviewSums};
+pub use protection::{
+    CustomerEncryption, Encryption, KmsEncryption, LegalHold, Lock, ObjectLock, ObjectOwner, Protection, Quota,
+    Retention, RetentionMode, RetentionPeriod,
+};
 pub use put::{PutObject, Written};
 pub use residence::{Restore, RestoreSpeed};
 pub use restore::{RestoreOutcome, RestoreRequest, RestoreTimes};

@@ -1,5 +1,6 @@
 //! ListObjects: a scan of visible objects, folded by a pure pager that says where to go next.
 
+use crate::account::AccountId;
 use crate::error::Result;
 use crate::index::record::{CurrentRecord, Record as _};
 use crate::index::{Family, Rows, Step, key};
@@ -43,6 +44,8 @@ pub struct ListEntry {
     pub restore: Option<Restore>,
     /// Its checksum's algorithm and kind.
     pub checksum: Option<ChecksumSummary>,
+    /// The account that owns it.
+    pub owner: AccountId,
 }
 
 /// One page, in UTF-8 byte order.
@@ -100,6 +103,7 @@ fn entry(key: ObjectKey, record: CurrentRecord) -> ListEntry {
         class: record.class,
         restore: record.restore,
         checksum: record.checksum,
+        owner: record.owner,
     }
 }
 

@@ -1,5 +1,6 @@
 //! ListObjectVersions: keys ascending, newest version first, markers among them.
 
+use crate::account::AccountId;
 use crate::error::Result;
 use crate::index::record::{CurrentRecord, Record as _, VersionRecord};
 use crate::index::{Family, Rows, Step, key};
@@ -55,6 +56,8 @@ pub struct VersionObject {
     pub restore: Option<Restore>,
     /// Its checksum's algorithm and kind.
     pub checksum: Option<ChecksumSummary>,
+    /// The account that owns it.
+    pub owner: AccountId,
 }
 
 /// One page.
@@ -131,6 +134,7 @@ fn entry(key: ObjectKey, stamp: Stamp, latest: bool, record: VersionRecord) -> V
             class: object.residence.class,
             restore: object.residence.restore,
             checksum: object.checksum_summary(),
+            owner: object.protection.owner.account,
         }),
     }
 }

@@ -10,6 +10,7 @@ use crate::index::record::{Garbage, PartRecord, UploadRecord};
 use crate::index::{Batch, Family, key};
 use crate::name::{BucketName, ObjectKey};
 use crate::object::{ETag, Metadata, StorageClass, Tag};
+use crate::protection::Protection;
 use crate::stage::Staged;
 use crate::stamp::{Stamp, Timestamp, UploadId};
 use crate::store::Store;
@@ -25,6 +26,10 @@ pub struct NewUpload {
     pub tags: Vec<Tag>,
     /// The checksum named at creation; `None` keeps a full-object CRC64NVME.
     pub checksum: Option<(ChecksumAlgorithm, ChecksumKind)>,
+    /// Who owns it, what holds it, who has its key.
+    pub protection: Protection,
+    /// Who begins it, as its listing shall say.
+    pub initiator: String,
 }
 
 /// An open upload.
@@ -70,6 +75,8 @@ impl Store {
             metadata: new.metadata,
             tags: new.tags,
             checksum: new.checksum,
+            protection: new.protection,
+            initiator: new.initiator,
             key_existed: newest.is_some_and(|newest| newest.visible.is_some()),
         };
         batch.put(Family::Upload, key::upload(bucket.id, key.as_str(), stamp), &record);
@@ -153,8 +160,12 @@ fn part_request_class(class: StorageClass) -> StorageClass {
 
 impl UploadInfo {
     pub(crate) fn of(stamp: Stamp, record: UploadRecord) -> UploadInfo {
-        let UploadRecord { class, metadata, tags, checksum, key_existed: _ } = record;
-        UploadInfo { id: UploadId(stamp), initiated: stamp.time, new: NewUpload { class, metadata, tags, checksum } }
+        let UploadRecord { class, metadata, tags, checksum, key_existed: _, protection, initiator } = record;
+        UploadInfo {
+            id: UploadId(stamp),
+            initiated: stamp.time,
+            new: NewUpload { class, metadata, tags, checksum, protection, initiator },
+        }
     }
 }
 

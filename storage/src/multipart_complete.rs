@@ -160,6 +160,7 @@ impl Inner {
             tags: record.tags,
             body: write_pages(self.stamp(), &listed, batch),
             residence: Residence::new(record.class, Timestamp::default(), pools, size),
+            protection: record.protection,
         };
         let written = self.install(bucket, key, Some(upload), object, batch).await?;
         let completed = CompletedRecord {
@@ -372,6 +373,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::{Assembly, CompletedPart, OBJECT_BYTES_MAX, assemble, check_condition, hash_request};
+    use crate::account::AccountId;
     use crate::checksum::{Checksum, ChecksumAlgorithm, ChecksumKind, Digests, Hasher};
     use crate::error::{Entity, Error, Result};
     use crate::index::record::{Content, ContentForm, CurrentRecord, PartRecord};
@@ -486,6 +488,7 @@ mod tests {
             class: StorageClass::Standard,
             restore: None,
             checksum: None,
+            owner: AccountId::ROOT,
         };
         let check = |condition: &WriteCondition, current: Option<u64>, deleted_since| {
             check_condition(condition, stamp(5), current.map(object).as_ref(), deleted_since)

@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::checksum::{Checksum, ChecksumAlgorithm, ChecksumKind};
+use crate::protection::Protection;
 use crate::residence::Restore;
 use crate::stamp::{Timestamp, VersionId};
 use crate::tiering::Tier;
@@ -195,6 +196,8 @@ pub struct ObjectInfo {
     pub parts_count: u16,
     /// Whether the bucket was ever versioned, which decides if ids are reported.
     pub bucket_versioned: bool,
+    /// Who owns it, what holds it, who has its key.
+    pub protection: Protection,
 }
 
 /// One part of a completed multipart object.

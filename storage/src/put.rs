@@ -17,6 +17,7 @@ use crate::index::record::{Body, Content, ContentForm, CurrentRecord, Garbage, O
 use crate::index::{Batch, Family, key};
 use crate::name::{BucketName, ObjectKey};
 use crate::object::{ETag, Metadata, StorageClass, Tag, WriteCondition};
+use crate::protection::Protection;
 use crate::residence::Residence;
 use crate::stage::Staged;
 use crate::stamp::{Stamp, Timestamp, VersionId};
@@ -39,6 +40,8 @@ pub struct PutObject {
     pub tags: Vec<Tag>,
     /// The checksum to keep with the object.
     pub checksum: Option<Checksum>,
+    /// Who owns it, what holds it, who has its key.
+    pub protection: Protection,
     /// What must hold at commit.
     pub condition: WriteCondition,
 }
@@ -54,6 +57,7 @@ impl PutObject {
             metadata: Metadata::default(),
             tags: Vec::new(),
             checksum: None,
+            protection: Protection::default(),
             condition: WriteCondition::None,
         }
     }
@@ -78,7 +82,7 @@ impl Store {
     /// After any `Err` but `Io`, `Index` and `Poisoned`, and after dropping the future before the commit, readers
     /// still see the previous version.
     pub async fn put(&self, request: PutObject) -> Result<Written> {
-        let PutObject { bucket: name, key, staged, class, metadata, tags, checksum, condition } = request;
+        let PutObject { bucket: name, key, staged, class, metadata, tags, checksum, protection, condition } = request;
         let bucket_guard = self.inner.locks.bucket_shared(name.as_str()).await;
         let bucket = self.bucket(&name).await?;
         let key_guard = self.inner.locks.key(bucket.id, key.as_str()).await;
@@ -90,7 +94,8 @@ impl Store {
         let (content, pools) = staged.attach(&mut batch);
         // The stamp is not known yet; `install` sets the time.
         let residence = Residence::new(class, Timestamp::default(), pools, size);
-        let object = ObjectRecord { size, etag, checksum, metadata, tags, body: Body::Single(content), residence };
+        let object =
+            ObjectRecord { size, etag, checksum, metadata, tags, body: Body::Single(content), residence, protection };
         let written = self.inner.install(&bucket, &key, None, object, &mut batch).await?;
         batch.hold(bucket_guard);
         batch.hold(key_guard);
@@ -226,6 +231,7 @@ impl Inner {
 #[cfg(test)]
 mod tests {
     use super::check_write;
+    use crate::account::AccountId;
     use crate::error::{Entity, Error};
     use crate::index::record::CurrentRecord;
     use crate::object::{ETag, StorageClass, WriteCondition};
@@ -242,6 +248,7 @@ mod tests {
             class: StorageClass::Standard,
             restore: None,
             checksum: None,
+            owner: AccountId::ROOT,
         };
         let check = |condition: &WriteCondition, exists: bool| check_write(condition, exists.then_some(&current));
         assert!(check(&WriteCondition::None, false).is_ok());

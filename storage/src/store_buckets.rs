@@ -11,6 +11,7 @@ use crate::error::{Entity, Error, Result};
 use crate::index::record::{Garbage, Record};
 use crate::index::{Batch, Family, Step, key};
 use crate::name::BucketName;
+use crate::protection::{ObjectLock, Quota};
 use crate::store::Store;
 use crate::worker;
 
@@ -78,19 +79,25 @@ impl Store {
         let id = self.last_bucket_id().await? + 1;
         let bucket = Bucket {
             id,
+            owner: new.owner,
+            revision: 0,
             created: self.inner.stamp().time,
             region: new.region,
             versioning: if new.object_lock { Versioning::Enabled } else { Versioning::Unversioned },
-            ownership: new.ownership,
-            object_lock: new.object_lock,
+            ownership: Some(new.ownership),
+            object_lock: new.object_lock.then(ObjectLock::default),
+            quota: Quota::default(),
             tags: new.tags,
             lifecycle: None,
             tiering: Vec::new(),
             analytics: Vec::new(),
+            documents: new.documents,
         };
         let mut batch = Batch::new();
         batch.put_raw(Family::BucketName, id.to_be_bytes().to_vec(), row.clone());
         batch.put(Family::Bucket, row, &bucket);
+        batch.put_raw(Family::AccountBucket, key::account_bucket(bucket.owner, name.as_str()), Vec::new());
+        put_rules(&bucket, &mut batch);
         batch.put_raw(Family::Meta, LAST_ID.to_vec(), id.to_be_bytes().to_vec());
         batch.hold(ids);
         self.commit_bucket(name, guard, batch).await?;
@@ -167,10 +174,18 @@ impl Store {
             BucketChange::Versioning(Versioning::Unversioned) => {
                 return Err(Error::BucketState("versioning cannot be undone, only suspended"));
             }
-            BucketChange::Versioning(Versioning::Suspended) if bucket.object_lock => {
+            BucketChange::Versioning(Versioning::Suspended) if bucket.object_lock.is_some() => {
                 return Err(Error::BucketState("a bucket with Object Lock stays versioned"));
             }
             BucketChange::Versioning(versioning) => bucket.versioning = versioning,
+            BucketChange::Ownership(ownership) => bucket.ownership = ownership,
+            BucketChange::ObjectLock(_) if bucket.versioning != Versioning::Enabled => {
+                return Err(Error::BucketState("Object Lock needs versioning"));
+            }
+            BucketChange::ObjectLock(lock) => bucket.object_lock = Some(lock),
+            BucketChange::Quota(quota) => bucket.quota = quota,
+            BucketChange::Document(kind, Some(document)) => drop(bucket.documents.insert(kind, document)),
+            BucketChange::Document(kind, None) => drop(bucket.documents.remove(&kind)),
             BucketChange::Tags(tags) => bucket.tags = tags,
             BucketChange::Lifecycle(lifecycle) => bucket.lifecycle = lifecycle,
             BucketChange::PutTiering(tiering) => configuration::put(&mut bucket.tiering, tiering)?,
@@ -181,20 +196,16 @@ impl Store {
             }
             BucketChange::DeleteAnalytics(id) => configuration::delete(&mut bucket.analytics, &id)?,
         }
+        bucket.revision += 1;
         batch.put(Family::Bucket, name.as_str().as_bytes().to_vec(), &bucket);
-        match BucketRules::of(&bucket) {
-            rules if rules == BucketRules::default() => {
-                batch.delete(Family::BucketRules, bucket.id.to_be_bytes().to_vec());
-            }
-            rules => batch.put(Family::BucketRules, bucket.id.to_be_bytes().to_vec(), &rules),
-        }
+        put_rules(&bucket, &mut batch);
         self.commit_bucket(name, guard, batch).await
     }
 
     /// Removes an empty bucket; its open uploads vanish with it. `Err(BucketNotEmpty)` if any version is left.
     pub async fn delete_bucket(&self, name: &BucketName) -> Result<()> {
         let guard = self.inner.locks.bucket_exclusive(name.as_str()).await;
-        let id = self.bucket(name).await?.id;
+        let Bucket { id, owner, .. } = *self.bucket(name).await?;
         let (versions, uploads, accounts) = self
             .inner
             .index
@@ -223,6 +234,7 @@ impl Store {
         batch.delete(Family::Bucket, name.as_str().as_bytes().to_vec());
         batch.delete(Family::BucketName, id.to_be_bytes().to_vec());
         batch.delete(Family::BucketRules, id.to_be_bytes().to_vec());
+        batch.delete(Family::AccountBucket, key::account_bucket(owner, name.as_str()));
         worker::forget_reindex(id, &mut batch);
         // Whoever writes them holds the bucket shared until that is durable.
         for (family, row) in accounts {
@@ -234,18 +246,25 @@ impl Store {
         self.commit_bucket(name, guard, batch).await
     }
 
-    /// Lists buckets by name.
+    /// Lists buckets by name. The cost is that of the buckets of the account asked for.
     pub async fn list_buckets(&self, query: BucketQuery) -> Result<BucketPage> {
         self.inner.index.read(move |rows| list(rows, &query)).await
     }
 }
 
+/// Writes a bucket's configurations that may be large, or removes their row if there are none.
+fn put_rules(bucket: &Bucket, batch: &mut Batch) {
+    let row = bucket.id.to_be_bytes().to_vec();
+    match BucketRules::of(bucket) {
+        rules if rules == BucketRules::default() => batch.delete(Family::BucketRules, row),
+        rules => batch.put(Family::BucketRules, row, &rules),
+    }
+}
+
 fn list(rows: &crate::index::Rows<'_>, query: &BucketQuery) -> Result<BucketPage> {
     let mut page = BucketPage::default();
-    let after = query.after.as_deref().unwrap_or("");
-    let from = query.prefix.as_str().max(after).as_bytes();
-    let to = key::after_prefix(query.prefix.as_bytes().to_vec());
-    rows.scan(Family::Bucket, from, &to, |row, value| {
+    let from = query.prefix.as_str().max(query.after.as_deref().unwrap_or(""));
+    let mut offer = |row: &[u8], value: &[u8]| {
         let name = std::str::from_utf8(row).ok().and_then(|name| BucketName::parse(name).ok());
         let name = name.ok_or_else(|| key::corrupt("bucket row", row))?;
         let bucket = Bucket::decode(value)?;
@@ -259,6 +278,19 @@ fn list(rows: &crate::index::Rows<'_>, query: &BucketQuery) -> Result<BucketPage
         }
         page.buckets.push((name, bucket));
         Ok(Step::Next)
+    };
+    let Some(owner) = query.owner else {
+        let to = key::after_prefix(query.prefix.as_bytes().to_vec());
+        rows.scan(Family::Bucket, from.as_bytes(), &to, offer)?;
+        return Ok(page);
+    };
+    let to = key::after_prefix(key::account_bucket(owner, &query.prefix));
+    rows.scan(Family::AccountBucket, &key::account_bucket(owner, from), &to, |row, _| {
+        let name = key::split_account_bucket(row).ok_or_else(|| key::corrupt("account's bucket row", row))?;
+        match rows.get(Family::Bucket, name)? {
+            Some(value) => offer(name, &value),
+            None => Err(key::corrupt("account's bucket row", row)),
+        }
     })?;
     Ok(page)
 }

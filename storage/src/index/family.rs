@@ -50,10 +50,14 @@ pub(crate) enum Family {
     Usage,
     /// bucket id, month, class, kind -> requests, retrievals and early deletions, counters
     Meter,
+    /// name -> a document of those who embed the engine
+    Document,
+    /// account, bucket name -> nothing: the account owns the bucket
+    AccountBucket,
 }
 
 impl Family {
-    pub(crate) const ALL: [Family; 22] = [
+    pub(crate) const ALL: [Family; 24] = [
         Family::Meta,
         Family::Bucket,
         Family::BucketName,
@@ -76,6 +80,8 @@ impl Family {
         Family::Access,
         Family::Usage,
         Family::Meter,
+        Family::Document,
+        Family::AccountBucket,
     ];
 
     /// The column family's name on disk.
@@ -103,6 +109,8 @@ impl Family {
             Family::Access => "access",
             Family::Usage => "usage",
             Family::Meter => "meter",
+            Family::Document => "document",
+            Family::AccountBucket => "account_bucket",
         }
     }
 

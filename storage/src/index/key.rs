@@ -16,6 +16,7 @@
 //!
 //! Integers are big-endian. `esc` maps 00 to 00 FF and ends with 00 00, so that a key sorts before its extensions.
 
+use crate::account::AccountId;
 use crate::error::Error;
 use crate::index::record::StoredBlob;
 use crate::meter::{MeterKey, Metered, Month};
@@ -129,6 +130,16 @@ fn split_escaped(row: &[u8]) -> Option<(String, Stamp)> {
             }
         }
     }
+}
+
+/// The row that says which account owns a bucket, or where the rows of its buckets with such a prefix begin.
+pub(crate) fn account_bucket(account: AccountId, bucket: &str) -> Vec<u8> {
+    [&account.number().to_be_bytes()[..], bucket.as_bytes()].concat()
+}
+
+/// The bucket's name in such a row.
+pub(crate) fn split_account_bucket(row: &[u8]) -> Option<&[u8]> {
+    row.get(8..)
 }
 
 /// The key of a part row.

@@ -6,12 +6,14 @@
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::account::AccountId;
 use crate::blob::{BlobId, Placement};
 use crate::bucket::{Bucket, BucketRules};
 use crate::checksum::{Checksum, ChecksumAlgorithm, ChecksumKind};
 use crate::error::{Error, Result};
 use crate::object::{ChecksumSummary, ETag, Metadata, StorageClass, Tag};
 use crate::pool::{Pool, PoolSet};
+use crate::protection::Protection;
 use crate::residence::{Residence, Restore};
 use crate::stamp::{Stamp, Timestamp};
 
@@ -90,6 +92,7 @@ pub(crate) struct ObjectRecord {
     pub(crate) tags: Vec<Tag>,
     pub(crate) body: Body,
     pub(crate) residence: Residence,
+    pub(crate) protection: Protection,
 }
 
 impl ObjectRecord {
@@ -108,6 +111,7 @@ pub(crate) struct CurrentRecord {
     pub(crate) class: StorageClass,
     pub(crate) restore: Option<Restore>,
     pub(crate) checksum: Option<ChecksumSummary>,
+    pub(crate) owner: AccountId,
 }
 
 impl CurrentRecord {
@@ -120,6 +124,7 @@ impl CurrentRecord {
             class: object.residence.class,
             restore: object.residence.restore,
             checksum: object.checksum_summary(),
+            owner: object.protection.owner.account,
         }
     }
 }
@@ -133,6 +138,9 @@ pub(crate) struct UploadRecord {
     pub(crate) checksum: Option<(ChecksumAlgorithm, ChecksumKind)>,
     /// Whether the key had a visible object at initiation, which tells a later delete from a key that never was.
     pub(crate) key_existed: bool,
+    pub(crate) protection: Protection,
+    /// Who began it.
+    pub(crate) initiator: String,
 }
 
 /// A value of the part family.
@@ -267,6 +275,7 @@ mod tests {
     use super::{Body, Content, ContentForm, CurrentRecord, ObjectRecord, Record, VersionRecord};
     use crate::object::{ETag, Metadata, StorageClass};
     use crate::pool::PoolSet;
+    use crate::protection::Protection;
     use crate::residence::Residence;
     use crate::stamp::{Stamp, Timestamp};
 
@@ -283,6 +292,7 @@ mod tests {
                 tags: Vec::new(),
                 body: Body::Single(Content { id, bytes: 4, form: ContentForm::Inline }),
                 residence: Residence::new(StorageClass::Standard, Timestamp::from_nanos(7), PoolSet::EMPTY, 4),
+                protection: Protection::default(),
             }),
         }
     }
@@ -307,6 +317,9 @@ mod tests {
             "0401",                             // bytes, inline
             "0000070004",                       // class, tier, since, no pools, stored bytes
             "00",                               // no restore
+            "0000",                             // owner, no list of grants
+            "0000",                             // no retention, no hold
+            "00",                               // the store's encryption
         ];
         assert_eq!(hex::encode(&bytes), expected.concat());
         assert_eq!(VersionRecord::decode(&bytes).expect("it was just encoded"), record);

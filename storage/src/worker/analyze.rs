@@ -148,7 +148,7 @@ impl Store {
         let mut done = 0;
         let mut after = None;
         loop {
-            let query = BucketQuery { prefix: String::new(), region: None, after, max: BUCKETS_PER_PAGE };
+            let query = BucketQuery { after, max: BUCKETS_PER_PAGE, ..BucketQuery::default() };
             let page = self.list_buckets(query).await?;
             for (name, _) in page.buckets {
                 let bucket = match self.bucket(&name).await {

@@ -153,7 +153,7 @@ async fn bucket_ids_are_unique_when_callers_go_away() {
             let _ = maker.await;
         }
     }
-    let query = strata_storage::BucketQuery { prefix: String::new(), region: None, after: None, max: 10_000 };
+    let query = strata_storage::BucketQuery { max: 10_000, ..strata_storage::BucketQuery::default() };
     let buckets = fixture.store.list_buckets(query).await.expect("the listing succeeds").buckets;
     let ids: std::collections::BTreeSet<u64> = buckets.iter().map(|(_, bucket)| bucket.id).collect();
     assert!(ids.len() == buckets.len() && buckets.len() >= 200, "{} buckets, {} ids", buckets.len(), ids.len());
