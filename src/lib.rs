@@ -19,6 +19,7 @@ pub mod admin;
 pub mod cli;
 
 // One request.
+mod acl;
 mod address;
 mod auth;
 mod authorize;
@@ -32,7 +33,9 @@ mod lifecycle_headers;
 mod metadata_headers;
 mod metering;
 mod op;
+mod owners;
 mod protection_headers;
+mod public_access_block;
 mod query_headers;
 mod range;
 mod request;
