@@ -73,9 +73,11 @@ mod meter;
 mod multipart;
 mod multipart_complete;
 mod multipart_list;
+mod object_lock;
 mod plan;
 mod preview;
 mod put;
+mod quota;
 mod residence_change;
 mod restore;
 mod stage;
@@ -119,6 +121,7 @@ pub use object::{
     ChecksumSummary, DeleteCondition, ETag, Metadata, ObjectInfo, ObjectPart, StorageClass, Tag, VersionSelector,
     WriteCondition,
 };
+pub use object_lock::{Governance, Hold, RetentionChange};
 pub use pool::{Pool, PoolSet};
 pub use preview::{Holding, PreviewAction, PreviewEvent, PreviewPage, PreviewPosition, PreviewQuery, PreviewSums};
 pub use protection::{
@@ -126,6 +129,7 @@ pub use protection::{
     Retention, RetentionMode, RetentionPeriod,
 };
 pub use put::{PutObject, Written};
+pub use quota::{Amount, QuotaExceeded, QuotaResource, QuotaScope};
 pub use residence::{Restore, RestoreSpeed};
 pub use restore::{RestoreOutcome, RestoreRequest, RestoreTimes};
 pub use room::Room;
