@@ -74,9 +74,11 @@ mod meter;
 mod multipart;
 mod multipart_complete;
 mod multipart_list;
+mod object_lock;
 mod plan;
 mod preview;
 mod put;
+mod quota;
 mod residence_change;
 mod restore;
 mod stage;
@@ -121,6 +123,7 @@ pub use object::{
     ChecksumSummary, DeleteCondition, ETag, Metadata, ObjectInfo, ObjectPart, StorageClass, Tag, VersionSelector,
     WriteCondition,
 };
+pub use object_lock::{Governance, Hold, RetentionChange};
 pub use pool::{Pool, PoolSet};
 pub use preview::{Holding, PreviewAction, PreviewEvent, PreviewPage, PreviewPosition, PreviewQuery, PreviewSums};
 pub use protection::{
@@ -128,6 +131,7 @@ pub use protection::{
     Retention, RetentionMode, RetentionPeriod,
 };
 pub use put::{PutObject, Written};
+pub use quota::{Amount, QuotaExceeded, QuotaResource, QuotaScope};
 pub use residence::{Restore, RestoreSpeed};
 pub use restore::{RestoreOutcome, RestoreRequest, RestoreTimes};
 pub use room::Room;
