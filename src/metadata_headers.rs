@@ -111,7 +111,7 @@ pub fn storage_class(headers: &HeaderMap) -> Result<StorageClass, S3Error> {
 /// anything. S3 itself refuses `private`, but some clients send it with every object unless told otherwise.
 const ACLS_OF_THE_OWNER: [&[u8]; 2] = [b"bucket-owner-full-control", b"private"];
 
-/// Refuses headers of writes that ask for what is not offered: encryption, locks, appends, and access lists, which
+/// Refuses headers of writes that ask for what is not offered: encryption, appends, and access lists, which
 /// are off in every bucket.
 pub fn refuse_unsupported(headers: &HeaderMap) -> Result<(), S3Error> {
     for (name, value) in headers {
@@ -121,9 +121,7 @@ pub fn refuse_unsupported(headers: &HeaderMap) -> Result<(), S3Error> {
             let message = "The bucket does not allow ACLs";
             return Err(S3Error::new(StatusCode::BAD_REQUEST, "AccessControlListNotSupported", message));
         }
-        let unsupported = name.starts_with("x-amz-server-side-encryption")
-            || name.starts_with("x-amz-object-lock-")
-            || name == "x-amz-write-offset-bytes";
+        let unsupported = name.starts_with("x-amz-server-side-encryption") || name == "x-amz-write-offset-bytes";
         if unsupported {
             return Err(not_implemented(name));
         }
@@ -324,7 +322,6 @@ mod tests {
         check("x-amz-grant-read", b"id=1", Some("AccessControlListNotSupported"));
         check("x-amz-server-side-encryption", b"AES256", Some("NotImplemented"));
         check("x-amz-server-side-encryption-customer-key", b"k", Some("NotImplemented"));
-        check("x-amz-object-lock-mode", b"GOVERNANCE", Some("NotImplemented"));
         check("x-amz-write-offset-bytes", b"0", Some("NotImplemented"));
         check("x-amz-request-payer", b"requester", None);
         check("x-amz-mfa", b"serial 123456", None);

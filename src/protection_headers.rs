@@ -4,18 +4,19 @@
 //! Each of the three has a room of its own; this file only calls them in S3's order.
 
 use http::HeaderMap;
-use strata_storage::{AccountId, Bucket, Encryption, Lock, ObjectOwner, ObjectOwnership, Protection};
+use strata_storage::{AccountId, Bucket, Encryption, ObjectOwner, ObjectOwnership, Protection};
 
 use crate::error::S3Error;
+use crate::lock_headers;
 use crate::metadata_headers;
 use crate::request::{Context, Request};
 
 /// Reads what shall protect a new version in `bucket`, and refuses what cannot be honoured.
-pub async fn protection(_ctx: &Context, bucket: &Bucket, request: &Request) -> Result<Protection, S3Error> {
+pub async fn protection(ctx: &Context, bucket: &Bucket, request: &Request) -> Result<Protection, S3Error> {
     metadata_headers::refuse_unsupported(&request.headers)?;
     Ok(Protection {
         owner: owner(bucket, request, &request.headers)?,
-        lock: Lock::default(),
+        lock: lock_headers::lock(ctx, bucket, request).await?,
         encryption: Encryption::default(),
     })
 }

@@ -4,6 +4,7 @@ use http::{HeaderMap, HeaderName, StatusCode};
 use serde::Deserialize;
 use strata_storage::{Error, NewBucket, ObjectOwnership};
 
+use crate::authorize::{self, Resource};
 use crate::checksum_headers::Need;
 use crate::error::S3Error;
 use crate::metadata_headers::not_implemented;
@@ -23,12 +24,19 @@ pub async fn run(ctx: &Context, mut request: Request) -> Result<Response, S3Erro
     let name = request.bucket()?.clone();
     let ownership = ownership(&request.headers)?;
     check_headers(&request.headers, ownership)?;
+    let object_lock = object_lock(&request.headers)?;
+    if object_lock {
+        for action in ["s3:PutBucketObjectLockConfiguration", "s3:PutBucketVersioning"] {
+            authorize::require(ctx, &request, action, Resource::Bucket(&name)).await?;
+        }
+    }
     let bytes = bucket::read_document(&mut request, ctx.config.limits.xml_bytes, Need::Optional).await?;
     let configuration = Configuration::read(&bytes)?;
     check_location(&configuration.location, &ctx.config.region)?;
     let owner = request.caller.account_id().ok_or_else(|| S3Error::access_denied("Access Denied"))?;
     let region = ctx.config.region.clone();
-    let new = NewBucket { owner, region, ownership, tags: configuration.tags, ..NewBucket::default() };
+    let tags = configuration.tags;
+    let new = NewBucket { owner, region, ownership, object_lock, tags, ..NewBucket::default() };
     match ctx.store.create_bucket(&name, new).await {
         Ok(_) => {}
         // The oldest region answers a repeated creation as if it were the first.
@@ -128,18 +136,22 @@ fn ownership(headers: &HeaderMap) -> Result<ObjectOwnership, S3Error> {
     }
 }
 
-/// Refuses what this server can't honour, rather than making a bucket that lacks it.
-fn check_headers(headers: &HeaderMap, ownership: ObjectOwnership) -> Result<(), S3Error> {
+/// Whether the bucket shall have Object Lock.
+fn object_lock(headers: &HeaderMap) -> Result<bool, S3Error> {
     const LOCK: &str = "x-amz-bucket-object-lock-enabled";
-    const ACL: &str = "x-amz-acl";
     match headers.get(LOCK).map(|value| value.as_bytes().to_ascii_lowercase()).as_deref() {
-        None | Some(b"false") => {}
-        Some(b"true") => return Err(not_implemented(LOCK)),
+        None | Some(b"false") => Ok(false),
+        Some(b"true") => Ok(true),
         Some(other) => {
             let message = "The value of x-amz-bucket-object-lock-enabled must be true or false";
-            return Err(S3Error::invalid_argument(message, LOCK, String::from_utf8_lossy(other)));
+            Err(S3Error::invalid_argument(message, LOCK, String::from_utf8_lossy(other)))
         }
     }
+}
+
+/// Refuses what this server can't honour, rather than making a bucket that lacks it.
+fn check_headers(headers: &HeaderMap, ownership: ObjectOwnership) -> Result<(), S3Error> {
+    const ACL: &str = "x-amz-acl";
     if headers.get("x-amz-bucket-namespace").is_some_and(|value| value != "global") {
         return Err(not_implemented("x-amz-bucket-namespace"));
     }
@@ -166,7 +178,7 @@ fn check_headers(headers: &HeaderMap, ownership: ObjectOwnership) -> Result<(), 
 mod tests {
     use http::{HeaderMap, HeaderName, HeaderValue};
 
-    use super::{Configuration, check_headers, check_location, ownership};
+    use super::{Configuration, check_headers, check_location, object_lock, ownership};
 
     #[test]
     fn locations() {
@@ -212,11 +224,12 @@ mod tests {
             let headers: HeaderMap =
                 pairs.map(|&(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value))).collect();
             let result = ownership(&headers).and_then(|ownership| check_headers(&headers, ownership));
+            let result = result.and_then(|()| object_lock(&headers));
             assert_eq!(result.err().map(|error| error.code), expected, "{headers:?}");
         }
         check(&[], None);
         check(&[("x-amz-bucket-object-lock-enabled", "false"), ("x-amz-acl", "private")], None);
-        check(&[("x-amz-bucket-object-lock-enabled", "true")], Some("NotImplemented"));
+        check(&[("x-amz-bucket-object-lock-enabled", "true")], None);
         check(&[("x-amz-bucket-object-lock-enabled", "maybe")], Some("InvalidArgument"));
         check(&[("x-amz-acl", "public-read")], Some("InvalidBucketAclWithObjectOwnership"));
         check(&[("x-amz-acl", "public-read"), ("x-amz-object-ownership", "ObjectWriter")], Some("NotImplemented"));
