@@ -165,6 +165,17 @@ impl From<Error> for S3Error {
                 "EntityTooLarge",
                 "The configuration is larger than this server keeps.",
             ),
+            Error::ObjectLocked { .. } => {
+                S3Error::access_denied("Access Denied because object protected by object lock.")
+            }
+            Error::NoObjectLock => S3Error::invalid_request("Bucket is missing Object Lock Configuration"),
+            Error::RetentionOver => bad_request("InvalidArgument", "The retain until date must be in the future!"),
+            // S3 has no quotas; other stores answer with this code.
+            Error::QuotaExceeded(exceeded) => {
+                S3Error::new(StatusCode::FORBIDDEN, "QuotaExceeded", exceeded.to_string())
+                    .with("Limit", exceeded.limit.to_string())
+                    .with("Left", exceeded.left.to_string())
+            }
             Error::Precondition => precondition(),
             Error::Conflict => conflict(
                 "ConditionalRequestConflict",
@@ -322,7 +333,9 @@ fn unavailable(message: &'static str) -> S3Error {
 
 #[cfg(test)]
 mod tests {
-    use strata_storage::{Entity, Error, StorageClass, Tier, Timestamp, VersionId};
+    use strata_storage::{
+        Entity, Error, Lock, QuotaExceeded, QuotaResource, QuotaScope, StorageClass, Tier, Timestamp, VersionId,
+    };
 
     use super::S3Error;
 
@@ -344,6 +357,12 @@ mod tests {
         check(Error::TooManyConfigurations { most: 1000 }, 400, "TooManyConfigurations");
         check(Error::BucketExists, 409, "BucketAlreadyOwnedByYou");
         check(Error::Precondition, 412, "PreconditionFailed");
+        check(Error::ObjectLocked { lock: Lock::default() }, 403, "AccessDenied");
+        check(Error::NoObjectLock, 400, "InvalidRequest");
+        check(Error::RetentionOver, 400, "InvalidArgument");
+        let (scope, resource) = (QuotaScope::Bucket, QuotaResource::Bytes);
+        let exceeded = QuotaExceeded { scope, resource, limit: 10, left: 1 };
+        check(Error::QuotaExceeded(exceeded), 403, "QuotaExceeded");
         check(Error::Conflict, 409, "ConditionalRequestConflict");
         check(Error::InvalidPart { number: 1, etag: "e".to_owned() }, 400, "InvalidPart");
         check(Error::TooLarge { size: 2, most: 1 }, 400, "EntityTooLarge");

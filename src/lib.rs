@@ -30,6 +30,7 @@ mod error;
 mod identity;
 mod incoming;
 mod lifecycle_headers;
+mod lock_headers;
 mod metadata_headers;
 mod metering;
 mod op;

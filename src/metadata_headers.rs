@@ -107,12 +107,10 @@ pub fn storage_class(headers: &HeaderMap) -> Result<StorageClass, S3Error> {
     })
 }
 
-/// Refuses headers of writes that ask for what is not offered: encryption, locks, appends.
+/// Refuses headers of writes that ask for what is not offered: encryption, appends.
 pub fn refuse_unsupported(headers: &HeaderMap) -> Result<(), S3Error> {
     for name in headers.keys().map(HeaderName::as_str) {
-        let unsupported = name.starts_with("x-amz-server-side-encryption")
-            || name.starts_with("x-amz-object-lock-")
-            || name == "x-amz-write-offset-bytes";
+        let unsupported = name.starts_with("x-amz-server-side-encryption") || name == "x-amz-write-offset-bytes";
         if unsupported {
             return Err(not_implemented(name));
         }
@@ -309,7 +307,6 @@ mod tests {
         }
         check("x-amz-server-side-encryption", b"AES256", Some("NotImplemented"));
         check("x-amz-server-side-encryption-customer-key", b"k", Some("NotImplemented"));
-        check("x-amz-object-lock-mode", b"GOVERNANCE", Some("NotImplemented"));
         check("x-amz-write-offset-bytes", b"0", Some("NotImplemented"));
         check("x-amz-request-payer", b"requester", None);
         check("x-amz-mfa", b"serial 123456", None);

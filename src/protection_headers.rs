@@ -3,20 +3,20 @@
 //!
 //! Each of the three has a room of its own; this file only calls them in S3's order.
 
-use strata_storage::{Bucket, Encryption, Lock, ObjectOwner, ObjectOwnership, Protection};
+use strata_storage::{Bucket, Encryption, ObjectOwner, ObjectOwnership, Protection};
 
 use crate::acl::{self, Canned, CanonicalId, Requested, Scope};
 use crate::authorize::{self, Resource};
 use crate::error::S3Error;
 use crate::request::{Context, Request};
-use crate::{metadata_headers, owners, public_access_block};
+use crate::{lock_headers, metadata_headers, owners, public_access_block};
 
 /// Reads what shall protect a new version in `bucket`, and refuses what cannot be honoured.
 pub async fn protection(ctx: &Context, bucket: &Bucket, request: &Request) -> Result<Protection, S3Error> {
     metadata_headers::refuse_unsupported(&request.headers)?;
     Ok(Protection {
         owner: owner(ctx, bucket, request).await?,
-        lock: Lock::default(),
+        lock: lock_headers::lock(ctx, bucket, request).await?,
         encryption: Encryption::default(),
     })
 }

@@ -2,6 +2,7 @@
 //!
 //! One file per topic. The documents are types that the command line reads again.
 
+mod buckets;
 mod cost;
 mod info;
 mod lifecycle_preview;
@@ -20,6 +21,7 @@ use crate::error::S3Error;
 use crate::request::{Context, Query};
 use crate::response::{Payload, Response};
 
+pub use buckets::{BucketDocument, BucketsDocument};
 pub use cost::CostDocument;
 pub use info::{ClassDocument, IndexDocument, InfoDocument, LostDocument, PoolDocument};
 pub use lifecycle_preview::{EventDocument, PreviewDocument};
@@ -63,6 +65,8 @@ pub async fn run(topic: &str, ctx: &Context, request: AdminRequest) -> Result<Re
     match topic {
         "status" => json(&status::get(ctx, request.only(&[Method::GET])?)),
         "info" => json(&info::get(ctx, request.only(&[Method::GET])?).await?),
+        "buckets" => json(&buckets::list(ctx, request.only(&[Method::GET])?).await?),
+        "buckets/quota" => json(&buckets::set_quota(ctx, request.only(&[Method::POST])?).await?),
         "zones" => json(&zones::list(ctx, request.only(&[Method::GET])?)),
         "zones/add" => json(&zones::add(ctx, request.only(&[Method::POST])?).await?),
         "zones/drain" => json(&zones::drain(ctx, request.only(&[Method::POST])?).await?),

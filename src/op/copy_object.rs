@@ -56,6 +56,7 @@ pub async fn run(ctx: &Context, request: Request) -> Result<Response, S3Error> {
              object's metadata, storage class, website redirect location or encryption attributes.",
         ));
     }
+    ctx.store.check_room_for_object(&bucket, &key, info.size).await?;
     ctx.store.meter().retrieval(&source.bucket, info.class, info.size);
     let metadata = copied_metadata(headers, metadata_directive, info)?;
     let tags = copied_tags(headers, tagging_directive, info)?;

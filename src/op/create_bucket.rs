@@ -33,12 +33,19 @@ pub async fn run(ctx: &Context, mut request: Request) -> Result<Response, S3Erro
         authorize::require(ctx, &request, action, Resource::Bucket(&name)).await?;
     }
     let ownership = sent.unwrap_or(ctx.config.new_buckets.object_ownership);
+    let object_lock = object_lock(&request.headers)?;
+    if object_lock {
+        for action in ["s3:PutBucketObjectLockConfiguration", "s3:PutBucketVersioning"] {
+            authorize::require(ctx, &request, action, Resource::Bucket(&name)).await?;
+        }
+    }
     let acl = access(ctx, &request, &name, ownership, owner).await?;
     let bytes = bucket::read_document(&mut request, ctx.config.limits.xml_bytes, Need::Optional).await?;
     let configuration = Configuration::read(&bytes)?;
     check_location(&configuration.location, &ctx.config.region)?;
     let region = ctx.config.region.clone();
-    let mut new = NewBucket { owner, region, ownership, tags: configuration.tags, ..NewBucket::default() };
+    let tags = configuration.tags;
+    let mut new = NewBucket { owner, region, ownership, object_lock, tags, ..NewBucket::default() };
     new.documents.extend(acl.as_ref().and_then(acl::encode).map(|acl| (BucketDocument::Acl, acl.into())));
     if ctx.config.new_buckets.block_public_access {
         let block = PublicAccessBlock::ALL.to_stored();
@@ -184,17 +191,21 @@ async fn access(
     Ok(Some(acl))
 }
 
-/// Refuses what this server can't honour, rather than making a bucket that lacks it.
-fn check_headers(headers: &HeaderMap) -> Result<(), S3Error> {
+/// Whether the bucket shall have Object Lock.
+fn object_lock(headers: &HeaderMap) -> Result<bool, S3Error> {
     const LOCK: &str = "x-amz-bucket-object-lock-enabled";
     match headers.get(LOCK).map(|value| value.as_bytes().to_ascii_lowercase()).as_deref() {
-        None | Some(b"false") => {}
-        Some(b"true") => return Err(not_implemented(LOCK)),
+        None | Some(b"false") => Ok(false),
+        Some(b"true") => Ok(true),
         Some(other) => {
             let message = "The value of x-amz-bucket-object-lock-enabled must be true or false";
-            return Err(S3Error::invalid_argument(message, LOCK, String::from_utf8_lossy(other)));
+            Err(S3Error::invalid_argument(message, LOCK, String::from_utf8_lossy(other)))
         }
     }
+}
+
+/// Refuses what this server can't honour, rather than making a bucket that lacks it.
+fn check_headers(headers: &HeaderMap) -> Result<(), S3Error> {
     if headers.get("x-amz-bucket-namespace").is_some_and(|value| value != "global") {
         return Err(not_implemented("x-amz-bucket-namespace"));
     }
@@ -205,7 +216,7 @@ fn check_headers(headers: &HeaderMap) -> Result<(), S3Error> {
 mod tests {
     use http::{HeaderMap, HeaderName, HeaderValue};
 
-    use super::{Configuration, check_headers, check_location, ownership};
+    use super::{Configuration, check_headers, check_location, object_lock, ownership};
 
     #[test]
     fn locations() {
@@ -251,11 +262,12 @@ mod tests {
             let headers: HeaderMap =
                 pairs.map(|&(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value))).collect();
             let result = ownership(&headers).and_then(|_| check_headers(&headers));
+            let result = result.and_then(|()| object_lock(&headers));
             assert_eq!(result.err().map(|error| error.code), expected, "{headers:?}");
         }
         check(&[], None);
         check(&[("x-amz-bucket-object-lock-enabled", "false")], None);
-        check(&[("x-amz-bucket-object-lock-enabled", "true")], Some("NotImplemented"));
+        check(&[("x-amz-bucket-object-lock-enabled", "true")], None);
         check(&[("x-amz-bucket-object-lock-enabled", "maybe")], Some("InvalidArgument"));
         check(&[("x-amz-object-ownership", "BucketOwnerPreferred")], None);
         check(&[("x-amz-object-ownership", "me")], Some("InvalidArgument"));

@@ -1,10 +1,12 @@
 //! DeleteObject: a version is removed, or a delete marker covers the key.
 
 use http::StatusCode;
-use strata_storage::DeleteObject;
+use strata_storage::{DeleteObject, Governance};
 
+use crate::authorize::Resource;
 use crate::conditions;
 use crate::error::S3Error;
+use crate::lock_headers;
 use crate::op::target::{DELETE_MARKER, Target, set_version};
 use crate::request::{Context, Request};
 use crate::response::Response;
@@ -13,8 +15,13 @@ use crate::response::Response;
 pub async fn run(ctx: &Context, request: Request) -> Result<Response, S3Error> {
     let target = Target::of(ctx, &request).await?;
     let condition = conditions::delete_condition(&request.headers)?;
-    let delete =
-        DeleteObject { bucket: target.bucket.clone(), key: target.key.clone(), version: target.version, condition };
+    let resource = Resource::Object(&target.bucket, &target.key, target.version);
+    let governance = match target.version {
+        Some(_) => lock_headers::governance(ctx, &request, resource).await?,
+        None => Governance::Binding,
+    };
+    let (bucket, key, version) = (target.bucket.clone(), target.key.clone(), target.version);
+    let delete = DeleteObject { bucket, key, version, condition, governance };
     let deleted = ctx.store.delete(delete).await.map_err(|error| conditions::delete_error(error, &target.key))?;
     let mut response = Response::empty(StatusCode::NO_CONTENT);
     if deleted.marker {

@@ -8,13 +8,14 @@ use http_body::Frame;
 use http_body_util::{BodyExt as _, StreamBody};
 use strata_storage::{Checksum, ChecksumKind, Error, ObjectInfo, OpenObject, Subject};
 
+use crate::authorize::Resource;
 use crate::error::S3Error;
 use crate::op::object_headers;
 use crate::op::target::Target;
 use crate::range::{self, Requested};
 use crate::request::{Context, Request};
 use crate::response::{Payload, Response};
-use crate::{checksum_headers, conditions, lifecycle_headers, metadata_headers};
+use crate::{checksum_headers, conditions, lifecycle_headers, lock_headers, metadata_headers};
 
 const PARTS_COUNT: HeaderName = HeaderName::from_static("x-amz-mp-parts-count");
 const PART_NUMBER_MAX: u16 = 10_000;
@@ -109,6 +110,9 @@ async fn prepare(ctx: &Context, request: &Request, asked: Asked, object: OpenObj
 
     let mut response = Response::empty(StatusCode::OK);
     object_headers::set(&mut response, info);
+    let Target { bucket, key, version } = &asked.target;
+    let resource = Resource::Object(bucket, key, *version);
+    lock_headers::set_visible(ctx, request, resource, info, &mut response).await?;
     if asked.target.version.is_none()
         && let Some(text) = expiration(ctx, &asked.target, &object).await?
     {

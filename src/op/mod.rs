@@ -38,6 +38,7 @@ mod delete_bucket;
 mod get_bucket_location;
 mod head_bucket;
 mod list_buckets;
+mod object_lock_configuration;
 
 // What is in them.
 mod list_object_versions;
@@ -51,6 +52,7 @@ mod delete_objects;
 mod get_object;
 mod get_object_attributes;
 mod object_acl;
+mod object_lock;
 mod object_tagging;
 mod put_object;
 mod restore_object;
@@ -119,6 +121,12 @@ pub async fn run(operation: Operation, ctx: &Context, request: Request) -> Resul
         Operation::GetObjectTagging => object_tagging::get(ctx, request).await,
         Operation::PutObjectTagging => object_tagging::put(ctx, request).await,
         Operation::DeleteObjectTagging => object_tagging::delete(ctx, request).await,
+        Operation::GetObjectLockConfiguration => object_lock_configuration::get(ctx, request).await,
+        Operation::PutObjectLockConfiguration => object_lock_configuration::put(ctx, request).await,
+        Operation::GetObjectRetention => object_lock::get_retention(ctx, request).await,
+        Operation::PutObjectRetention => object_lock::put_retention(ctx, request).await,
+        Operation::GetObjectLegalHold => object_lock::get_legal_hold(ctx, request).await,
+        Operation::PutObjectLegalHold => object_lock::put_legal_hold(ctx, request).await,
         Operation::RestoreObject => restore_object::run(ctx, request).await,
         Operation::CreateMultipartUpload => create_multipart_upload::run(ctx, request).await,
         Operation::UploadPart => upload_part::run(ctx, request).await,

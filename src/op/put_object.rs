@@ -7,7 +7,9 @@ use crate::error::S3Error;
 use crate::op::target::{refuse_version, set_version};
 use crate::request::{Context, Request};
 use crate::response::Response;
-use crate::{checksum_headers, conditions, lifecycle_headers, metadata_headers, protection_headers, tagging};
+use crate::{
+    checksum_headers, conditions, lifecycle_headers, lock_headers, metadata_headers, protection_headers, tagging,
+};
 
 /// The largest object that one PUT can write: 5 GiB.
 const PUT_BYTES_MAX: u64 = 5 << 30;
@@ -22,6 +24,7 @@ pub async fn run(ctx: &Context, mut request: Request) -> Result<Response, S3Erro
     let class = metadata_headers::storage_class(&request.headers)?;
     checksum_headers::content_md5(&request.headers)?;
     let protection = protection_headers::protection(ctx, &found, &request).await?;
+    lock_headers::require_digest(&request.headers, &found, &protection.lock)?;
     let condition = conditions::write_condition(&request.headers)?;
     let metadata = metadata_headers::metadata(&request.headers)?;
     let tags = header_tags(&request.headers)?;
@@ -30,6 +33,7 @@ pub async fn run(ctx: &Context, mut request: Request) -> Result<Response, S3Erro
         Some(_) => Digests::NONE,
         None => Digests::NONE.with(ChecksumAlgorithm::Crc64Nvme),
     };
+    ctx.store.check_room_for_object(&bucket, &key, request.body.require_length()?).await?;
     let most_bytes = ctx.config.limits.object_bytes.min(PUT_BYTES_MAX);
     let (staged, sent) = checksum_headers::stage_body(ctx, &mut request, most_bytes, more).await?;
     let checksum = sent.or_else(|| staged.checksum(ChecksumAlgorithm::Crc64Nvme).cloned());

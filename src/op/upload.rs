@@ -68,7 +68,7 @@ pub fn part_number(query: &Query) -> Result<u16, S3Error> {
     })
 }
 
-/// Refuses what no part can have: encryption of its own, or a condition, which belongs to the completion.
+/// Refuses what no part can have: encryption or a lock of its own, or a condition, which belongs to the completion.
 pub fn refuse_for_part(headers: &HeaderMap) -> Result<(), S3Error> {
     const ENCRYPTION: &str = "x-amz-server-side-encryption";
     if let Some(value) = headers.get(ENCRYPTION) {
@@ -76,6 +76,9 @@ pub fn refuse_for_part(headers: &HeaderMap) -> Result<(), S3Error> {
         return Err(S3Error::invalid_argument(message, ENCRYPTION, String::from_utf8_lossy(value.as_bytes())));
     }
     refuse_conditions(headers)?;
+    if let Some(name) = headers.keys().find(|name| name.as_str().starts_with("x-amz-object-lock-")) {
+        return Err(metadata_headers::not_implemented(name.as_str()));
+    }
     metadata_headers::refuse_unsupported(headers)
 }
 
@@ -169,6 +172,7 @@ mod tests {
         check("content-type", None);
         check("x-amz-server-side-encryption", Some("InvalidArgument"));
         check("x-amz-server-side-encryption-customer-key", Some("NotImplemented"));
+        check("x-amz-object-lock-mode", Some("NotImplemented"));
         check("if-none-match", Some("NotImplemented"));
     }
 

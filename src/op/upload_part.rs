@@ -18,6 +18,9 @@ pub async fn run(ctx: &Context, mut request: Request) -> Result<Response, S3Erro
     let target = upload::target(ctx, &request).await?;
     let open = upload::find(ctx, &target).await?;
     upload::check_algorithm(&open, expected.map(|expected| expected.algorithm))?;
+    let size = request.body.require_length()?;
+    let room = ctx.store.check_room_for_part(&target.bucket, target.id, number, size).await;
+    room.map_err(|error| upload::error(error, &target))?;
     let most_bytes = ctx.config.limits.object_bytes.min(upload::PART_BYTES_MAX);
     let (staged, sent) = checksum_headers::stage_body(ctx, &mut request, most_bytes, upload::digests(&open)).await?;
     // A part shows the checksum that the client knows of, or the kind that it chose for the upload.

@@ -28,6 +28,8 @@ pub async fn run(ctx: &Context, request: Request) -> Result<Response, S3Error> {
     let range = range.map(|range| range.within(info.size)).transpose()?;
     let size = range.as_ref().map_or(info.size, |range| range.end - range.start);
     check_size(size)?;
+    let room = ctx.store.check_room_for_part(&target.bucket, target.id, number, size).await;
+    room.map_err(|error| upload::error(error, &target))?;
     ctx.store.meter().retrieval(&copied.bucket, info.class, size);
     let source_version = info.bucket_versioned.then(|| info.version_id.to_string());
     let work = Copy { store: ctx.store.clone(), target, open, number, source, range };

@@ -29,6 +29,8 @@ async fn only_for_the_root_credentials() {
     for (method, topic) in [
         ("GET", "status"),
         ("GET", "info"),
+        ("GET", "buckets"),
+        ("POST", "buckets/quota?bucket=bucket&bytes=1"),
         ("GET", "zones"),
         ("POST", "zones/add?name=a&path=/a"),
         ("POST", "zones/drain?name=data"),

@@ -150,3 +150,21 @@ async fn failures_say_what_to_do() {
     check(&["info", "--endpoint", "https://host"], &[], 2, &["http://HOST:PORT"]).await;
     fixture.stop().await;
 }
+
+#[tokio::test]
+async fn buckets_and_quotas() {
+    let fixture = filled().await;
+    let shell = Shell::new(&fixture);
+    let text = shell.run(&["bucket", "list"]).await;
+    assert!(text.contains("BUCKET") && text.contains("195.3 KiB"), "{text}");
+    let text = shell.run(&["bucket", "quota", "bucket", "--bytes", "204800"]).await;
+    assert!(text.contains("200.0 KiB"), "{text}");
+    fixture.raw.put("/bucket/other", vec![b'x'; 10_000]).await.fails(403, "QuotaExceeded");
+    let shown = shell.json(&["bucket", "quota", "bucket"]).await;
+    assert_eq!(shown["buckets"][0]["quota_bytes"], 204_800);
+    shell.run(&["bucket", "quota", "bucket", "--clear"]).await;
+    fixture.raw.put("/bucket/other", vec![b'x'; 10_000]).await.is(200);
+    let shown = shell.json(&["bucket", "info", "bucket"]).await;
+    assert_eq!((&shown["buckets"][0]["objects"], &shown["buckets"][0]["quota_bytes"]), (&Value::from(2), &Value::Null));
+    fixture.stop().await;
+}

@@ -177,7 +177,8 @@ async fn headers_in_urls() {
     put("x-amz-storage-class=OUTPOSTS").await.fails(400, "InvalidStorageClass");
     put("x-amz-acl=public-read").await.fails(400, "AccessControlListNotSupported");
     put("x-amz-server-side-encryption=aws:kms").await.fails(501, "NotImplemented");
-    put("x-amz-object-lock-mode=GOVERNANCE").await.fails(501, "NotImplemented");
+    put("x-amz-object-lock-mode=GOVERNANCE").await.fails(400, "InvalidArgument");
+    put("x-amz-object-lock-legal-hold=ON").await.fails(400, "InvalidRequest");
     put("x-amz-expected-bucket-owner=999999999999").await.fails(403, "AccessDenied");
     put("x-amz-meta-n=a%0d%0ab").await.fails(400, "InvalidArgument");
     let copied = raw.request("PUT", "/bucket/copy?x-amz-copy-source=bucket%2Fkey").presigned(HOUR).send().await.is(200);

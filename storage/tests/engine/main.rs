@@ -3,6 +3,7 @@
 mod analytics;
 mod model;
 mod preview;
+mod quota;
 mod races;
 mod reopen;
 mod support;

@@ -2,6 +2,8 @@
 
 mod expiration;
 mod noncurrent;
+mod object_lock;
+mod object_lock_histories;
 mod reindex;
 mod support;
 mod tiering;

@@ -133,6 +133,11 @@ impl Run {
                 }
             }
         }
+        let parts = self.model.uploads.iter().flat_map(|upload| upload.parts.values());
+        let part_bytes: i64 = parts.map(|(part, _)| part.0.len() as i64).sum();
+        if part_bytes > 0 {
+            expected.entry((StorageClass::Standard, Tier::Frequent)).or_default().part_bytes = part_bytes;
+        }
         let found = self.world.store.usage(Some(&bucket())).await.expect("usage is told");
         // How well the bytes compress is not the model's to know.
         let found: BTreeMap<_, _> =
