@@ -23,6 +23,7 @@ mod authorize;
 mod body;
 mod checksum_headers;
 mod conditions;
+mod cors;
 mod error;
 mod identity;
 mod incoming;
