@@ -26,6 +26,7 @@ mod authorize;
 mod body;
 mod checksum_headers;
 mod conditions;
+mod cors;
 mod error;
 mod identity;
 mod incoming;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use http::HeaderMap;
 use strata_storage::{BucketName, Entropy, ObjectKey, Store, Timestamp};
 
+use crate::auth::Authenticator;
 use crate::body::Body;
 use crate::config::Config;
 use crate::error::S3Error;
@@ -19,6 +20,8 @@ pub struct Context {
     pub config: Arc<Config>,
     /// The account of the root credentials.
     pub owner: Owner,
+    /// Who checks signatures, those of forms among them.
+    pub authenticator: Arc<Authenticator>,
     /// Where randomness comes from.
     pub entropy: Arc<dyn Entropy>,
 }

@@ -10,27 +10,28 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use http::header::{CONNECTION, CONTENT_TYPE, EXPECT, HOST, SERVER};
+use http::header::{CONNECTION, CONTENT_TYPE, EXPECT, HOST, ORIGIN, SERVER};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use http_body_util::BodyExt as _;
 use http_body_util::combinators::BoxBody;
 use hyper::body::Incoming;
-use strata_storage::{Clock, Entropy, ObjectKey, Store, StoreStatus};
+use strata_storage::{BucketName, Clock, Entropy, ObjectKey, Store, StoreStatus};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::address::{self, Address};
 use crate::admin::{self, AdminRequest};
-use crate::auth::Authenticator;
+use crate::auth::{Authenticator, PayloadAuth};
 use crate::body::Body;
 use crate::config::Config;
+use crate::cors;
 use crate::credentials::{Credentials, root_owner};
 use crate::error::S3Error;
 use crate::identity::{Account, Identity};
 use crate::incoming::{IncomingBody, Rest};
 use crate::log::RequestLine;
 use crate::metering::Priced;
-use crate::op;
+use crate::op::{self, preflight_request};
 use crate::query_headers;
 use crate::request::{Context, Origin, Query, Request, RequestName};
 use crate::response::{Outgoing, Payload, Response};
@@ -45,7 +46,6 @@ const HOST_ID: HeaderName = HeaderName::from_static("x-amz-id-2");
 /// Answers requests; one per server.
 pub struct Service {
     context: Context,
-    authenticator: Authenticator,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     /// Turns at storing a request body.
@@ -70,6 +70,8 @@ struct Trail {
     operation: &'static str,
     bucket: String,
     key: Option<ObjectKey>,
+    /// Where the script comes from that sends it, if a browser says so.
+    origin: Option<HeaderValue>,
 }
 
 impl Service {
@@ -83,11 +85,12 @@ impl Service {
     ) -> Service {
         let Credentials { access_key, secret_key } = credentials.clone();
         let root = Arc::new(Identity::root(Arc::new(Account::root()), access_key.clone()));
-        let authenticator = Authenticator::new(config.region.clone(), access_key, secret_key);
+        let authenticator = Arc::new(Authenticator::new(config.region.clone(), access_key, secret_key));
         let uploads = Semaphore::new(config.limits.uploads);
         let server_id = entropy.next_u64();
-        let context = Context { store, config, owner: root_owner(), entropy: Arc::clone(&entropy) };
-        Service { context, authenticator, clock, entropy, uploads, root, server_id }
+        let owner = root_owner();
+        let context = Context { store, config, owner, authenticator, entropy: Arc::clone(&entropy) };
+        Service { context, clock, entropy, uploads, root, server_id }
     }
 
     /// Answers one request. Dropping the future abandons the request.
@@ -114,6 +117,9 @@ impl Service {
         });
         if trail.method == Method::HEAD {
             response.body = Payload::Empty;
+        }
+        if let Some(origin) = &trail.origin {
+            self.share(&mut response, &trail, origin).await;
         }
         if close {
             peer.unread.store(true, Ordering::Relaxed);
@@ -164,8 +170,18 @@ impl Service {
             trail.operation = operation.name();
             op::without_signature(operation, headers)?;
         }
+        if let Ok(Operation::PreflightRequest) = routed {
+            return preflight_request::run(&self.context, &address, headers).await;
+        }
         let now = self.clock.now();
-        let payload = self.authenticator.authenticate(&parts, &query, now)?;
+        let (caller, payload) = match routed {
+            // A form says in its fields who sends it.
+            Ok(Operation::PostObject) => (Arc::new(Identity::anonymous()), PayloadAuth::Unsigned),
+            _ => {
+                let payload = self.context.authenticator.authenticate(&parts, &query, now)?;
+                (Arc::clone(&self.root), payload)
+            }
+        };
         let operation = routed?;
         let bucket = address.bucket.as_deref().map(address::bucket_name).transpose()?;
         self.check_owner(headers)?;
@@ -177,7 +193,7 @@ impl Service {
         let raw_path = parts.uri.path().to_owned();
         let request = Request {
             name: Arc::clone(name),
-            caller: Arc::clone(&self.root),
+            caller,
             origin: Origin { source: peer.remote.ip(), secure: false, tls_version: None },
             bucket,
             key: address.key,
@@ -196,6 +212,17 @@ impl Service {
         Ok(response)
     }
 
+    /// Adds to an answer what lets scripts of another origin see it, as the bucket's rules have it.
+    async fn share(&self, response: &mut Response, trail: &Trail, origin: &HeaderValue) {
+        let Ok(name) = BucketName::parse(&trail.bucket) else { return };
+        let Ok(bucket) = self.context.store.bucket(&name).await else { return };
+        match cors::of_bucket(&bucket) {
+            Ok(Some(rules)) => cors::actual(&mut response.headers, &rules, origin, &trail.method),
+            Ok(None) => {}
+            Err(error) => tracing::error!(bucket = trail.bucket, detail = error.detail, "an answer is not shared"),
+        }
+    }
+
     /// Answers a request to the admin API, which is authenticated as every other.
     async fn administer(
         &self,
@@ -205,7 +232,7 @@ impl Service {
         query: Query,
     ) -> Result<Response, S3Error> {
         let now = self.clock.now();
-        let payload = self.authenticator.authenticate(&parts, &query, now)?;
+        let payload = self.context.authenticator.authenticate(&parts, &query, now)?;
         let limits = &self.context.config.limits;
         let transport = BoxBody::new(body.map_err(Into::into));
         let mut body = Body::new(transport, &parts.headers, payload, Duration::from_secs(limits.idle_seconds))?;
@@ -254,7 +281,7 @@ impl Service {
     }
 
     async fn upload_turn(&self, operation: Operation) -> Result<Option<SemaphorePermit<'_>>, S3Error> {
-        if !matches!(operation, Operation::PutObject | Operation::UploadPart) {
+        if !matches!(operation, Operation::PutObject | Operation::PostObject | Operation::UploadPart) {
             return Ok(None);
         }
         match tokio::time::timeout(UPLOAD_WAIT_MAX, self.uploads.acquire()).await {
@@ -276,7 +303,14 @@ impl Service {
 
 impl Trail {
     fn new(parts: &Parts) -> Trail {
-        Trail { query_ids: Vec::new(), method: parts.method.clone(), operation: "", bucket: String::new(), key: None }
+        Trail {
+            query_ids: Vec::new(),
+            method: parts.method.clone(),
+            operation: "",
+            bucket: String::new(),
+            key: None,
+            origin: parts.headers.get(ORIGIN).cloned(),
+        }
     }
 
     /// Adds what S3 tells beside a code and the operation had no need to know. What it did tell stays.
@@ -364,6 +398,7 @@ mod tests {
                 operation: "GetObject",
                 bucket: "bucket".to_owned(),
                 key: ObjectKey::parse("key").ok(),
+                origin: None,
             };
             let fields = trail.complete(error).fields;
             let fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (*name, value.as_str())).collect();

@@ -6,6 +6,7 @@
 mod canonical;
 mod chunk_signer;
 mod credential;
+mod form;
 mod header;
 mod key;
 mod payload;
@@ -27,6 +28,7 @@ use credential::Credential;
 use key::SigningKeys;
 
 pub use chunk_signer::ChunkSigner;
+pub use form::FormSignature;
 pub use payload::PayloadAuth;
 
 /// How far the clocks of client and server may differ.
