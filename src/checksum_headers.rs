@@ -199,7 +199,7 @@ pub async fn stage_body(
         return Err(too_large(size, most_bytes));
     }
     let digests = expected.as_ref().map_or(more, |expected| more.with(expected.algorithm));
-    let mut stage = ctx.store.stage(StageOptions { size: Some(size), digests });
+    let mut stage = ctx.store.stage(StageOptions { size: Some(size), digests, seal: None });
     while let Some(bytes) = request.body.next().await? {
         stage.write(bytes).await?;
     }

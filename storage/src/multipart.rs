@@ -99,7 +99,7 @@ impl Store {
     ///
     /// `staged` must carry the checksum of the upload's algorithm, or CRC64NVME if it has none; `checksum` is the one
     /// to report for the part. `Err(NotFound(Upload))` if the upload ended meanwhile, `Err(ChecksumMismatch)` if
-    /// `staged` lacks the checksum.
+    /// `staged` lacks the checksum, `Err(SealMismatch)` if it is not sealed as the upload's encryption says.
     pub async fn put_part(
         &self,
         bucket: &BucketName,
@@ -120,10 +120,13 @@ impl Store {
             inner.release(Garbage::Content(replaced.content, replaced.pools), &mut batch);
         }
         let algorithm = upload.checksum.map_or(ChecksumAlgorithm::Crc64Nvme, |(algorithm, _)| algorithm);
-        let md5 = staged.md5();
+        if staged.is_sealed() != upload.protection.encryption.is_sealed() {
+            return Err(Error::SealMismatch);
+        }
+        let digest = staged.etag().digest;
         let object_checksum = staged.checksum(algorithm).ok_or(Error::ChecksumMismatch)?.clone();
-        let (content, pools) = staged.attach(&mut batch);
-        let part = PartRecord { md5, modified: inner.clock.now(), checksum, object_checksum, content, pools };
+        let (content, pools) = staged.attach(&inner.keys, &mut batch);
+        let part = PartRecord { digest, modified: inner.clock.now(), checksum, object_checksum, content, pools };
         batch.put(Family::Part, row, &part);
         inner.index.commit(batch).await?;
         inner.meter.write_request(bucket.id, part_request_class(upload.class));
@@ -174,7 +177,7 @@ impl PartInfo {
         PartInfo {
             number,
             size: record.content.bytes,
-            etag: ETag::single(record.md5),
+            etag: ETag::single(record.digest),
             modified: record.modified,
             checksum: record.checksum,
         }
