@@ -13,6 +13,7 @@ mod delete_objects;
 mod intelligent_tiering;
 mod lifecycle;
 mod listing;
+mod master_key;
 mod multipart;
 mod objects;
 mod restore;

@@ -155,7 +155,7 @@ async fn parts_are_sealed_each_by_itself() {
     assert!(is_sealed(fixture.read("parts", None).await));
     assert!(is_wrong(fixture.read("parts", Some(&DataKey::new([9; 32]))).await));
     let object = fixture.object("parts", Some(&data_key)).await;
-    let mut offset = 0;
+    let mut offset = 0_usize;
     for (position, &size) in (1..).zip(&sizes) {
         let part = object.part(position).await.expect("it is found").expect("it is there");
         assert_eq!((part.offset, part.size), (offset as u64, size as u64));

@@ -106,7 +106,7 @@ fn the_head_of_a_record() {
         "00000000",
     );
     assert_eq!(hex::encode(&head[..60]), expected);
-    assert_eq!(hex::encode(&head[60..]), "HEADCRC");
+    assert_eq!(hex::encode(&head[60..]), "3f4307bc");
     assert_eq!(decode_head(&head), Ok(PLACEMENT));
 }
 
@@ -191,14 +191,14 @@ fn the_tail_of_a_record() {
     let tail = encode_tail(&head, &id, &table(), &[]);
     assert_eq!(tail.len(), PLACEMENT.tail_bytes());
     let values: String = ["a1", "a2", "a3", "a4"].iter().map(|byte| byte.repeat(32)).collect();
-    let trailer = ["53747254", &"b1".repeat(32), "04000000", &"00".repeat(20), "TAILCRC"].concat();
+    let trailer = ["53747254", &"b1".repeat(32), "04000000", &"00".repeat(20), "b2410fef"].concat();
     assert_eq!(hex::encode(tail), values.clone() + &trailer);
 
     let head = encode_head(&SEALED);
     let tail = encode_tail(&head, &id, &table(), &[[0xc1; 16], [0xc2; 16], [0xc3; 16], [0xc4; 16]]);
     assert_eq!(tail.len(), SEALED.tail_bytes());
     let tags: String = ["c1", "c2", "c3", "c4"].iter().map(|byte| byte.repeat(16)).collect();
-    let trailer = ["53747254", &"b1".repeat(32), "04000000", "04000000", &"00".repeat(16), "SEALEDCRC"].concat();
+    let trailer = ["53747254", &"b1".repeat(32), "04000000", "04000000", &"00".repeat(16), "de37b4da"].concat();
     assert_eq!(hex::encode(tail), values + &tags + &trailer);
 }
 
