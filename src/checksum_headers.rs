@@ -199,7 +199,7 @@ pub async fn stage_body(
         return Err(too_large(size, most_bytes));
     }
     let digests = expected.as_ref().map_or(more, |expected| more.with(expected.algorithm));
-    let mut stage = ctx.store.stage(StageOptions { size, digests });
+    let mut stage = ctx.store.stage(StageOptions { size, digests, seal: None });
     let mut received = 0;
     while let Some(bytes) = request.body.next().await? {
         received += bytes.len() as u64;

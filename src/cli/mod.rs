@@ -8,6 +8,7 @@ mod client;
 mod connection;
 mod cost;
 mod error;
+mod keys;
 mod lifecycle;
 mod reports;
 mod table;
@@ -25,6 +26,7 @@ pub use buckets::BucketCommand;
 use client::Client;
 use connection::Connection;
 pub use error::CliError;
+pub use keys::KeyCommand;
 pub use table::printable;
 pub use zones::ZoneCommand;
 
@@ -45,6 +47,9 @@ pub enum Command {
     /// Works with zones: the disks that object data is spread over.
     #[command(subcommand)]
     Zone(ZoneCommand),
+    /// Works with the keys that the store is encrypted with.
+    #[command(subcommand)]
+    Key(KeyCommand),
     /// Works with lifecycle rules.
     #[command(subcommand)]
     Lifecycle(LifecycleCommand),
@@ -127,6 +132,7 @@ pub async fn run(command: Command, out: &mut impl Write) -> Result<(), CliError>
         }
         Command::Cost(args) => cost::run(&args, out).await,
         Command::Bucket(command) => buckets::run(command, out).await,
+        Command::Key(command) => keys::run(command, out).await,
         Command::Zone(command) => zones::run(command, out).await,
         Command::Lifecycle(LifecycleCommand::Preview(args)) => lifecycle::preview(&args, out).await,
     }

@@ -103,7 +103,7 @@ async fn stage(
     object: &OpenObject,
     algorithm: ChecksumAlgorithm,
 ) -> Result<(strata_storage::Staged, Option<Checksum>), S3Error> {
-    let options = CopyStage { range: None, digests: Digests::NONE.with(algorithm) };
+    let options = CopyStage { range: None, digests: Digests::NONE.with(algorithm), seal: None };
     // A restored copy may expire between the look at it and its reading.
     let staged = store.stage_copy(object, options).await.map_err(read_error)?;
     let checksum = staged.checksum(algorithm).cloned();

@@ -54,7 +54,7 @@ impl Copy {
     async fn run(self) -> Result<Finished, S3Error> {
         let Copy { store, target, open, number, source, range } = self;
         let named = |error: Error| upload::error(error, &target);
-        let options = CopyStage { range, digests: upload::digests(&open) };
+        let options = CopyStage { range, digests: upload::digests(&open), seal: None };
         let staged = store.stage_copy(&source, options).await.map_err(|error| match error {
             Error::Archived { .. } => read_error(error),
             error => named(error),

@@ -16,6 +16,7 @@ mod forms;
 mod intelligent_tiering;
 mod lifecycle;
 mod listing;
+mod master_key;
 mod multipart;
 mod object_lock;
 mod objects;
