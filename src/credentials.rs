@@ -14,6 +14,7 @@ use rand::TryRngCore as _;
 use rand::rngs::OsRng;
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use crate::config::RootSettings;
 use crate::request::Owner;
@@ -24,8 +25,11 @@ pub const FILE_NAME: &str = "root-credentials.toml";
 /// The account that owns everything.
 const ROOT_ACCOUNT: &str = "000000000000";
 
-/// A text that must not be shown: `Debug` prints `***`.
-#[derive(Clone, PartialEq, Eq, Deserialize)]
+/// A text that must not be shown: `Debug` prints `***`, and its memory is wiped when it is dropped.
+///
+/// That goes for every copy made of it by cloning. It cannot go for what others hold: the environment, a parsed
+/// configuration file, the terminal.
+#[derive(Clone, PartialEq, Eq, Deserialize, Zeroize, ZeroizeOnDrop)]
 pub struct Secret(String);
 
 impl Secret {
@@ -168,7 +172,7 @@ fn random_text(letters: &[u8], length: usize) -> Result<String, rand::rand_core:
 }
 
 fn read(path: &Path) -> Result<Credentials, CredentialsError> {
-    let text = fs::read_to_string(path).map_err(|source| CredentialsError::Io {
+    let text = fs::read_to_string(path).map(Zeroizing::new).map_err(|source| CredentialsError::Io {
         action: "read the credentials file",
         path: path.to_owned(),
         source,
@@ -180,11 +184,11 @@ fn read(path: &Path) -> Result<Credentials, CredentialsError> {
 }
 
 fn write(path: &Path, credentials: &Credentials) -> Result<(), CredentialsError> {
-    let text = format!(
+    let text = Zeroizing::new(format!(
         "# Made at the first start. Whoever reads this owns the store.\naccess_key = \"{}\"\nsecret_key = \"{}\"\n",
         credentials.access_key,
         credentials.secret_key.expose()
-    );
+    ));
     replace(path, text.as_bytes()).map_err(|source| CredentialsError::Io {
         action: "write the credentials file",
         path: path.to_owned(),

@@ -16,6 +16,7 @@ pub mod admin;
 pub mod cli;
 
 // One request.
+mod abuse;
 mod address;
 mod auth;
 mod body;
@@ -27,6 +28,7 @@ mod lifecycle_headers;
 mod metadata_headers;
 mod metering;
 mod op;
+mod origin;
 mod query_headers;
 mod range;
 mod request;

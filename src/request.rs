@@ -8,6 +8,7 @@ use strata_storage::{BucketName, Entropy, ObjectKey, Store, Timestamp};
 use crate::body::Body;
 use crate::config::Config;
 use crate::error::S3Error;
+use crate::origin::Origin;
 
 /// What every operation works with; one per server.
 pub struct Context {
@@ -63,6 +64,9 @@ pub struct Request {
     pub host: String,
     /// The request target's path as sent, still percent-encoded.
     pub raw_path: String,
+    /// Where it came from, and over what.
+    #[expect(dead_code, reason = "the conditions of policies are about it")]
+    pub origin: Origin,
 }
 
 impl Request {

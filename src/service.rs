@@ -12,24 +12,26 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::header::{CONNECTION, CONTENT_TYPE, EXPECT, HOST, SERVER};
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
 use http_body_util::BodyExt as _;
 use http_body_util::combinators::BoxBody;
 use hyper::body::Incoming;
 use strata_storage::{Clock, Entropy, ObjectKey, Store, StoreStatus};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
+use crate::abuse::{Failures, claimed_access_key};
 use crate::address::{self, Address};
 use crate::admin::{self, AdminRequest};
-use crate::auth::Authenticator;
+use crate::auth::{Authenticator, PayloadAuth};
 use crate::body::Body;
-use crate::config::Config;
+use crate::config::{Config, TlsVersion};
 use crate::credentials::{Credentials, root_owner};
 use crate::error::S3Error;
 use crate::incoming::{IncomingBody, Rest};
 use crate::log::RequestLine;
 use crate::metering::Priced;
 use crate::op;
+use crate::origin::Origin;
 use crate::query_headers;
 use crate::request::{Context, Query, Request, RequestName};
 use crate::response::{Outgoing, Payload, Response};
@@ -45,6 +47,7 @@ const HOST_ID: HeaderName = HeaderName::from_static("x-amz-id-2");
 pub struct Service {
     context: Context,
     authenticator: Authenticator,
+    failures: Failures,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     /// Turns at storing a request body.
@@ -57,12 +60,15 @@ pub struct Service {
 pub struct Peer {
     /// Its address.
     pub remote: SocketAddr,
+    /// The TLS version of the connection, if it is encrypted.
+    pub tls: Option<TlsVersion>,
     /// Set when the connection must be closed although the client may still be sending.
     pub unread: AtomicBool,
 }
 
 /// What is known of a request so far: for its log line and its error document.
 struct Trail {
+    origin: Origin,
     query_ids: Vec<(&'static str, String)>,
     method: Method,
     operation: &'static str,
@@ -81,10 +87,11 @@ impl Service {
     ) -> Service {
         let Credentials { access_key, secret_key } = credentials.clone();
         let authenticator = Authenticator::new(config.region.clone(), access_key, secret_key);
+        let failures = Failures::new(&config.limits);
         let uploads = Semaphore::new(config.limits.uploads);
         let server_id = entropy.next_u64();
         let context = Context { store, config, owner: root_owner(), entropy: Arc::clone(&entropy) };
-        Service { context, authenticator, clock, entropy, uploads, server_id }
+        Service { context, authenticator, failures, clock, entropy, uploads, server_id }
     }
 
     /// Answers one request. Dropping the future abandons the request.
@@ -95,10 +102,20 @@ impl Service {
         let mut line = RequestLine::begin(config.log.requests, &name.request_id, peer.remote, &parts.method);
         let (body, rest) = IncomingBody::new(incoming);
         let waits = parts.headers.contains_key(EXPECT);
-        let mut trail = Trail::new(&parts);
+        // HTTP/2 closes a stream by itself, whatever of a body nobody read.
+        let is_stream = parts.version == Version::HTTP_2;
+        let connection = Origin::of_connection(peer.remote, peer.tls);
+        let origin = connection.forwarded(&parts.headers, &config.server.trusted_proxies);
+        let mut trail = Trail::new(&parts, *origin.as_ref().unwrap_or(&connection));
 
-        let result = self.handle(parts, body, &name, &mut trail).await;
-        let close = result.as_ref().is_err_and(|error| error.close) || !rest.drain(waits).await;
+        let result = match origin {
+            Ok(_) => self.handle(parts, body, &name, &mut trail).await,
+            Err(ambiguous) => {
+                drop(body);
+                Err(ambiguous)
+            }
+        };
+        let close = !is_stream && (result.as_ref().is_err_and(|error| error.close) || !rest.drain(waits).await);
         let mut code = "";
         let mut response = result.unwrap_or_else(|error| {
             let error = trail.complete(error);
@@ -144,7 +161,7 @@ impl Service {
         let query = address::parse_query(parts.uri.query().unwrap_or_default())?;
         if let Some(topic) = admin::topic(&address) {
             trail.operation = "Admin";
-            return self.administer(topic, parts, body, query).await;
+            return self.administer(topic, (parts, body), query, trail.origin).await;
         }
         trail.key = address.key.clone();
         trail.bucket = address.bucket.clone().unwrap_or_default();
@@ -161,7 +178,7 @@ impl Service {
             op::without_signature(operation, headers)?;
         }
         let now = self.clock.now();
-        let payload = self.authenticator.authenticate(&parts, &query, now)?;
+        let payload = self.authenticate(&parts, &query, trail.origin)?;
         let operation = routed?;
         let bucket = address.bucket.as_deref().map(address::bucket_name).transpose()?;
         self.check_owner(headers)?;
@@ -181,6 +198,7 @@ impl Service {
             now,
             host,
             raw_path,
+            origin: trail.origin,
         };
         let priced = Priced::of(operation, &request);
         let response = op::run(operation, &self.context, request).await?;
@@ -190,16 +208,24 @@ impl Service {
         Ok(response)
     }
 
+    /// Checks who signed the request, unless there were too many failures.
+    fn authenticate(&self, parts: &Parts, query: &Query, origin: Origin) -> Result<PayloadAuth, S3Error> {
+        let now = self.clock.now();
+        let claimed = claimed_access_key(&parts.headers, query);
+        let attempt = self.failures.attempt(origin.source, claimed, now)?;
+        attempt.judge(self.authenticator.authenticate(parts, query, now))
+    }
+
     /// Answers a request to the admin API, which is authenticated as every other.
     async fn administer(
         &self,
         topic: &str,
-        parts: Parts,
-        body: IncomingBody,
+        (parts, body): (Parts, IncomingBody),
         query: Query,
+        origin: Origin,
     ) -> Result<Response, S3Error> {
         let now = self.clock.now();
-        let payload = self.authenticator.authenticate(&parts, &query, now)?;
+        let payload = self.authenticate(&parts, &query, origin)?;
         let limits = &self.context.config.limits;
         let transport = BoxBody::new(body.map_err(Into::into));
         let mut body = Body::new(transport, &parts.headers, payload, Duration::from_secs(limits.idle_seconds))?;
@@ -269,8 +295,9 @@ impl Service {
 }
 
 impl Trail {
-    fn new(parts: &Parts) -> Trail {
-        Trail { query_ids: Vec::new(), method: parts.method.clone(), operation: "", bucket: String::new(), key: None }
+    fn new(parts: &Parts, origin: Origin) -> Trail {
+        let method = parts.method.clone();
+        Trail { origin, query_ids: Vec::new(), method, operation: "", bucket: String::new(), key: None }
     }
 
     /// Adds what S3 tells beside a code and the operation had no need to know. What it did tell stays.
@@ -297,6 +324,7 @@ impl Trail {
     }
 
     fn tell(self, line: &mut RequestLine, rest: &Rest, status: StatusCode, code: &'static str) {
+        line.source = self.origin.source;
         line.operation = self.operation;
         line.bucket = self.bucket;
         line.key = self.key;
@@ -314,6 +342,9 @@ fn host(parts: &Parts) -> Result<String, S3Error> {
     let named = parts.headers.get_all(HOST).iter().map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
     let mut hosts: Vec<String> = named.chain(parts.uri.authority().map(|host| host.as_str().to_owned())).collect();
     let host = hosts.pop().unwrap_or_default();
+    if host.contains('@') {
+        return Err(S3Error::invalid_request("The host that the request names must not hold a user's name."));
+    }
     if hosts.iter().all(|other| other.eq_ignore_ascii_case(&host)) && hosts.len() <= 1 {
         return Ok(host);
     }
@@ -327,6 +358,7 @@ mod tests {
 
     use super::{Trail, host};
     use crate::error::S3Error;
+    use crate::origin::Origin;
 
     #[test]
     fn a_request_names_one_host() {
@@ -347,12 +379,14 @@ mod tests {
         check("http://private.localhost:9000/k", &["public.localhost:9000"], Err("InvalidRequest"));
         check("/k", &["public.localhost", "private.localhost"], Err("InvalidRequest"));
         check("http://a.localhost/k", &["a.localhost", "a.localhost"], Err("InvalidRequest"));
+        check("http://user@a.localhost/k", &[], Err("InvalidRequest"));
     }
 
     #[test]
     fn errors_are_completed_with_what_the_request_named() {
         fn check(error: S3Error, expected: &[(&'static str, &str)]) {
             let trail = Trail {
+                origin: Origin::of_connection(([127, 0, 0, 1], 80).into(), None),
                 query_ids: vec![("VersionId", "v".to_owned()), ("UploadId", "u".to_owned())],
                 method: Method::GET,
                 operation: "GetObject",
