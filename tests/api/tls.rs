@@ -146,12 +146,13 @@ async fn every_version_with_every_protocol() {
 #[tokio::test]
 async fn protocols_are_agreed_on() {
     let encrypted = Encrypted::start().await;
-    for (offered, chosen) in [
-        (&[&b"h2"[..], b"http/1.1"][..], Some(&b"h2"[..])),
+    let cases: [(&[&[u8]], Option<&[u8]>); 4] = [
+        (&[b"h2", b"http/1.1"], Some(b"h2")),
         (&[b"http/1.1", b"h2"], Some(b"h2")),
         (&[b"http/1.1"], Some(b"http/1.1")),
         (&[], None),
-    ] {
+    ];
+    for (offered, chosen) in cases {
         let stream = encrypted.connect(offered).await;
         assert_eq!(stream.get_ref().1.alpn_protocol(), chosen, "{offered:?}");
     }
