@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use rand::TryRngCore as _;
 use rand::rngs::OsRng;
 use serde::Deserialize;
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use crate::config::RootSettings;
 use crate::identity::Account;
@@ -21,8 +22,11 @@ use crate::request::Owner;
 /// The file in the data directory that holds generated root credentials.
 pub const FILE_NAME: &str = "root-credentials.toml";
 
-/// A text that must not be shown: `Debug` prints `***`.
-#[derive(Clone, PartialEq, Eq, Deserialize)]
+/// A text that must not be shown: `Debug` prints `***`, and its memory is wiped when it is dropped.
+///
+/// That goes for every copy made of it by cloning. It cannot go for what others hold: the environment, a parsed
+/// configuration file, the terminal.
+#[derive(Clone, PartialEq, Eq, Deserialize, Zeroize, ZeroizeOnDrop)]
 pub struct Secret(String);
 
 impl Secret {
@@ -161,7 +165,7 @@ fn random_text(letters: &[u8], length: usize) -> Result<String, rand::rand_core:
 }
 
 fn read(path: &Path) -> Result<Credentials, CredentialsError> {
-    let text = fs::read_to_string(path).map_err(|source| CredentialsError::Io {
+    let text = fs::read_to_string(path).map(Zeroizing::new).map_err(|source| CredentialsError::Io {
         action: "read the credentials file",
         path: path.to_owned(),
         source,
@@ -173,11 +177,11 @@ fn read(path: &Path) -> Result<Credentials, CredentialsError> {
 }
 
 fn write(path: &Path, credentials: &Credentials) -> Result<(), CredentialsError> {
-    let text = format!(
+    let text = Zeroizing::new(format!(
         "# Made at the first start. Whoever reads this owns the store.\naccess_key = \"{}\"\nsecret_key = \"{}\"\n",
         credentials.access_key,
         credentials.secret_key.expose()
-    );
+    ));
     replace(path, text.as_bytes()).map_err(|source| CredentialsError::Io {
         action: "write the credentials file",
         path: path.to_owned(),

@@ -20,6 +20,7 @@ pub mod admin;
 pub mod cli;
 
 // One request.
+mod abuse;
 mod acl;
 mod address;
 mod auth;
@@ -36,6 +37,7 @@ mod lock_headers;
 mod metadata_headers;
 mod metering;
 mod op;
+mod origin;
 mod owners;
 mod protection_headers;
 mod public_access_block;

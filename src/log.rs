@@ -1,7 +1,7 @@
 //! Log lines: where they go, and the one line that each request leaves.
 
 use std::io::IsTerminal as _;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
 use strata_storage::ObjectKey;
@@ -29,8 +29,10 @@ pub fn start(settings: &LogSettings) {
 pub struct RequestLine {
     /// The request's id.
     pub request_id: String,
-    /// The client's address.
+    /// The address of the connection.
     pub remote: SocketAddr,
+    /// The client's address, which a proxy may have told.
+    pub source: IpAddr,
     /// The HTTP method.
     pub method: http::Method,
     /// S3's name of the operation; empty if none was recognized.
@@ -69,6 +71,7 @@ impl RequestLine {
             Box::new(RequestLine {
                 request_id: request_id.to_owned(),
                 remote,
+                source: remote.ip(),
                 method: method.clone(),
                 operation: "",
                 bucket: String::new(),
@@ -94,6 +97,7 @@ impl Drop for RequestLine {
                     $level,
                     request_id = self.request_id,
                     remote = %self.remote,
+                    source = %self.source,
                     method = %self.method,
                     operation = self.operation,
                     bucket = self.bucket,

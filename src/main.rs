@@ -6,11 +6,12 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit};
 use strata::cli::{self, CliError};
 use strata::config::{Config, SETTINGS, Sources, example};
 use strata::credentials::{Origin, endpoint_export};
-use strata::{Server, log};
+use strata::log;
+use strata::server::{Reload, Server};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 // The system's allocator keeps much more memory after bursts of large and small requests.
@@ -107,6 +108,9 @@ fn serve(args: ServeArgs) -> ExitCode {
         Err(reason) => return fail(EXIT_USAGE, &reason),
     };
     log::start(&config.log);
+    if !config.server.core_dumps {
+        keep_memory_private();
+    }
     fit_open_files(&mut config);
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -130,10 +134,21 @@ fn fit_open_files(config: &mut Config) {
     }
 }
 
+/// Keeps secrets that are in memory out of core files, and from debuggers of other processes of the same user.
+fn keep_memory_private() {
+    let allowed = getrlimit(Resource::Core);
+    let limited = setrlimit(Resource::Core, Rlimit { current: Some(0), ..allowed });
+    if let Err(error) = limited.and_then(|()| set_dumpable_behavior(DumpableBehavior::NotDumpable)) {
+        tracing::warn!(%error, "cannot keep the memory out of core files");
+    }
+}
+
 async fn run(config: Config) -> ExitCode {
     // Before the start, so that a signal during it is not lost.
     let signals = signal(SignalKind::terminate()).and_then(|term| Ok((term, signal(SignalKind::interrupt())?)));
-    let (mut terminate, mut interrupt) = match signals {
+    // Without a certificate the end of a terminal ends the server, as it does other programs.
+    let hangups = config.tls.config().map(|_| signal(SignalKind::hangup())).transpose();
+    let ((mut terminate, mut interrupt), mut hangups) = match signals.and_then(|signals| Ok((signals, hangups?))) {
         Ok(signals) => signals,
         Err(error) => return fail(1, &format!("cannot listen for signals: {error}")),
     };
@@ -142,7 +157,12 @@ async fn run(config: Config) -> ExitCode {
         Err(error) => return fail(1, &error.to_string()),
     };
     announce(&server);
-    stop_signal(&mut terminate, &mut interrupt).await;
+    loop {
+        tokio::select! {
+            () = stop_signal(&mut terminate, &mut interrupt) => break,
+            () = hangup(&mut hangups) => reload_certificate(&server).await,
+        }
+    }
     tracing::info!("stopping: requests in flight may finish; a second signal stops at once");
     tokio::spawn(async move {
         stop_signal(&mut terminate, &mut interrupt).await;
@@ -158,6 +178,24 @@ async fn stop_signal(terminate: &mut Signal, interrupt: &mut Signal) {
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
+    }
+}
+
+/// Waits for a SIGHUP, if there is anything to do then.
+async fn hangup(hangups: &mut Option<Signal>) {
+    match hangups {
+        Some(hangups) => {
+            hangups.recv().await;
+        }
+        None => std::future::pending().await,
+    }
+}
+
+async fn reload_certificate(server: &Server) {
+    match server.reload_certificate().await {
+        Ok(Reload::Replaced) => tracing::info!("new connections get the certificate that replaced the former one"),
+        Ok(Reload::Unchanged) => tracing::info!("the certificate has not changed"),
+        Err(error) => tracing::error!(%error, "the certificate cannot be used; the former one stays in force"),
     }
 }
 
@@ -180,8 +218,8 @@ fn announce(server: &Server) {
     let _shown = std::io::stdout().write_all(text.as_bytes());
     let address = server.address();
     tracing::info!(%address, data = %server.config().data.display(), "serving");
-    if !address.ip().is_loopback() {
-        tracing::warn!(%address, "requests travel unencrypted; put a TLS proxy in front outside a trusted network");
+    if !address.ip().is_loopback() && !server.is_encrypted() {
+        tracing::warn!(%address, "requests travel unencrypted; set tls.certificate and tls.private_key");
     }
 }
 

@@ -1,6 +1,5 @@
 //! One authenticated request as the operations see it.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::HeaderMap;
@@ -11,6 +10,7 @@ use crate::body::Body;
 use crate::config::Config;
 use crate::error::S3Error;
 use crate::identity::Identity;
+use crate::origin::Origin;
 
 /// What every operation works with; one per server.
 pub struct Context {
@@ -48,17 +48,6 @@ pub struct RequestName {
     pub host_id: String,
 }
 
-/// Where a request came from, and how.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Origin {
-    /// The client's address, as the nearest trusted proxy tells it.
-    pub source: IpAddr,
-    /// Whether the client's connection is encrypted.
-    pub secure: bool,
-    /// The version of TLS if it ends here: 1.2 or 1.3.
-    pub tls_version: Option<&'static str>,
-}
-
 /// One request: addressed, authenticated, its body decoded and verified as it is read.
 pub struct Request {
     /// What errors call it.
@@ -83,6 +72,9 @@ pub struct Request {
     pub host: String,
     /// The request target's path as sent, still percent-encoded.
     pub raw_path: String,
+    /// Where it came from, and over what.
+    #[expect(dead_code, reason = "the conditions of policies are about it")]
+    pub origin: Origin,
 }
 
 impl Request {

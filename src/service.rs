@@ -12,18 +12,19 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::header::{CONNECTION, CONTENT_TYPE, EXPECT, HOST, ORIGIN, SERVER};
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
 use http_body_util::BodyExt as _;
 use http_body_util::combinators::BoxBody;
 use hyper::body::Incoming;
 use strata_storage::{BucketName, Clock, Entropy, ObjectKey, Store, StoreStatus};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
+use crate::abuse::{Failures, claimed_access_key};
 use crate::address::{self, Address};
 use crate::admin::{self, AdminRequest};
 use crate::auth::{Authenticator, PayloadAuth};
 use crate::body::Body;
-use crate::config::Config;
+use crate::config::{Config, TlsVersion};
 use crate::cors;
 use crate::credentials::{Credentials, root_owner};
 use crate::error::S3Error;
@@ -32,8 +33,9 @@ use crate::incoming::{IncomingBody, Rest};
 use crate::log::RequestLine;
 use crate::metering::Priced;
 use crate::op::{self, preflight_request};
+use crate::origin::Origin;
 use crate::query_headers;
-use crate::request::{Context, Origin, Query, Request, RequestName};
+use crate::request::{Context, Query, Request, RequestName};
 use crate::response::{Outgoing, Payload, Response};
 use crate::route::{Operation, route};
 
@@ -46,6 +48,7 @@ const HOST_ID: HeaderName = HeaderName::from_static("x-amz-id-2");
 /// Answers requests; one per server.
 pub struct Service {
     context: Context,
+    failures: Failures,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     /// Turns at storing a request body.
@@ -59,19 +62,22 @@ pub struct Service {
 pub struct Peer {
     /// Its address.
     pub remote: SocketAddr,
+    /// The TLS version of the connection, if it is encrypted.
+    pub tls: Option<TlsVersion>,
     /// Set when the connection must be closed although the client may still be sending.
     pub unread: AtomicBool,
 }
 
 /// What is known of a request so far: for its log line and its error document.
 struct Trail {
+    origin: Origin,
     query_ids: Vec<(&'static str, String)>,
     method: Method,
     operation: &'static str,
     bucket: String,
     key: Option<ObjectKey>,
     /// Where the script comes from that sends it, if a browser says so.
-    origin: Option<HeaderValue>,
+    script: Option<HeaderValue>,
 }
 
 impl Service {
@@ -86,11 +92,12 @@ impl Service {
         let Credentials { access_key, secret_key } = credentials.clone();
         let root = Arc::new(Identity::root(Arc::new(Account::root()), access_key.clone()));
         let authenticator = Arc::new(Authenticator::new(config.region.clone(), access_key, secret_key));
+        let failures = Failures::new(&config.limits);
         let uploads = Semaphore::new(config.limits.uploads);
         let server_id = entropy.next_u64();
         let owner = root_owner();
         let context = Context { store, config, owner, authenticator, entropy: Arc::clone(&entropy) };
-        Service { context, clock, entropy, uploads, root, server_id }
+        Service { context, failures, clock, entropy, uploads, root, server_id }
     }
 
     /// Answers one request. Dropping the future abandons the request.
@@ -101,10 +108,20 @@ impl Service {
         let mut line = RequestLine::begin(config.log.requests, &name.request_id, peer.remote, &parts.method);
         let (body, rest) = IncomingBody::new(incoming);
         let waits = parts.headers.contains_key(EXPECT);
-        let mut trail = Trail::new(&parts);
+        // HTTP/2 closes a stream by itself, whatever of a body nobody read.
+        let is_stream = parts.version == Version::HTTP_2;
+        let connection = Origin::of_connection(peer.remote, peer.tls);
+        let origin = connection.forwarded(&parts.headers, &config.server.trusted_proxies);
+        let mut trail = Trail::new(&parts, *origin.as_ref().unwrap_or(&connection));
 
-        let result = self.handle(parts, body, &name, &mut trail, peer).await;
-        let close = result.as_ref().is_err_and(|error| error.close) || !rest.drain(waits).await;
+        let result = match origin {
+            Ok(_) => self.handle(parts, body, &name, &mut trail).await,
+            Err(ambiguous) => {
+                drop(body);
+                Err(ambiguous)
+            }
+        };
+        let close = !is_stream && (result.as_ref().is_err_and(|error| error.close) || !rest.drain(waits).await);
         let mut code = "";
         let mut response = result.unwrap_or_else(|error| {
             let error = trail.complete(error);
@@ -118,7 +135,7 @@ impl Service {
         if trail.method == Method::HEAD {
             response.body = Payload::Empty;
         }
-        if let Some(origin) = &trail.origin {
+        if let Some(origin) = &trail.script {
             self.share(&mut response, &trail, origin).await;
         }
         if close {
@@ -154,7 +171,7 @@ impl Service {
         let query = address::parse_query(parts.uri.query().unwrap_or_default())?;
         if let Some(topic) = admin::topic(&address) {
             trail.operation = "Admin";
-            return self.administer(topic, parts, body, query).await;
+            return self.administer(topic, (parts, body), query, trail.origin).await;
         }
         trail.key = address.key.clone();
         trail.bucket = address.bucket.clone().unwrap_or_default();
@@ -177,10 +194,7 @@ impl Service {
         let (caller, payload) = match routed {
             // A form says in its fields who sends it.
             Ok(Operation::PostObject) => (Arc::new(Identity::anonymous()), PayloadAuth::Unsigned),
-            _ => {
-                let payload = self.context.authenticator.authenticate(&parts, &query, now)?;
-                (Arc::clone(&self.root), payload)
-            }
+            _ => (Arc::clone(&self.root), self.authenticate(&parts, &query, trail.origin)?),
         };
         let operation = routed?;
         let bucket = address.bucket.as_deref().map(address::bucket_name).transpose()?;
@@ -194,7 +208,6 @@ impl Service {
         let request = Request {
             name: Arc::clone(name),
             caller,
-            origin: Origin { source: peer.remote.ip(), secure: false, tls_version: None },
             bucket,
             key: address.key,
             query,
@@ -203,6 +216,7 @@ impl Service {
             now,
             host,
             raw_path,
+            origin: trail.origin,
         };
         let priced = Priced::of(operation, &request);
         let response = op::run(operation, &self.context, request).await?;
@@ -221,18 +235,24 @@ impl Service {
             Ok(None) => {}
             Err(error) => tracing::error!(bucket = trail.bucket, detail = error.detail, "an answer is not shared"),
         }
+    /// Checks who signed the request, unless there were too many failures.
+    fn authenticate(&self, parts: &Parts, query: &Query, origin: Origin) -> Result<PayloadAuth, S3Error> {
+        let now = self.clock.now();
+        let claimed = claimed_access_key(&parts.headers, query);
+        let attempt = self.failures.attempt(origin.source, claimed, now)?;
+        attempt.judge(self.context.authenticator.authenticate(parts, query, now))
     }
 
     /// Answers a request to the admin API, which is authenticated as every other.
     async fn administer(
         &self,
         topic: &str,
-        parts: Parts,
-        body: IncomingBody,
+        (parts, body): (Parts, IncomingBody),
         query: Query,
+        origin: Origin,
     ) -> Result<Response, S3Error> {
         let now = self.clock.now();
-        let payload = self.context.authenticator.authenticate(&parts, &query, now)?;
+        let payload = self.authenticate(&parts, &query, origin)?;
         let limits = &self.context.config.limits;
         let transport = BoxBody::new(body.map_err(Into::into));
         let mut body = Body::new(transport, &parts.headers, payload, Duration::from_secs(limits.idle_seconds))?;
@@ -302,14 +322,15 @@ impl Service {
 }
 
 impl Trail {
-    fn new(parts: &Parts) -> Trail {
+    fn new(parts: &Parts, origin: Origin) -> Trail {
         Trail {
+            origin,
             query_ids: Vec::new(),
             method: parts.method.clone(),
             operation: "",
             bucket: String::new(),
             key: None,
-            origin: parts.headers.get(ORIGIN).cloned(),
+            script: parts.headers.get(ORIGIN).cloned(),
         }
     }
 
@@ -337,6 +358,7 @@ impl Trail {
     }
 
     fn tell(self, line: &mut RequestLine, rest: &Rest, status: StatusCode, code: &'static str) {
+        line.source = self.origin.source;
         line.operation = self.operation;
         line.bucket = self.bucket;
         line.key = self.key;
@@ -354,6 +376,9 @@ fn host(parts: &Parts) -> Result<String, S3Error> {
     let named = parts.headers.get_all(HOST).iter().map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
     let mut hosts: Vec<String> = named.chain(parts.uri.authority().map(|host| host.as_str().to_owned())).collect();
     let host = hosts.pop().unwrap_or_default();
+    if host.contains('@') {
+        return Err(S3Error::invalid_request("The host that the request names must not hold a user's name."));
+    }
     if hosts.iter().all(|other| other.eq_ignore_ascii_case(&host)) && hosts.len() <= 1 {
         return Ok(host);
     }
@@ -367,6 +392,7 @@ mod tests {
 
     use super::{Trail, host};
     use crate::error::S3Error;
+    use crate::origin::Origin;
 
     #[test]
     fn a_request_names_one_host() {
@@ -387,18 +413,20 @@ mod tests {
         check("http://private.localhost:9000/k", &["public.localhost:9000"], Err("InvalidRequest"));
         check("/k", &["public.localhost", "private.localhost"], Err("InvalidRequest"));
         check("http://a.localhost/k", &["a.localhost", "a.localhost"], Err("InvalidRequest"));
+        check("http://user@a.localhost/k", &[], Err("InvalidRequest"));
     }
 
     #[test]
     fn errors_are_completed_with_what_the_request_named() {
         fn check(error: S3Error, expected: &[(&'static str, &str)]) {
             let trail = Trail {
+                origin: Origin::of_connection(([127, 0, 0, 1], 80).into(), None),
                 query_ids: vec![("VersionId", "v".to_owned()), ("UploadId", "u".to_owned())],
                 method: Method::GET,
                 operation: "GetObject",
                 bucket: "bucket".to_owned(),
                 key: ObjectKey::parse("key").ok(),
-                origin: None,
+                script: None,
             };
             let fields = trail.complete(error).fields;
             let fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (*name, value.as_str())).collect();

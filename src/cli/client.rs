@@ -8,6 +8,7 @@ use aws_sigv4::sign::v4;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use http_body_util::{BodyExt as _, Full, Limited};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
@@ -28,7 +29,7 @@ const ANSWER_BYTES_MAX: usize = 256 << 20;
 
 /// Asks one server.
 pub struct Client {
-    http: legacy::Client<HttpConnector, Full<Bytes>>,
+    http: legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
     connection: Connection,
 }
 
@@ -43,11 +44,15 @@ pub struct Question<'a> {
 }
 
 impl Client {
-    /// For that server.
-    pub fn new(connection: Connection) -> Client {
+    /// For that server. `Err` if its certificate could not be told from another.
+    pub fn new(connection: Connection) -> Result<Client, CliError> {
         let mut connector = HttpConnector::new();
         connector.set_connect_timeout(Some(CONNECT_TIME_MAX));
-        Client { http: legacy::Client::builder(TokioExecutor::new()).build(connector), connection }
+        connector.enforce_http(false);
+        let tls = connection.trust.client_config()?;
+        let connector =
+            HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().wrap_connector(connector);
+        Ok(Client { http: legacy::Client::builder(TokioExecutor::new()).build(connector), connection })
     }
 
     /// Gets a topic.
@@ -82,7 +87,7 @@ impl Client {
     }
 
     fn signed(&self, question: &Question<'_>) -> Result<http::Request<Full<Bytes>>, CliError> {
-        let Connection { endpoint, region, credentials } = &self.connection;
+        let Connection { endpoint, region, credentials, .. } = &self.connection;
         let unusable = |reason: String| CliError::Usage(format!("the request cannot be signed: {reason}"));
         let uri = format!("{endpoint}{ADMIN_PATH}{}", question.target);
         let mut settings = SigningSettings::default();
@@ -99,7 +104,7 @@ impl Client {
             .build()
             .map_err(|error| unusable(error.to_string()))?
             .into();
-        let host = endpoint.trim_start_matches("http://");
+        let host = endpoint.trim_start_matches("https://").trim_start_matches("http://");
         let headers = [("host", host)].into_iter();
         let body = SignableBody::Bytes(question.body);
         let signable = SignableRequest::new(question.method.as_str(), &uri, headers, body)

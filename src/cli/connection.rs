@@ -3,6 +3,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use crate::cli::trust::Trust;
 use crate::cli::{AskArgs, CliError};
 use crate::config::{Config, Sources};
 use crate::credentials::{Credentials, Secret};
@@ -10,8 +11,10 @@ use crate::credentials::{Credentials, Secret};
 /// A server, and whose requests it accepts.
 #[derive(Debug, Clone)]
 pub struct Connection {
-    /// `http://host:port`
+    /// `http://host:port` or `https://host:port`
     pub endpoint: String,
+    /// Which certificates are believed.
+    pub trust: Trust,
     /// The region to sign for.
     pub region: String,
     /// The credentials to sign with.
@@ -26,16 +29,17 @@ impl Connection {
             sources.flags.extend(value.clone().map(|value| (flag.to_owned(), name.to_owned(), value)));
         }
         let config = Config::load(&sources)?;
-        let endpoint = match &args.endpoint {
-            Some(url) => checked(url)?,
-            None => endpoint_of(config.listen)?,
+        let (endpoint, trust) = match (&args.endpoint, config.tls.config()) {
+            (Some(url), _) => (checked(url)?, Trust::of_url(url)),
+            (None, Some(tls)) => (endpoint_of("https", config.listen)?, Trust::Certificate(tls.certificate)),
+            (None, None) => (endpoint_of("http", config.listen)?, Trust::Nobody),
         };
         // Whoever names a server by its URL may have no access to its files.
         let credentials = match (&args.endpoint, of_environment()) {
             (Some(_), Some(credentials)) => credentials,
             _ => of_server(&config)?,
         };
-        Ok(Connection { endpoint, region: config.region, credentials })
+        Ok(Connection { endpoint, trust, region: config.region, credentials })
     }
 }
 
@@ -45,17 +49,19 @@ fn of_environment() -> Option<Credentials> {
     Some(Credentials { access_key: variable("AWS_ACCESS_KEY_ID")?, secret_key })
 }
 
-/// A URL without a trailing slash. Requests are not encrypted: TLS is the business of a proxy.
+/// A URL without a trailing slash.
 fn checked(url: &str) -> Result<String, CliError> {
     let url = url.trim_end_matches('/');
-    match url.strip_prefix("http://") {
+    match url.strip_prefix("http://").or_else(|| url.strip_prefix("https://")) {
         Some(authority) if !authority.is_empty() && !authority.contains(['/', '?', '#', '@']) => Ok(url.to_owned()),
-        _ => Err(CliError::Usage(format!("--endpoint {url:?} is not of the form http://HOST:PORT"))),
+        _ => {
+            Err(CliError::Usage(format!("--endpoint {url:?} is not of the form http://HOST:PORT or https://HOST:PORT")))
+        }
     }
 }
 
 /// Where a server that listens on that address is reached from this machine.
-fn endpoint_of(listen: SocketAddr) -> Result<String, CliError> {
+fn endpoint_of(scheme: &str, listen: SocketAddr) -> Result<String, CliError> {
     let mut address = listen;
     if address.port() == 0 {
         return Err(CliError::Usage("the server listens on any free port; name its URL with --endpoint".to_owned()));
@@ -65,7 +71,7 @@ fn endpoint_of(listen: SocketAddr) -> Result<String, CliError> {
         IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
         _ => {}
     }
-    Ok(format!("http://{address}"))
+    Ok(format!("{scheme}://{address}"))
 }
 
 /// The credentials of a server that has been started before: the configured ones, or those kept in its data directory.
@@ -89,7 +95,7 @@ mod tests {
     #[test]
     fn endpoints() {
         fn check(listen: &str, expected: Option<&str>) {
-            assert_eq!(endpoint_of(listen.parse().unwrap()).ok().as_deref(), expected, "{listen}");
+            assert_eq!(endpoint_of("http", listen.parse().unwrap()).ok().as_deref(), expected, "{listen}");
         }
         check("127.0.0.1:9000", Some("http://127.0.0.1:9000"));
         check("0.0.0.0:9000", Some("http://127.0.0.1:9000"));
@@ -101,7 +107,8 @@ mod tests {
     #[test]
     fn urls() {
         assert_eq!(checked("http://host:9000/").unwrap(), "http://host:9000");
-        for url in ["https://host", "host:9000", "http://", "http://host/path", ""] {
+        assert_eq!(checked("https://host").unwrap(), "https://host");
+        for url in ["ftp://host", "host:9000", "https://", "http://", "http://host/path", ""] {
             assert!(checked(url).is_err(), "{url}");
         }
     }

@@ -22,7 +22,7 @@ pub async fn run(args: &CostArgs, out: &mut impl Write) -> Result<(), CliError> 
         let text = std::str::from_utf8(&prices).map_err(|_| CliError::Usage("the price table is not UTF-8".into()))?;
         Prices::parse(text)?;
     }
-    let client = Client::new(Connection::find(&args.ask)?);
+    let client = Client::new(Connection::find(&args.ask)?)?;
     let query = args.bucket.as_deref().map(bucket_query).transpose()?;
     let answer = ask(&client, format!("cost{}", query.clone().unwrap_or_default()), &prices).await?;
     let projected = match &query {

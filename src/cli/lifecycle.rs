@@ -15,7 +15,7 @@ use crate::cost::Projection;
 /// Runs the command. Events are printed as their pages come, so that memory does not grow with the bucket.
 pub async fn preview(args: &PreviewArgs, out: &mut impl Write) -> Result<(), CliError> {
     let rules = read_file(&args.rules)?;
-    let client = Client::new(Connection::find(&args.ask)?);
+    let client = Client::new(Connection::find(&args.ask)?)?;
     let query = bucket_query(&args.bucket)?;
     let mut sum = Projection::default();
     let mut after = String::new();

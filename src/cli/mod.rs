@@ -12,6 +12,7 @@ mod keys;
 mod lifecycle;
 mod reports;
 mod table;
+mod trust;
 mod zones;
 
 use std::io::Write;
@@ -117,14 +118,14 @@ pub async fn run(command: Command, out: &mut impl Write) -> Result<(), CliError>
     match command {
         Command::Prices => Ok(out.write_all(DEFAULT_PRICES.as_bytes())?),
         Command::Info(args) => {
-            let answer = Client::new(Connection::find(&args)?).get("info").await?;
+            let answer = Client::new(Connection::find(&args)?)?.get("info").await?;
             match args.json {
                 true => print_json(&answer, out),
                 false => Ok(out.write_all(reports::info(&client::read::<InfoDocument>(&answer)?).as_bytes())?),
             }
         }
         Command::Status(args) => {
-            let answer = Client::new(Connection::find(&args)?).get("status").await?;
+            let answer = Client::new(Connection::find(&args)?)?.get("status").await?;
             match args.json {
                 true => print_json(&answer, out),
                 false => Ok(out.write_all(reports::status(&client::read::<StatusDocument>(&answer)?).as_bytes())?),

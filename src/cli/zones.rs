@@ -57,7 +57,7 @@ pub async fn run(command: ZoneCommand, out: &mut impl Write) -> Result<(), CliEr
             (ask, Method::POST, format!("zones/drain?name={}", encoded(name)))
         }
     };
-    let client = Client::new(Connection::find(ask)?);
+    let client = Client::new(Connection::find(ask)?)?;
     let answer = client.ask(Question { method, target, body: &[] }).await?;
     match ask.json {
         true => print_json(&answer, out),

@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use ipnet::IpNet;
 use strata_storage::{ObjectOwnership, RestoreTimes, ZoneOptions};
 
 use crate::credentials::Secret;
@@ -35,6 +36,10 @@ pub struct Config {
     pub domains: Vec<String>,
     /// The zones that object data is spread over; none for the data directory alone, or for those last used.
     pub zones: Vec<ZoneOptions>,
+    /// Who is believed, and what may be seen of the process.
+    pub server: ServerSettings,
+    /// The certificate, if connections are encrypted.
+    pub tls: TlsSettings,
     /// What is logged, and how.
     pub log: LogSettings,
     /// The root credentials, if they are configured rather than generated.
@@ -57,6 +62,64 @@ pub struct Config {
     pub previous_master_key: Option<Secret>,
     /// Where the master key is.
     pub encryption: EncryptionSettings,
+}
+
+/// Who is believed, and what may be seen of the process.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ServerSettings {
+    /// The networks of proxies that are believed about whom they forward.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Whether the process leaves its memory in a file when it crashes.
+    pub core_dumps: bool,
+}
+
+/// The certificate as configured: both files or neither.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsSettings {
+    /// The file of the certificate and of those that sign it.
+    pub certificate: Option<PathBuf>,
+    /// The file of its private key.
+    pub private_key: Option<PathBuf>,
+    /// The least version that clients may speak.
+    pub minimum_version: TlsVersion,
+}
+
+/// What encrypted connections need.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsConfig {
+    /// The file of the certificate and of those that sign it, in PEM form.
+    pub certificate: PathBuf,
+    /// The file of its private key, in PEM form.
+    pub private_key: PathBuf,
+    /// The least version that clients may speak.
+    pub minimum_version: TlsVersion,
+}
+
+impl TlsSettings {
+    /// Both files; `None` if connections are not encrypted.
+    pub fn config(&self) -> Option<TlsConfig> {
+        let (certificate, private_key) = (self.certificate.clone()?, self.private_key.clone()?);
+        Some(TlsConfig { certificate, private_key, minimum_version: self.minimum_version })
+    }
+}
+
+/// A version of TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum TlsVersion {
+    /// TLS 1.2
+    V1_2,
+    /// TLS 1.3
+    V1_3,
+}
+
+impl TlsVersion {
+    /// The number alone, as `s3:TlsVersion` has it.
+    pub fn number(self) -> &'static str {
+        match self {
+            TlsVersion::V1_2 => "1.2",
+            TlsVersion::V1_3 => "1.3",
+        }
+    }
 }
 
 /// What is logged, and how.
@@ -107,6 +170,11 @@ pub struct Limits {
     pub header_bytes: usize,
     /// How long requests in flight may take to finish once the server stops, in seconds.
     pub shutdown_seconds: u64,
+    /// Failed sign-ins of one address, and with one key from there, that are answered at once within a minute; 0 for any
+    /// number.
+    pub failures_per_minute: u32,
+    /// How long further ones are turned away at most, in seconds.
+    pub failure_seconds: u64,
 }
 
 /// What work may take that nobody waits for.
@@ -182,6 +250,11 @@ impl Config {
         match (&self.root.access_key, &self.root.secret_key) {
             (Some(_), None) => Err(ConfigError::HalfRoot { given: "root.access_key", missing: "root.secret_key" }),
             (None, Some(_)) => Err(ConfigError::HalfRoot { given: "root.secret_key", missing: "root.access_key" }),
+            _ => Ok(()),
+        }?;
+        match (&self.tls.certificate, &self.tls.private_key) {
+            (Some(_), None) => Err(ConfigError::HalfTls { given: "tls.certificate", missing: "tls.private_key" }),
+            (None, Some(_)) => Err(ConfigError::HalfTls { given: "tls.private_key", missing: "tls.certificate" }),
             _ => self.check_master_key(),
         }
     }
@@ -200,6 +273,8 @@ impl Config {
             region: String::new(),
             domains: Vec::new(),
             zones: Vec::new(),
+            server: ServerSettings::default(),
+            tls: TlsSettings { certificate: None, private_key: None, minimum_version: TlsVersion::V1_2 },
             log: LogSettings { format: LogFormat::Text, level: String::new(), requests: false },
             root: RootSettings::default(),
             limits: Limits {
@@ -211,6 +286,8 @@ impl Config {
                 xml_list_bytes: 0,
                 header_bytes: 0,
                 shutdown_seconds: 0,
+                failures_per_minute: 0,
+                failure_seconds: 0,
             },
             restore: RestoreTimes::default(),
             background: BackgroundSettings { bytes_per_second: 0 },
@@ -293,6 +370,14 @@ pub enum ConfigError {
     /// One half of the root credentials is missing.
     #[error("{given} is set but {missing} is not; set both, or neither to have them generated")]
     HalfRoot {
+        /// The setting that is there.
+        given: &'static str,
+        /// The setting that is not.
+        missing: &'static str,
+    },
+    /// One file of the certificate is missing.
+    #[error("{given} is set but {missing} is not; set both, or neither for plain HTTP")]
+    HalfTls {
         /// The setting that is there.
         given: &'static str,
         /// The setting that is not.

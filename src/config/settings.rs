@@ -5,7 +5,7 @@ use std::time::Duration;
 use strata_storage::ObjectOwnership;
 
 use super::value::{self, Allowed};
-use super::{Config, LogFormat};
+use super::{Config, LogFormat, TlsVersion};
 use crate::credentials::Secret;
 
 /// One setting.
@@ -42,6 +42,7 @@ const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
 const TIB: u64 = 1 << 40;
+const HOUR_SECONDS: u64 = 3_600;
 const DAY_SECONDS: u64 = 86_400;
 /// Ten times what S3 takes at most.
 const RESTORE_SCALE_MAX: f64 = 10.0;
@@ -93,6 +94,41 @@ pub const SETTINGS: &[Setting] = &[
         secret: true,
         set: |config, text| value::master_key(text).map(|key| config.previous_master_key = key.map(Secret::new)),
     },
+    setting(
+        "server.trusted_proxies",
+        "[]",
+        "Networks of proxies that are believed about a client's address and encryption (Forwarded, X-Forwarded-For and \
+         -Proto), which they must set themselves: \"10.0.0.0/8\".",
+        |config, text| value::networks(text).map(|networks| config.server.trusted_proxies = networks),
+    ),
+    setting(
+        "server.core_dumps",
+        "false",
+        "Whether a crash may leave the memory, keys included, in a core file, and debuggers may attach.",
+        |config, text| value::flag(text).map(|dumps| config.server.core_dumps = dumps),
+    ),
+    setting(
+        "tls.certificate",
+        r#""""#,
+        "The file of the certificate and of those that sign it, in PEM form, for HTTPS; empty for plain HTTP. Changed files \
+         are taken within 10 s, or on SIGHUP.",
+        |config, text| value::optional_path(text).map(|path| config.tls.certificate = path),
+    ),
+    setting(
+        "tls.private_key",
+        r#""""#,
+        "The file of the certificate's private key, in PEM form; it must not be readable by other users.",
+        |config, text| value::optional_path(text).map(|path| config.tls.private_key = path),
+    ),
+    setting(
+        "tls.minimum_version",
+        r#""1.2""#,
+        "The least TLS version that clients may speak: 1.2 or 1.3.",
+        |config, text| {
+            value::choice(text, &[("1.2", TlsVersion::V1_2), ("1.3", TlsVersion::V1_3)])
+                .map(|version| config.tls.minimum_version = version)
+        },
+    ),
     setting("log.format", r#""text""#, "How log lines look: text or json.", |config, text| {
         value::choice(text, &[("text", LogFormat::Text), ("json", LogFormat::Json)])
             .map(|format| config.log.format = format)
@@ -107,9 +143,7 @@ pub const SETTINGS: &[Setting] = &[
         "log.requests",
         "false",
         "Whether every request is logged at level info; otherwise at level debug.",
-        |config, text| {
-            value::choice(text, &[("true", true), ("false", false)]).map(|requests| config.log.requests = requests)
-        },
+        |config, text| value::flag(text).map(|requests| config.log.requests = requests),
     ),
     setting(
         "root.access_key",
@@ -184,6 +218,19 @@ pub const SETTINGS: &[Setting] = &[
         |config, text| value::seconds(text, 0, DAY_SECONDS).map(|seconds| config.limits.shutdown_seconds = seconds),
     ),
     setting(
+        "limits.failures_per_minute",
+        "30",
+        "Failed sign-ins of one address, and with one key from there, before further ones get SlowDown for a while; 0 for \
+         no limit.",
+        |config, text| value::count(text, 0, 1_000_000).map(|count| config.limits.failures_per_minute = count32(count)),
+    ),
+    setting(
+        "limits.failure_seconds",
+        "60",
+        "How long they get SlowDown at most: 1 s at first, twice as long each time.",
+        |config, text| value::seconds(text, 1, HOUR_SECONDS).map(|seconds| config.limits.failure_seconds = seconds),
+    ),
+    setting(
         "restore.expedited",
         r#""3m""#,
         "How long restores of the tier Expedited take from GLACIER and the Archive Access tier, from 1ms to 240h.",
@@ -223,7 +270,7 @@ pub const SETTINGS: &[Setting] = &[
         "restore.expedited_per_5_minutes",
         "1000",
         "Expedited restores that may begin within any 5 minutes; further ones are refused, and with 0 all are.",
-        |config, text| value::count(text, 0, 1_000_000).map(|count| config.restore.expedited_max = restores(count)),
+        |config, text| value::count(text, 0, 1_000_000).map(|count| config.restore.expedited_max = count32(count)),
     ),
     setting(
         "background.bytes_per_second",
@@ -288,7 +335,7 @@ fn restore_time(text: &str) -> Result<Duration, Allowed> {
     value::duration(text, Duration::from_millis(1), Duration::from_secs(10 * DAY_SECONDS))
 }
 
-fn restores(count: usize) -> u32 {
+fn count32(count: usize) -> u32 {
     u32::try_from(count).unwrap_or(u32::MAX)
 }
 

@@ -1,9 +1,10 @@
 //! How the text of one setting is read. Each function's error says what is allowed.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use ipnet::IpNet;
 use strata_storage::ZoneOptions;
 use tracing_subscriber::EnvFilter;
 
@@ -37,6 +38,33 @@ pub fn path(text: &str) -> Result<PathBuf, Allowed> {
         "" => Err("a directory".to_owned()),
         _ => Ok(PathBuf::from(text)),
     }
+}
+
+/// A path, or none if the text is empty.
+pub fn optional_path(text: &str) -> Result<Option<PathBuf>, Allowed> {
+    Ok((!text.is_empty()).then(|| PathBuf::from(text)))
+}
+
+/// Yes or no.
+pub fn flag(text: &str) -> Result<bool, Allowed> {
+    choice(text, &[("true", true), ("false", false)])
+}
+
+/// Networks separated by commas; an address alone is a network of one.
+pub fn networks(text: &str) -> Result<Vec<IpNet>, Allowed> {
+    // IPv4 clients are always compared as such, so a network of their form within IPv6 would hold nobody.
+    let is_sound = |network: &IpNet| match network.addr() {
+        IpAddr::V4(_) => true,
+        IpAddr::V6(address) => address.to_ipv4_mapped().is_none(),
+    };
+    let networks = text.split(',').map(str::trim).filter(|network| !network.is_empty());
+    networks
+        .map(|network| {
+            let parsed = network.parse().ok().or_else(|| network.parse::<IpAddr>().ok().map(IpNet::from));
+            let sound = parsed.filter(is_sound);
+            sound.ok_or_else(|| "addresses or networks, such as 10.0.0.0/8, 192.0.2.7 or fd00::/8".to_owned())
+        })
+        .collect()
 }
 
 /// An IP address with a port.
@@ -283,6 +311,20 @@ mod tests {
         check("", Some(&[]));
         check("s3.example.com, Store.local", Some(&["s3.example.com", "store.local"]));
         for text in ["http://s3.example.com", "s3.example.com:9000", "a..b", "-a.b", "*.example.com"] {
+            check(text, None);
+        }
+    }
+
+    #[test]
+    fn networks() {
+        fn check(text: &str, expected: Option<&str>) {
+            let networks = super::networks(text).ok();
+            let shown = networks.map(|networks| networks.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "));
+            assert_eq!(shown.as_deref(), expected, "{text:?}");
+        }
+        check("", Some(""));
+        check("10.0.0.0/8, 192.0.2.7,fd00::/8", Some("10.0.0.0/8 192.0.2.7/32 fd00::/8"));
+        for text in ["10.0.0.0/33", "proxy.example", "10.0.0.1:80", "::ffff:10.0.0.0/104"] {
             check(text, None);
         }
     }

@@ -18,8 +18,13 @@ use crate::service::Service;
 
 mod connection;
 mod stream;
+mod streams;
+mod tls;
 
 use connection::{Connections, Phase};
+use tls::Tls;
+
+pub use tls::{Reload, TlsError};
 
 /// How long connections may take to notice that the server gives up on them.
 const CLOSING_TIME_MAX: Duration = Duration::from_secs(5);
@@ -36,6 +41,7 @@ pub struct Server {
     phase: watch::Sender<Phase>,
     permits: Arc<Semaphore>,
     accepting: JoinHandle<()>,
+    tls: Option<Arc<Tls>>,
 }
 
 /// Why a server could not start or stop. The message says what to do.
@@ -57,6 +63,9 @@ pub enum ServerError {
         /// The reason.
         source: strata_storage::Error,
     },
+    /// The certificate cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// There are no root credentials.
     #[error(transparent)]
     Credentials(#[from] CredentialsError),
@@ -77,6 +86,7 @@ impl Server {
     /// Starts a server that takes the time from `clock`: for its store, and for the dates of signatures.
     pub async fn start_on_clock(config: Config, clock: Arc<dyn Clock>) -> Result<Server, ServerError> {
         let config = Arc::new(config);
+        let tls = config.tls.config().map(Tls::open).transpose()?.map(Arc::new);
         let listen = |source| ServerError::Listen { address: config.listen, source };
         let listener = TcpListener::bind(config.listen).await.map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
@@ -96,10 +106,17 @@ impl Server {
         let service = Service::new(Arc::clone(&config), store.clone(), &credentials, clock, entropy);
         let permits = Arc::new(Semaphore::new(config.limits.connections));
         let (phase, changes) = watch::channel(Phase::Serving);
-        let connections =
-            Connections { service: Arc::new(service), permits: Arc::clone(&permits), limits: config.limits.clone() };
+        if let Some(tls) = &tls {
+            tokio::spawn(Arc::clone(tls).watch(changes.clone()));
+        }
+        let connections = Connections {
+            service: Arc::new(service),
+            permits: Arc::clone(&permits),
+            limits: config.limits.clone(),
+            tls: tls.clone(),
+        };
         let accepting = tokio::spawn(Arc::new(connections).accept(listener, changes));
-        Ok(Server { address, credentials, origin, store, config, phase, permits, accepting })
+        Ok(Server { address, credentials, origin, store, config, phase, permits, accepting, tls })
     }
 
     /// Starts a server with default settings on a free local port, with generated credentials.
@@ -122,7 +139,23 @@ impl Server {
                 IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
             });
         }
-        format!("http://{address}")
+        match self.tls {
+            Some(_) => format!("https://{address}"),
+            None => format!("http://{address}"),
+        }
+    }
+
+    /// Whether connections are encrypted.
+    pub fn is_encrypted(&self) -> bool {
+        self.tls.is_some()
+    }
+
+    /// Reads the certificate again, as is also done by itself now and then. `Err`, or dropping the future, means that new
+    /// connections get the former one; running ones keep theirs in any case.
+    pub async fn reload_certificate(&self) -> Result<Reload, TlsError> {
+        let Some(tls) = self.tls.clone() else { return Ok(Reload::Unchanged) };
+        // A panic was reported when it happened, and replaced nothing.
+        tokio::task::spawn_blocking(move || tls.reload()).await.unwrap_or(Ok(Reload::Unchanged))
     }
 
     /// The root credentials in force.

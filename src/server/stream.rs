@@ -28,17 +28,11 @@ impl ClientStream {
         ClientStream { stream, idle, timer: None }
     }
 
-    /// Closes the stream so that a client which is still sending can read the answer. Closing at once would send a
-    /// reset, which makes the client's system throw away what it received.
-    pub async fn linger(mut self) {
-        let drained = async {
-            self.stream.shutdown().await?;
-            let mut buffer = vec![0; LINGER_BUFFER_BYTES];
-            while self.stream.read(&mut buffer).await? > 0 {}
-            io::Result::Ok(())
-        };
-        // Whatever comes of it, the connection ends here.
-        let _drained = tokio::time::timeout(LINGER_TIME_MAX, drained).await;
+    /// Waits for the first byte and leaves it where it is; `None` if the client sends none.
+    pub async fn first_byte(&self) -> io::Result<Option<u8>> {
+        let mut byte = [0];
+        let count = self.stream.peek(&mut byte).await?;
+        Ok((count > 0).then_some(byte[0]))
     }
 
     /// Starts the timer when a write has to wait, and stops it once bytes were taken.
@@ -54,6 +48,19 @@ impl ClientStream {
             Poll::Pending => Poll::Pending,
         }
     }
+}
+
+/// Closes a stream so that a client which is still sending can read the answer. Closing at once would send a reset,
+/// which makes the client's system throw away what it received.
+pub async fn linger(mut stream: impl AsyncRead + AsyncWrite + Unpin) {
+    let drained = async {
+        stream.shutdown().await?;
+        let mut buffer = vec![0; LINGER_BUFFER_BYTES];
+        while stream.read(&mut buffer).await? > 0 {}
+        io::Result::Ok(())
+    };
+    // Whatever comes of it, the connection ends here.
+    let _drained = tokio::time::timeout(LINGER_TIME_MAX, drained).await;
 }
 
 impl AsyncRead for ClientStream {

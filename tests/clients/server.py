@@ -7,6 +7,7 @@ import subprocess
 import tempfile
 import threading
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -20,7 +21,7 @@ START_SECONDS_MAX = 60
 STOP_SECONDS_MAX = 60
 HEALTH_TARGETS = ("/-/health/live", "/-/health/ready")
 # The last line of a start: the server listens once it is printed.
-LISTENING = re.compile(r"^export AWS_ENDPOINT_URL=(http://\S+)$", re.MULTILINE)
+LISTENING = re.compile(r"^export AWS_ENDPOINT_URL=(https?://\S+)$", re.MULTILINE)
 
 
 def binary() -> str:
@@ -78,7 +79,7 @@ class Server:
         self._reader = threading.Thread(target=self._read_output, daemon=True)
         self._reader.start()
         self.url = self._wait_until_listening()
-        host, _, port = self.url.removeprefix("http://").rstrip("/").rpartition(":")
+        host, _, port = urlsplit(self.url).netloc.rpartition(":")
         self.address = (host, int(port))
 
     def _read_output(self) -> None:
