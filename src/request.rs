@@ -72,9 +72,6 @@ pub struct Request {
     pub host: String,
     /// The request target's path as sent, still percent-encoded.
     pub raw_path: String,
-    /// Where it came from, and over what.
-    #[expect(dead_code, reason = "the conditions of policies are about it")]
-    pub origin: Origin,
 }
 
 impl Request {

@@ -160,7 +160,6 @@ impl Service {
         body: IncomingBody,
         name: &Arc<RequestName>,
         trail: &mut Trail,
-        peer: &Peer,
     ) -> Result<Response, S3Error> {
         let host = host(&parts)?;
         let address = address::resolve(&host, parts.uri.path(), &self.context.config.domains)?;
@@ -235,6 +234,8 @@ impl Service {
             Ok(None) => {}
             Err(error) => tracing::error!(bucket = trail.bucket, detail = error.detail, "an answer is not shared"),
         }
+    }
+
     /// Checks who signed the request, unless there were too many failures.
     fn authenticate(&self, parts: &Parts, query: &Query, origin: Origin) -> Result<PayloadAuth, S3Error> {
         let now = self.clock.now();

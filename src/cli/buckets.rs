@@ -57,7 +57,7 @@ pub async fn run(command: BucketCommand, out: &mut impl Write) -> Result<(), Cli
         BucketCommand::Info(InfoArgs { bucket, ask }) => (ask, Method::GET, named("buckets", bucket)),
         BucketCommand::Quota(args) => (&args.ask, quota_method(args), quota_target(args)),
     };
-    let client = Client::new(Connection::find(ask)?);
+    let client = Client::new(Connection::find(ask)?)?;
     let mut found = ask_for(&client, method, target).await?;
     while let Some(after) = found.next.take() {
         let next = ask_for(&client, Method::GET, format!("buckets?after={}", encoded(&after))).await?;

@@ -26,7 +26,7 @@ pub async fn run(command: KeyCommand, out: &mut impl Write) -> Result<(), CliErr
         KeyCommand::Status(ask) => (ask, Method::GET, "key"),
         KeyCommand::Rotate(ask) => (ask, Method::POST, "key/rotate"),
     };
-    let client = Client::new(Connection::find(ask)?);
+    let client = Client::new(Connection::find(ask)?)?;
     let answer = client.ask(Question { method, target: target.to_owned(), body: &[] }).await?;
     match ask.json {
         true => print_json(&answer, out),
