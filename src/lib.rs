@@ -19,6 +19,7 @@ pub mod admin;
 pub mod cli;
 
 // One request.
+mod acl;
 mod address;
 mod auth;
 mod authorize;
@@ -35,8 +36,10 @@ mod lifecycle_headers;
 mod metadata_headers;
 mod metering;
 mod op;
+mod owners;
 mod policy;
 mod protection_headers;
+mod public_access_block;
 mod query_api;
 mod query_headers;
 mod range;
