@@ -37,7 +37,6 @@ mod metadata_headers;
 mod metering;
 mod op;
 mod owners;
-mod policy;
 mod protection_headers;
 mod public_access_block;
 mod query_api;

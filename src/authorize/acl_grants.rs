@@ -1,11 +1,11 @@
 //! What access control lists say to a question, as far as they count.
 
-use strata_storage::{Bucket, ObjectOwner, ObjectOwnership};
+use strata_storage::{Bucket, ObjectOwner};
 
+use crate::acl::{self, Acl, Caller, Level};
 use crate::error::S3Error;
-use crate::identity::{Identity, PublicAccessBlock};
-use crate::policy::{Action, Decision};
-use crate::request::Context;
+use crate::identity::Identity;
+use crate::policy::{Action, Decision, Grant};
 
 /// The lists that may grant something.
 pub struct Acls<'a> {
@@ -17,18 +17,25 @@ pub struct Acls<'a> {
     pub ignores_public: bool,
 }
 
-/// Whether a bucket's lists, and those of its objects, count at all.
-pub fn count(bucket: &Bucket) -> bool {
-    bucket.ownership != Some(ObjectOwnership::BucketOwnerEnforced)
-}
-
-/// Block Public Access of a bucket and its account together.
-pub fn block(ctx: &Context, bucket: &Bucket) -> Result<PublicAccessBlock, S3Error> {
-    let account = ctx.directory.snapshot().account(bucket.owner).and_then(|account| account.public_access_block);
-    Ok(account.unwrap_or_default())
-}
-
-/// What the lists grant to a caller.
-pub fn decision(_acls: &Acls<'_>, _caller: &Identity, _action: Action) -> Result<Decision, S3Error> {
-    Ok(Decision::Silent)
+/// What the lists grant to a caller, in the words of policies.
+pub fn decision(acls: &Acls<'_>, caller: &Identity, action: Action) -> Result<Decision, S3Error> {
+    if !acl::acls_count(acls.bucket) {
+        return Ok(Decision::Silent);
+    }
+    let Some((level, permission)) = acl::permission_for(action.name()) else { return Ok(Decision::Silent) };
+    let list = match (level, acls.object) {
+        (Level::Bucket, _) => Acl::of_bucket(acls.bucket)?,
+        (Level::Object, Some(object)) => Acl::of_object(object)?,
+        (Level::OwnObject, Some(object)) if caller.account_id() == Some(object.account) => Acl::of_bucket(acls.bucket)?,
+        (Level::Object | Level::OwnObject, _) => return Ok(Decision::Silent),
+    };
+    let list = if acls.ignores_public { list.without_public() } else { list };
+    let granted = acl::granted(&list, &Caller::of(caller));
+    Ok(if granted.to_everyone.contains(permission) {
+        Decision::Allow { statement: 0, grant: Grant::Everyone }
+    } else if granted.to_account.contains(permission) {
+        Decision::Allow { statement: 0, grant: Grant::Account }
+    } else {
+        Decision::Silent
+    })
 }

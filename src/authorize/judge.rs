@@ -9,9 +9,11 @@ use super::asking::Asking;
 use super::bucket_policies::BucketPolicy;
 use super::keys::Keys;
 use super::resource::{Resource, Through};
+use crate::acl;
 use crate::error::S3Error;
-use crate::identity::{Identity, PublicAccessBlock, Who};
+use crate::identity::{Identity, Who};
 use crate::policy::{Action, ConditionKey, Decision, Layer, Opinions, Outcome, Question, Ruling, combine};
+use crate::public_access_block::{self, PublicAccessBlock};
 use crate::request::Context;
 
 /// What the root of a bucket's account can always do, whatever the policy says: or nobody could mend one that locks
@@ -88,7 +90,7 @@ pub async fn judge(
     }
     let policy = ctx.policies.of(name, bucket)?;
     let through = asking.through.as_deref();
-    let has_acls = acl_grants::count(bucket);
+    let has_acls = acl::acls_count(bucket);
     if policy.is_none() && through.is_none() && !has_acls && asking.is_unlimited_root_of(bucket.owner) {
         return Ok(Outcome::Allowed { by: None });
     }
@@ -97,7 +99,7 @@ pub async fn judge(
         Resource::Object(_, key, version) if asks_for_tags || has_acls => Some(look_up(ctx, name, key, version).await?),
         _ => None,
     };
-    let block = acl_grants::block(ctx, bucket)?;
+    let block = public_access_block::effective(ctx, bucket)?;
     decide(&Facts { asking, action, resource, bucket, policy: policy.as_deref(), block, object, through, region })
 }
 
@@ -187,9 +189,18 @@ pub fn decide(facts: &Facts<'_>) -> Result<Outcome, S3Error> {
     let arn = resource.arn();
     let question = Question { principal: &principal, action, resource: &arn, keys: &keys };
     let mut own = asking.caller.decisions(&question);
+    let door = through.map(|through| through.arn_of(resource));
+    let at_door = door.as_deref().map(|door| Question { resource: door, ..question });
+    if let Some(question) = &at_door {
+        // The caller's own policies may name the access point or the bucket behind it.
+        let by_door = asking.caller.decisions(question);
+        own.identity.iter_mut().zip(&by_door.identity).for_each(|(one, other)| *one = either(*one, *other));
+        own.session = own.session.zip(by_door.session).map(|(one, other)| either(one, other));
+        own.boundary = own.boundary.zip(by_door.boundary).map(|(one, other)| either(one, other));
+    }
     let of_policy = facts.policy.map_or(Decision::Silent, |policy| policy.policy.decide(&question));
     let of_resource = [facts.limited(of_policy), facts.of_acls()?];
-    let mut opinions = Opinions {
+    let behind = Opinions {
         principal: &principal,
         owner: &owner.to_string(),
         identity: &own.identity,
@@ -198,26 +209,17 @@ pub fn decide(facts: &Facts<'_>) -> Result<Outcome, S3Error> {
         boundary: own.boundary,
         ruling: Ruling::Either,
     };
-    let Some(through) = through else { return Ok(known(&keys, action, combine(&opinions))) };
-
-    // Identity policies may name the access point or the bucket behind it.
-    let arn = through.arn_of(resource);
-    let question = Question { resource: &arn, ..question };
-    let by_door = asking.caller.decisions(&question);
-    own.identity.iter_mut().zip(&by_door.identity).for_each(|(one, other)| *one = either(*one, *other));
-    own.session = own.session.zip(by_door.session).map(|(one, other)| either(one, other));
-    own.boundary = own.boundary.zip(by_door.boundary).map(|(one, other)| either(one, other));
-    (opinions.identity, opinions.session, opinions.boundary) = (&own.identity, own.session, own.boundary);
-    let behind = known(&keys, action, combine(&opinions));
-    if !matches!(behind, Outcome::Allowed { .. }) {
-        return Ok(behind);
+    let outcome = known(&keys, action, combine(&behind));
+    let Some((through, question)) = through.zip(at_door) else { return Ok(outcome) };
+    if !matches!(outcome, Outcome::Allowed { .. }) {
+        return Ok(outcome);
     }
     let of_door = match &through.policy {
         Some(policy) => facts.limited_at_door(through, policy.decide(&question), policy.is_public()),
         None => Decision::Silent,
     };
     let account = through.account.to_string();
-    let opinions = Opinions { owner: &account, resource: &[of_door], ..opinions };
+    let opinions = Opinions { owner: &account, resource: &[of_door], ..behind };
     Ok(known(&keys, action, combine(&opinions)))
 }
 
@@ -225,7 +227,7 @@ impl Facts<'_> {
     /// The account whose word counts.
     fn owner(&self) -> AccountId {
         let of_object = self.object.as_ref().and_then(|object| object.owner.as_ref());
-        let counts = acl_grants::count(self.bucket) && OF_OBJECT_OWNER.contains(&self.action);
+        let counts = acl::acls_count(self.bucket) && OF_OBJECT_OWNER.contains(&self.action);
         of_object.filter(|_| counts).map_or(self.bucket.owner, |owner| owner.account)
     }
 

@@ -219,3 +219,6 @@ fn refuse_overrides(request: &Request) -> Result<(), S3Error> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -177,7 +177,7 @@ impl Server {
 /// Reads who there is.
 async fn open_directory(config: &Config, store: &Store, root: &Credentials) -> Result<Directory, ServerError> {
     let keys = credentials::directory_keys(&config.data)?;
-    Ok(Directory::open(store.clone(), keys, root).await?)
+    Ok(Directory::open(store.clone(), &keys, root).await?)
 }
 
 /// Every body that may be stored at once can hold a write buffer, however slow its client; with these besides, the fast
