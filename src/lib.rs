@@ -11,6 +11,9 @@ pub mod credentials;
 pub mod log;
 pub mod server;
 
+// Who may do what.
+pub mod policy;
+
 // What is said of the store itself.
 pub mod admin;
 pub mod cli;
