@@ -8,6 +8,7 @@
 pub mod config;
 pub mod cost;
 pub mod credentials;
+mod directory;
 pub mod log;
 pub mod server;
 
@@ -27,7 +28,6 @@ mod body;
 mod checksum_headers;
 mod conditions;
 mod control;
-mod directory;
 mod error;
 mod iam;
 mod identity;

@@ -118,13 +118,7 @@ pub fn effective(ctx: &Context, bucket: &Bucket) -> Result<PublicAccessBlock, S3
 /// What an account blocks in all of its buckets.
 pub fn of_account(ctx: &Context, account: AccountId) -> PublicAccessBlock {
     let snapshot = ctx.directory.snapshot();
-    let block = snapshot.account(account).and_then(|account| account.public_access_block).unwrap_or_default();
-    PublicAccessBlock {
-        block_public_acls: block.block_public_acls,
-        ignore_public_acls: block.ignore_public_acls,
-        block_public_policy: block.block_public_policy,
-        restrict_public_buckets: block.restrict_public_buckets,
-    }
+    snapshot.account(account).and_then(|account| account.public_access_block).unwrap_or_default()
 }
 
 /// 404 for what was never set, or was removed.
