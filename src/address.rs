@@ -91,7 +91,12 @@ fn without_port(host: &str) -> &str {
 }
 
 fn key(raw: &str) -> Result<Option<ObjectKey>, S3Error> {
-    match ObjectKey::parse(&decode(raw.as_bytes())?) {
+    object_key(&decode(raw.as_bytes())?)
+}
+
+/// Checks a key: 400 `KeyTooLongError` if it is; `None` for the empty text, which is no key.
+pub fn object_key(text: &str) -> Result<Option<ObjectKey>, S3Error> {
+    match ObjectKey::parse(text) {
         Ok(key) => Ok(Some(key)),
         Err(NameError::KeyTooLong(length)) => {
             Err(S3Error::new(StatusCode::BAD_REQUEST, "KeyTooLongError", "Your key is too long")

@@ -194,13 +194,18 @@ pub async fn stage_body(
 ) -> Result<(Staged, Option<Checksum>), S3Error> {
     let md5 = content_md5(&request.headers)?;
     let expected = expected(&request.headers)?;
-    let size = request.body.require_length()?;
-    if size > most_bytes {
+    let size = request.body.size()?;
+    if let Some(size) = size.filter(|&size| size > most_bytes) {
         return Err(too_large(size, most_bytes));
     }
     let digests = expected.as_ref().map_or(more, |expected| more.with(expected.algorithm));
-    let mut stage = ctx.store.stage(StageOptions { size: Some(size), digests });
+    let mut stage = ctx.store.stage(StageOptions { size, digests });
+    let mut received = 0;
     while let Some(bytes) = request.body.next().await? {
+        received += bytes.len() as u64;
+        if received > most_bytes {
+            return Err(too_large(received, most_bytes));
+        }
         stage.write(bytes).await?;
     }
     let staged = stage.finish().await?;

@@ -1,6 +1,7 @@
 //! S3's error answers: one type, one table of codes, one conversion from the engine's errors.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use http::header::{ALLOW, LAST_MODIFIED};
 use http::{HeaderName, HeaderValue, StatusCode};
@@ -139,6 +140,15 @@ impl S3Error {
         .with_detail(reason)
     }
 }
+
+impl fmt::Display for S3Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.code, self.message)
+    }
+}
+
+/// So that it can pass through the body of a request.
+impl std::error::Error for S3Error {}
 
 /// The engine's errors with S3's codes. Operations add what only they know: key, version, upload, condition.
 impl From<Error> for S3Error {

@@ -28,6 +28,7 @@ mod body;
 mod checksum_headers;
 mod conditions;
 mod control;
+mod cors;
 mod error;
 mod iam;
 mod identity;

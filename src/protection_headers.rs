@@ -6,7 +6,6 @@
 use strata_storage::{Bucket, Encryption, Lock, ObjectOwner, ObjectOwnership, Protection};
 
 use crate::acl::{self, Canned, CanonicalId, Requested, Scope};
-use crate::authorize::{self, Resource};
 use crate::error::S3Error;
 use crate::request::{Context, Request};
 use crate::{metadata_headers, owners, public_access_block};
@@ -14,15 +13,11 @@ use crate::{metadata_headers, owners, public_access_block};
 /// Reads what shall protect a new version in `bucket`, and refuses what cannot be honoured.
 pub async fn protection(ctx: &Context, bucket: &Bucket, request: &Request) -> Result<Protection, S3Error> {
     metadata_headers::refuse_unsupported(&request.headers)?;
-    Ok(Protection {
-        owner: owner(ctx, bucket, request).await?,
-        lock: Lock::default(),
-        encryption: Encryption::default(),
-    })
+    Ok(Protection { owner: owner(ctx, bucket, request)?, lock: Lock::default(), encryption: Encryption::default() })
 }
 
 /// Who will own the version, and whom its access control list grants what.
-async fn owner(ctx: &Context, bucket: &Bucket, request: &Request) -> Result<ObjectOwner, S3Error> {
+fn owner(ctx: &Context, bucket: &Bucket, request: &Request) -> Result<ObjectOwner, S3Error> {
     // An object written by nobody who is known belongs to the bucket's owner: S3's anonymous user is no account here.
     let writer = request.caller.account_id().unwrap_or(bucket.owner);
     let exists = |id: &CanonicalId| owners::exists(ctx, id);
@@ -37,10 +32,6 @@ async fn owner(ctx: &Context, bucket: &Bucket, request: &Request) -> Result<Obje
         };
     }
     let requested = requested?;
-    if requested.is_some() {
-        let (name, key) = (request.bucket()?, request.key()?);
-        authorize::require(ctx, request, "s3:PutObjectAcl", Resource::Object(name, key, None)).await?;
-    }
     let account = match (bucket.ownership, &requested) {
         (Some(ObjectOwnership::BucketOwnerPreferred), Some(Requested::Canned(Canned::BucketOwnerFullControl))) => {
             bucket.owner

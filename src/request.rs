@@ -6,7 +6,7 @@ use std::sync::Arc;
 use http::HeaderMap;
 use strata_storage::{BucketName, Entropy, ObjectKey, Store, Timestamp, VersionId};
 
-use crate::auth::Signing;
+use crate::auth::{Authenticator, Signing};
 use crate::authorize::{BucketPolicies, Permit, Said, Through};
 use crate::body::Body;
 use crate::config::Config;
@@ -25,6 +25,8 @@ pub struct Context {
     pub directory: Directory,
     /// The policies of buckets, ready to be asked.
     pub policies: BucketPolicies,
+    /// Who checks signatures, those of forms among them.
+    pub authenticator: Arc<Authenticator>,
     /// Where randomness comes from.
     pub entropy: Arc<dyn Entropy>,
 }

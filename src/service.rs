@@ -10,13 +10,13 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use http::header::{CONNECTION, CONTENT_TYPE, EXPECT, HOST, SERVER};
+use http::header::{CONNECTION, CONTENT_TYPE, EXPECT, HOST, ORIGIN, SERVER};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use http_body_util::BodyExt as _;
 use http_body_util::combinators::BoxBody;
 use hyper::body::Incoming;
-use strata_storage::{Clock, Entropy, ObjectKey, Store, StoreStatus};
+use strata_storage::{BucketName, Clock, Entropy, ObjectKey, Store, StoreStatus};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::address::{self, Address};
@@ -25,13 +25,14 @@ use crate::auth::{Authenticated, Authenticator, PayloadAuth, Sent};
 use crate::authorize::{self, Afterwards, BucketPolicies, Permit};
 use crate::body::Body;
 use crate::config::Config;
+use crate::cors;
 use crate::credentials::Secret;
 use crate::directory::Directory;
 use crate::error::S3Error;
 use crate::incoming::{IncomingBody, Rest};
 use crate::log::RequestLine;
 use crate::metering::Priced;
-use crate::op;
+use crate::op::{self, preflight_request};
 use crate::query_headers;
 use crate::request::{Context, Origin, Query, Request, RequestName};
 use crate::response::{Outgoing, Payload, Response};
@@ -52,7 +53,6 @@ const HOST_ID: HeaderName = HeaderName::from_static("x-amz-id-2");
 /// Answers requests; one per server.
 pub struct Service {
     context: Context,
-    authenticator: Authenticator,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     /// Turns at storing a request body.
@@ -78,6 +78,8 @@ struct Trail {
     operation: &'static str,
     bucket: String,
     key: Option<ObjectKey>,
+    /// Where the script comes from that sends it, if a browser says so.
+    origin: Option<HeaderValue>,
 }
 
 impl Service {
@@ -90,13 +92,13 @@ impl Service {
         entropy: Arc<dyn Entropy>,
     ) -> Service {
         let nobodys = Secret::new(format!("{:016x}{:016x}", entropy.next_u64(), entropy.next_u64()));
-        let authenticator = Authenticator::new(config.region.clone(), directory.clone(), nobodys);
+        let authenticator = Arc::new(Authenticator::new(config.region.clone(), directory.clone(), nobodys));
         let uploads = Semaphore::new(config.limits.uploads);
         let server_id = entropy.next_u64();
         let sts = Sts::new(directory.clone(), &config);
         let policies = BucketPolicies::default();
-        let context = Context { store, config, directory, policies, entropy: Arc::clone(&entropy) };
-        Service { context, authenticator, clock, entropy, uploads, sts, server_id }
+        let context = Context { store, config, directory, policies, authenticator, entropy: Arc::clone(&entropy) };
+        Service { context, clock, entropy, uploads, sts, server_id }
     }
 
     /// Answers one request. Dropping the future abandons the request.
@@ -123,6 +125,9 @@ impl Service {
         });
         if trail.method == Method::HEAD {
             response.body = Payload::Empty;
+        }
+        if let Some(origin) = &trail.origin {
+            self.share(&mut response, &trail, origin).await;
         }
         if close {
             peer.unread.store(true, Ordering::Relaxed);
@@ -182,8 +187,15 @@ impl Service {
             trail.operation = operation.name();
             op::without_signature(operation, headers)?;
         }
+        if let Ok(Operation::PreflightRequest) = routed {
+            return preflight_request::run(&self.context, &address, headers).await;
+        }
         let now = self.clock.now();
-        let authenticated = self.authenticator.authenticate(&parts, &query, Sent::Announced, now)?;
+        let authenticated = match routed {
+            // A form says in its fields who sends it.
+            Ok(Operation::PostObject) => Authenticated::anonymous(),
+            _ => self.context.authenticator.authenticate(&parts, &query, Sent::Announced, now)?,
+        };
         let operation = routed?;
         let bucket = address.bucket.as_deref().map(address::bucket_name).transpose()?;
         let Authenticated { identity, payload, signing } = authenticated;
@@ -231,6 +243,17 @@ impl Service {
         Body::new(BoxBody::new(body.map_err(Into::into)), headers, payload, idle)
     }
 
+    /// Adds to an answer what lets scripts of another origin see it, as the bucket's rules have it.
+    async fn share(&self, response: &mut Response, trail: &Trail, origin: &HeaderValue) {
+        let Ok(name) = BucketName::parse(&trail.bucket) else { return };
+        let Ok(bucket) = self.context.store.bucket(&name).await else { return };
+        match cors::of_bucket(&bucket) {
+            Ok(Some(rules)) => cors::actual(&mut response.headers, &rules, origin, &trail.method),
+            Ok(None) => {}
+            Err(error) => tracing::error!(bucket = trail.bucket, detail = error.detail, "an answer is not shared"),
+        }
+    }
+
     /// Answers a request to the admin API, which is authenticated as every other, and only for the root of the store.
     async fn administer(
         &self,
@@ -240,7 +263,7 @@ impl Service {
         query: Query,
     ) -> Result<Response, S3Error> {
         let now = self.clock.now();
-        let authenticated = self.authenticator.authenticate(&parts, &query, Sent::Announced, now)?;
+        let authenticated = self.context.authenticator.authenticate(&parts, &query, Sent::Announced, now)?;
         if !authenticated.identity.is_store_root() {
             return Err(S3Error::access_denied("Access Denied"));
         }
@@ -273,7 +296,7 @@ impl Service {
     }
 
     async fn upload_turn(&self, operation: Operation) -> Result<Option<SemaphorePermit<'_>>, S3Error> {
-        if !matches!(operation, Operation::PutObject | Operation::UploadPart) {
+        if !matches!(operation, Operation::PutObject | Operation::PostObject | Operation::UploadPart) {
             return Ok(None);
         }
         match tokio::time::timeout(UPLOAD_WAIT_MAX, self.uploads.acquire()).await {
@@ -302,6 +325,7 @@ impl Trail {
             operation: "",
             bucket: String::new(),
             key: None,
+            origin: parts.headers.get(ORIGIN).cloned(),
         }
     }
 
@@ -395,6 +419,7 @@ mod tests {
                 operation: "GetObject",
                 bucket: "bucket".to_owned(),
                 key: ObjectKey::parse("key").ok(),
+                origin: None,
             };
             let fields = trail.complete(error).fields;
             let fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (*name, value.as_str())).collect();

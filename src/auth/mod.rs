@@ -8,6 +8,7 @@
 mod canonical;
 mod chunk_signer;
 mod credential;
+mod form;
 mod header;
 mod key;
 mod payload;
@@ -34,6 +35,7 @@ use key::SigningKeys;
 
 pub use chunk_signer::ChunkSigner;
 pub use credential::Service;
+pub use form::FormSignature;
 pub use payload::PayloadAuth;
 
 /// How far the clocks of client and server may differ.
@@ -60,6 +62,13 @@ pub struct Authenticated {
     pub payload: PayloadAuth,
     /// How it was signed; `None` for anonymous requests.
     pub signing: Option<Signing>,
+}
+
+impl Authenticated {
+    /// A request without a signature, and with a body that nothing is known of.
+    pub fn anonymous() -> Authenticated {
+        Authenticated { identity: Arc::new(Identity::anonymous()), payload: PayloadAuth::Unsigned, signing: None }
+    }
 }
 
 /// How a request was signed.
@@ -145,14 +154,15 @@ impl Authenticator {
             return Err(S3Error::internal("a request was routed to another service than it was signed for"));
         }
         let access_key = claim.credential.access_key;
-        let found = self.find(&parts.headers, query, access_key, now)?;
+        let in_header = parts.headers.get("x-amz-security-token");
+        let in_header = in_header.map(|value| String::from_utf8_lossy(value.as_bytes()));
+        let token = in_header.as_deref().or_else(|| query.get("X-Amz-Security-Token"));
+        let found = self.find(token, access_key, now)?;
         let secret = found.as_ref().map_or(&self.nobodys, |found| &found.secret);
         let verified = self.verify(parts, query, &claim, sent, (secret, now));
         let Some(found) = found else { return Err(unknown_access_key(access_key)) };
         let payload = verified?;
-        if found.identity.issued.is_none() {
-            self.directory.note_key_used(access_key, service.name(), &self.region, now);
-        }
+        self.note_use(&found, &claim.credential, now);
         let place = match claim.validity {
             Validity::Around => SigningPlace::Header,
             Validity::For(_) => SigningPlace::Query,
@@ -162,15 +172,7 @@ impl Authenticator {
     }
 
     /// Whose access key it is. `None` if nobody's, or if that one may not use it.
-    fn find(
-        &self,
-        headers: &HeaderMap,
-        query: &Query,
-        access_key: &str,
-        now: Timestamp,
-    ) -> Result<Option<Found>, S3Error> {
-        let in_header = headers.get("x-amz-security-token").map(|value| String::from_utf8_lossy(value.as_bytes()));
-        let token = in_header.as_deref().or_else(|| query.get("X-Amz-Security-Token"));
+    fn find(&self, token: Option<&str>, access_key: &str, now: Timestamp) -> Result<Option<Found>, S3Error> {
         let found = match token {
             None => self.directory.snapshot().access_key(access_key),
             Some(token) => match self.directory.session(token, access_key, now) {
@@ -189,6 +191,13 @@ impl Authenticator {
         let is_usable =
             |found: &Found| found.active && found.identity.account.as_ref().is_some_and(|account| !account.disabled);
         Ok(found.filter(is_usable))
+    }
+
+    /// Notes when an access key was used, but not those of sessions, which nobody lists.
+    fn note_use(&self, found: &Found, credential: &Credential<'_>, now: Timestamp) {
+        if found.identity.issued.is_none() {
+            self.directory.note_key_used(credential.access_key, credential.service.name(), &self.region, now);
+        }
     }
 
     /// Whether the signature is the one that this secret makes at this time.
@@ -248,7 +257,7 @@ fn anonymous(headers: &HeaderMap, sent: Sent<'_>) -> Result<Authenticated, S3Err
         None => PayloadAuth::Unsigned,
         Some(hash) => payload::Kind::parse(hash.to_str().unwrap_or_default())?.unsigned()?,
     };
-    Ok(Authenticated { identity: Arc::new(Identity::anonymous()), payload, signing: None })
+    Ok(Authenticated { payload, ..Authenticated::anonymous() })
 }
 
 fn check_time(claim: &Claim<'_>, headers: &HeaderMap, now: Timestamp) -> Result<(), S3Error> {

@@ -38,6 +38,8 @@ pub struct Body {
 }
 
 enum Framing {
+    /// Of unknown length, ended by its transport.
+    Streamed,
     Plain(Plain),
     Chunked(Box<Decoder>),
 }
@@ -68,6 +70,17 @@ impl Body {
         })
     }
 
+    /// A body inside of another, which knows where it ends and checks what can be checked.
+    pub fn streamed(transport: Transport, idle: Duration) -> Body {
+        let source = Source::new(transport, None, idle);
+        Body { source, framing: Framing::Streamed, length: None, progress: Progress::Reading }
+    }
+
+    /// No body.
+    pub fn empty() -> Body {
+        Body::streamed(Transport::from(Bytes::new()), Duration::ZERO)
+    }
+
     /// An unsigned body in memory.
     #[cfg(test)]
     pub fn from_bytes(bytes: impl Into<Bytes>) -> Body {
@@ -88,6 +101,14 @@ impl Body {
         self.length.ok_or_else(fault::missing_content_length)
     }
 
+    /// The decoded length in bytes if it is known before the end; an error as in [`Body::require_length`] where it must be.
+    pub fn size(&self) -> Result<Option<u64>, S3Error> {
+        match self.framing {
+            Framing::Streamed => Ok(None),
+            Framing::Plain(_) | Framing::Chunked(_) => self.require_length().map(Some),
+        }
+    }
+
     /// The next bytes, never none of them, or `None` at the verified end. After an error every call repeats it.
     /// Dropping the future loses no bytes.
     pub async fn next(&mut self) -> Result<Option<Bytes>, S3Error> {
@@ -100,6 +121,7 @@ impl Body {
             Progress::Reading => {}
         }
         let step = match &mut self.framing {
+            Framing::Streamed => self.source.next().await,
             Framing::Plain(plain) => plain.next(&mut self.source).await,
             Framing::Chunked(decoder) => decoder.next(&mut self.source).await,
         };

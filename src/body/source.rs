@@ -88,10 +88,14 @@ impl Source {
                     Ok(data) if !data.is_empty() => return self.accept(data).map(Some),
                     _ => {}
                 },
-                Err(error) => {
-                    tracing::debug!(%error, "request body broke off");
-                    return Err(fault::incomplete_body());
-                }
+                // A body inside of another, as the file of a form, knows S3's words for what is wrong.
+                Err(error) => match error.downcast::<S3Error>() {
+                    Ok(told) => return Err(*told),
+                    Err(error) => {
+                        tracing::debug!(%error, "request body broke off");
+                        return Err(fault::incomplete_body());
+                    }
+                },
             }
         }
         match self.declared {

@@ -5,7 +5,6 @@ use serde::Deserialize;
 use strata_storage::{AccountId, BucketDocument, BucketName, Error, NewBucket, ObjectOwnership};
 
 use crate::acl::{self, Acl, CanonicalId, Scope};
-use crate::authorize::{self, Resource};
 use crate::checksum_headers::Need;
 use crate::error::S3Error;
 use crate::metadata_headers::not_implemented;
@@ -27,13 +26,8 @@ pub async fn run(ctx: &Context, mut request: Request) -> Result<Response, S3Erro
     let name = request.bucket()?.clone();
     check_headers(&request.headers)?;
     let owner = request.caller.account_id().ok_or_else(|| S3Error::access_denied("Access Denied"))?;
-    let sent = ownership(&request.headers)?;
-    if sent.is_some() {
-        let action = "s3:PutBucketOwnershipControls";
-        authorize::require(ctx, &request, action, Resource::Bucket(&name)).await?;
-    }
-    let ownership = sent.unwrap_or(ctx.config.new_buckets.object_ownership);
-    let acl = access(ctx, &request, &name, ownership, owner).await?;
+    let ownership = ownership(&request.headers)?.unwrap_or(ctx.config.new_buckets.object_ownership);
+    let acl = access(ctx, &request.headers, ownership, owner)?;
     let bytes = bucket::read_document(&mut request, ctx.config.limits.xml_bytes, Need::Optional).await?;
     let configuration = Configuration::read(&bytes)?;
     check_location(&configuration.location, &ctx.config.region)?;
@@ -156,17 +150,16 @@ fn ownership(headers: &HeaderMap) -> Result<Option<ObjectOwnership>, S3Error> {
 }
 
 /// The access control list that the bucket begins with; `None` for the private one.
-async fn access(
+fn access(
     ctx: &Context,
-    request: &Request,
-    name: &BucketName,
+    headers: &HeaderMap,
     ownership: ObjectOwnership,
     owner: AccountId,
 ) -> Result<Option<Acl>, S3Error> {
     let known = |id: &CanonicalId| owners::exists(ctx, id);
-    let requested = acl::requested(&request.headers, Scope::Bucket, &known);
+    let requested = acl::requested(headers, Scope::Bucket, &known);
     let enforced = ownership == ObjectOwnership::BucketOwnerEnforced;
-    if enforced && request.headers.keys().any(|name| name.as_str().starts_with("x-amz-grant-")) {
+    if enforced && headers.keys().any(|name| name.as_str().starts_with("x-amz-grant-")) {
         return Err(bucket_has_acl());
     }
     let Some(requested) = requested? else { return Ok(None) };
@@ -178,7 +171,6 @@ async fn access(
     if enforced {
         return Err(bucket_has_acl());
     }
-    authorize::require(ctx, request, "s3:PutBucketAcl", Resource::Bucket(name)).await?;
     acl::refuse_blocked(&acl, public_access_block::of_account(ctx, owner))?;
     if acl.is_public() && ctx.config.new_buckets.block_public_access {
         let message = "Bucket cannot have public ACLs set with BlockPublicAccess enabled";

@@ -40,7 +40,7 @@ impl Service {
         let body = self.body(body, &parts.headers, PayloadAuth::Unsigned)?.collect(BODY_BYTES_MAX).await?;
         let caller = match is_signed(&parts, &query) {
             true => {
-                let authenticated = self.authenticator.authenticate(&parts, &query, Sent::Whole(&body), now)?;
+                let authenticated = self.context.authenticator.authenticate(&parts, &query, Sent::Whole(&body), now)?;
                 let Authenticated { identity, .. } = authenticated;
                 identity
             }
@@ -85,7 +85,7 @@ impl Service {
         peer: &Peer,
     ) -> Result<Response, S3Error> {
         let now = self.clock.now();
-        let authenticated = self.authenticator.authenticate(&parts, &query, Sent::Announced, now)?;
+        let authenticated = self.context.authenticator.authenticate(&parts, &query, Sent::Announced, now)?;
         if authenticated.identity.account_id().is_none() {
             return Err(S3Error::access_denied("Access Denied"));
         }

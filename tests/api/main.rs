@@ -2,6 +2,7 @@
 
 mod support;
 
+mod access_lists;
 mod admin;
 mod analytics;
 mod buckets;
@@ -9,7 +10,9 @@ mod checksums;
 mod command_line;
 mod conditions;
 mod copies;
+mod cors;
 mod delete_objects;
+mod forms;
 mod intelligent_tiering;
 mod lifecycle;
 mod listing;

@@ -101,7 +101,7 @@ async fn clients_that_wait() {
     raw.get("/bucket/key").await.is(200).has_body("content");
 
     // What the head alone can break is refused before the body is asked for.
-    for (target, code) in [("/missing/key", "NoSuchBucket"), ("/bucket/key?acl", "NotImplemented")] {
+    for (target, code) in [("/missing/key", "NoSuchBucket"), ("/bucket/key?annotation", "NotImplemented")] {
         let answer = raw.wire(head(raw, "PUT", target, expect)).await;
         assert!(!answer.contains("100 Continue") && answer.contains(code), "{answer}");
     }
