@@ -39,7 +39,7 @@ use crate::directory::used::{LastUse, LastUses};
 pub use accounts::{ACCOUNTS_MAX, NewAccount};
 pub use draft::Draft;
 pub use sealer::{DirectoryKeys, KeyBytes};
-pub use snapshot::{Found, Snapshot};
+pub use snapshot::{Found, Snapshot, managed_policy};
 
 /// Rows read at once when the directory is opened.
 const ROWS_PER_READ: usize = 1000;
