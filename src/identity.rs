@@ -3,11 +3,11 @@
 use std::fmt;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use strata_storage::{AccountId, Quota, Timestamp};
 
 use crate::policy::{Decision, Policy, Principal, Question};
+pub use crate::public_access_block::PublicAccessBlock;
 use crate::request::Owner;
 
 /// An account: what buckets and objects belong to.
@@ -27,19 +27,6 @@ pub struct Account {
     pub quota: Quota,
     /// What is blocked in all its buckets; `None` if that was never set.
     pub public_access_block: Option<PublicAccessBlock>,
-}
-
-/// Which kinds of public access are blocked, whatever ACLs and policies say.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct PublicAccessBlock {
-    /// Writes of public ACLs are refused.
-    pub block_public_acls: bool,
-    /// Public grants of ACLs have no effect.
-    pub ignore_public_acls: bool,
-    /// Writes of public policies are refused.
-    pub block_public_policy: bool,
-    /// A public policy counts for the owner's account only.
-    pub restrict_public_buckets: bool,
 }
 
 impl Account {

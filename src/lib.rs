@@ -20,12 +20,14 @@ pub mod admin;
 pub mod cli;
 
 // One request.
+mod acl;
 mod address;
 mod auth;
 mod authorize;
 mod body;
 mod checksum_headers;
 mod conditions;
+mod control;
 mod error;
 mod iam;
 mod identity;
@@ -34,7 +36,9 @@ mod lifecycle_headers;
 mod metadata_headers;
 mod metering;
 mod op;
+mod owners;
 mod protection_headers;
+mod public_access_block;
 mod query_api;
 mod query_headers;
 mod range;

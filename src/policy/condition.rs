@@ -6,6 +6,7 @@ use strata_storage::Timestamp;
 use super::arn_pattern::ArnPattern;
 use super::document::{ConditionText, PolicyFault};
 use super::key::{ConditionKey, Presence};
+use super::network::NetworkSet;
 use super::operator::{Comparison, Operator, Order, Quantifier, Sense};
 use super::pattern::{self, Part, PatternSet, Piece};
 use super::statement::Effect;
@@ -41,7 +42,7 @@ enum Test {
     Date(Order, Vec<Timestamp>),
     Bool(Vec<bool>),
     Binary(Vec<Vec<u8>>),
-    Ip(Vec<IpNet>),
+    Ip(NetworkSet),
     Arn(Vec<ArnPattern>),
     /// The truths that "the key is absent" may have.
     Null(Vec<bool>),
@@ -163,9 +164,7 @@ impl Test {
             Test::Binary(values) => {
                 with_text(&|text| value::parse_binary(text).is_some_and(|bytes| values.contains(&bytes)))
             }
-            Test::Ip(networks) => {
-                value.address().is_some_and(|address| networks.iter().any(|network| network.contains(&address)))
-            }
+            Test::Ip(networks) => value.address().is_some_and(|address| networks.contains(address)),
             Test::Arn(patterns) => with_text(&|text| patterns.iter().any(|pattern| pattern.matches(text, keys))),
             // Asked of no value: `holds` answers it.
             Test::Null(_) => false,
@@ -191,7 +190,10 @@ fn test(comparison: Comparison, values: &[String], substitution: Substitution) -
         Comparison::Bool => Test::Bool(texts().map(value::parse_bool).collect::<Option<_>>()?),
         Comparison::Null => Test::Null(texts().map(value::parse_bool).collect::<Option<_>>()?),
         Comparison::Binary => Test::Binary(texts().map(value::parse_binary).collect::<Option<_>>()?),
-        Comparison::Ip => Test::Ip(texts().map(value::parse_network).collect::<Option<_>>()?),
+        Comparison::Ip => {
+            let networks: Vec<IpNet> = texts().map(value::parse_network).collect::<Option<_>>()?;
+            Test::Ip(NetworkSet::new(&networks))
+        }
         Comparison::Text | Comparison::TextIgnoreCase | Comparison::Like | Comparison::Arn => {
             return pattern_test(comparison, values, substitution);
         }

@@ -23,6 +23,7 @@ mod document;
 mod json;
 mod key;
 mod kind;
+mod network;
 mod operator;
 mod pattern;
 mod principal;

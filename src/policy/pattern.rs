@@ -41,6 +41,12 @@ impl Part {
 
 /// Whether the whole of `text` is what `pieces` describe.
 pub fn matches(pieces: &[Piece<'_>], text: &str) -> bool {
+    // Most texts that do not match end differently, which is told before anything is searched.
+    if let Some(Piece::Text(end)) = pieces.last()
+        && !text.ends_with(&**end)
+    {
+        return false;
+    }
     let (mut index, mut place) = (0, 0);
     // The piece after the last `*`, and where that piece was last tried.
     let mut retry: Option<(usize, usize)> = None;
@@ -69,7 +75,7 @@ pub fn matches(pieces: &[Piece<'_>], text: &str) -> bool {
         // The `*` takes one character more, or as many as it must for the text after it to be there.
         let Some(width) = text[tried..].chars().next().map(char::len_utf8) else { return false };
         let next = match &pieces[after] {
-            Piece::Text(expected) => match text[tried + width..].find(&**expected) {
+            Piece::Text(expected) => match find(&text[tried + width..], expected) {
                 Some(distance) => tried + width + distance,
                 None => return false,
             },
@@ -80,8 +86,36 @@ pub fn matches(pieces: &[Piece<'_>], text: &str) -> bool {
     }
 }
 
-/// Whether the whole of `text` is what `parts` describe in this request; None if a variable has no value.
+/// The first place of `needle` in `text`. Needles are short and are not worth the preparation that `str::find` makes.
+fn find(text: &str, needle: &str) -> Option<usize> {
+    let (text, needle) = (text.as_bytes(), needle.as_bytes());
+    let Some(&first) = needle.first() else { return Some(0) };
+    let mut from = 0;
+    loop {
+        from += text[from..].iter().position(|byte| *byte == first)?;
+        if text[from..].starts_with(needle) {
+            return Some(from);
+        }
+        from += 1;
+    }
+}
+
+/// Whether the whole of `text` is what `parts` describe in this request; None if a variable has no value that would have
+/// to be known to tell.
 pub fn matches_parts(parts: &[Part], text: &str, keys: &dyn ConditionKeys) -> Option<bool> {
+    // What comes before the first wildcard is compared as it goes: most texts differ there.
+    let (mut parts, mut text) = (parts, text);
+    while let Some((part, rest)) = parts.split_first() {
+        let stripped = match part {
+            Part::Fixed(Piece::Text(expected)) => text.strip_prefix(&**expected),
+            Part::Variable(variable) => text.strip_prefix(&*variable.value(keys)?),
+            Part::Fixed(Piece::One | Piece::Many) => break,
+        };
+        match stripped {
+            Some(after) => (parts, text) = (rest, after),
+            None => return Some(false),
+        }
+    }
     let mut resolved = Vec::with_capacity(parts.len());
     for part in parts {
         resolved.push(match part {
@@ -138,7 +172,7 @@ impl PatternSet {
         self.exact.binary_search_by(|exact| (**exact).cmp(text)).is_ok()
             || self.has_prefix_of(text)
             || self.globs.iter().any(|pieces| matches(pieces, text))
-            || self.templates.iter().any(|parts| matches_template(parts, text, keys))
+            || self.templates.iter().any(|parts| matches_parts(parts, text, keys) == Some(true))
     }
 
     /// Whether a variable of some pattern has no value in this request.
@@ -157,14 +191,4 @@ impl PatternSet {
 /// Whether a variable among `parts` has no value in this request.
 pub fn lacks_a_value(parts: &[Part], keys: &dyn ConditionKeys) -> bool {
     parts.iter().any(|part| matches!(part, Part::Variable(variable) if variable.value(keys).is_none()))
-}
-
-fn matches_template(parts: &[Part], text: &str, keys: &dyn ConditionKeys) -> bool {
-    // Most texts differ from the pattern before its first variable, whose value is then not worth asking for.
-    if let Some(Part::Fixed(Piece::Text(start))) = parts.first()
-        && !text.starts_with(&**start)
-    {
-        return false;
-    }
-    matches_parts(parts, text, keys) == Some(true)
 }

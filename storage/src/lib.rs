@@ -61,6 +61,7 @@ mod index;
 
 // One file per path that a request can take.
 mod access;
+mod attributes;
 mod copy;
 mod delete;
 mod document;
@@ -94,6 +95,7 @@ mod worker;
 pub use access::{Access, Accesses};
 pub use account::AccountId;
 pub use analytics::{AnalyticsConfiguration, AnalyticsExport};
+pub use attributes::Tagged;
 pub use bucket::{
     Bucket, BucketChange, BucketDocument, BucketPage, BucketQuery, NewBucket, ObjectOwnership, Versioning,
 };
@@ -133,7 +135,6 @@ pub use stage::{CopyStage, Stage, StageOptions, Staged};
 pub use stamp::{Stamp, Timestamp, UploadId, VersionId};
 pub use store::{OpenOptions, Store, StoreStatus};
 pub use store_info::{PoolStatus, StoreInfo};
-pub use tags::Tagged;
 pub use tiering::{Tier, TieringConfiguration};
 pub use usage::{Usage, UsageKey, has_least_size};
 pub use usage_report::BucketUsage;

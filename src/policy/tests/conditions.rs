@@ -50,7 +50,9 @@ fn every_operator() {
         assert!(holds(&all, key, wanted, None), "{label}: all, absent");
         assert!(holds(&format!("{any}IfExists"), key, wanted, None), "{label}: any, IfExists, absent");
         assert!(holds(&format!("{all}IfExists"), key, wanted, None), "{label}: all, IfExists, absent");
-        assert_eq!(holds(&if_exists, key, &format!("[{wanted}]"), Some(fitting)), !is_negated, "{label}: array");
+        if !wanted.starts_with('[') {
+            assert_eq!(holds(operator, key, &format!("[{wanted}]"), Some(fitting)), !is_negated, "{label}: array");
+        }
     }
     for operator in ["StringEquals", "StringNotEquals"] {
         check(operator, "s3:prefix", r#""home/""#, text("home/"), text("Home/"));

@@ -143,6 +143,7 @@ fn resources() {
         let keys = Keys(vec![
             ("aws:username".to_owned(), text("alice")),
             ("aws:PrincipalTag/team".to_owned(), text("a*")),
+            ("aws:PrincipalTag/empty".to_owned(), text("")),
             ("s3:prefix".to_owned(), texts(&["a", "b"])),
         ]);
         let decision = ask_with(&policy, &alice(), "s3:GetObject", resource, &keys);
@@ -178,6 +179,11 @@ fn resources() {
         (r#""arn:aws:s3:::b/${aws:PrincipalTag/none, 'all'}/*""#, "arn:aws:s3:::b/all/k", true),
         (r#""arn:aws:s3:::b/${aws:PrincipalTag/none,'*'}/*""#, "arn:aws:s3:::b/x/k", false),
         (r#""arn:aws:s3:::b/${s3:prefix}*""#, "arn:aws:s3:::b/a", false),
+        (r#""arn:aws:s3:::b/*${aws:PrincipalTag/empty}x*""#, "arn:aws:s3:::b/ax", true),
+        (r#""arn:aws:s3:::b/*${aws:PrincipalTag/empty}?""#, "arn:aws:s3:::b/", false),
+        (r#""arn:aws:s3:::b/*${aws:PrincipalTag/empty}*x""#, "arn:aws:s3:::b/ay", false),
+        (r#""arn:aws:s3:::b/*a${aws:PrincipalTag/empty}""#, "arn:aws:s3:::b/xa", true),
+        (r#""arn:aws:s3:::b/*${aws:PrincipalTag/empty}${aws:username}/?""#, "arn:aws:s3:::b/alicalice/x", true),
         (r#""arn:aws:s3:::b/${*}""#, "arn:aws:s3:::b/k", false),
         (r#""arn:aws:s3:::b/${*}""#, "arn:aws:s3:::b/*", true),
         (r#""arn:aws:s3:::${aws:username}/${$}""#, "arn:aws:s3:::alice/$", true),

@@ -1,6 +1,6 @@
 //! Whom statements name, and whom they leave out.
 
-use super::super::{Decision, Grant, Principal};
+use super::super::{Decision, Grant, PolicyKind, Principal};
 use super::{ACCOUNT, ALICE_ID, OTHER, ROLE_ID, alice, ask, bucket_kind, parse, root, session};
 
 /// How a statement with this principal element speaks about a principal: None if it does not.
@@ -66,6 +66,27 @@ fn listed() {
         &format!(r#"{{"AWS":"{OTHER}","Service":"logging.s3.amazonaws.com"}}"#),
         [None, None, None, None, account, user],
     );
+}
+
+/// An identity provider's people are strangers: only their provider's name lets them in, and everybody's Deny is theirs too.
+#[test]
+fn people_of_identity_providers() {
+    let provider = "arn:aws:iam::111122223333:oidc-provider/id.example.com".to_owned();
+    let element = format!(r#"{{"Federated":"{provider}"}}"#);
+    let asks = Principal::Federated { provider };
+    let check = |effect: &str, element: &str, expected: Decision| {
+        let text = format!(
+            r#"{{"Statement":{{"Effect":"{effect}","Principal":{element},"Action":"sts:AssumeRoleWithWebIdentity"}}}}"#
+        );
+        let policy = parse(&text, &PolicyKind::Trust);
+        assert_eq!(ask(&policy, &asks, "sts:AssumeRoleWithWebIdentity", "*"), expected, "{text}");
+    };
+    check("Allow", &element, Decision::Allow { statement: 0, grant: Grant::User });
+    check("Allow", r#""*""#, Decision::Silent);
+    check("Allow", r#"{"AWS":"*"}"#, Decision::Silent);
+    check("Allow", r#"{"Federated":"arn:aws:iam::111122223333:oidc-provider/other.example.com"}"#, Decision::Silent);
+    check("Deny", &element, Decision::Deny { statement: 0 });
+    check("Deny", r#""*""#, Decision::Deny { statement: 0 });
 }
 
 #[test]

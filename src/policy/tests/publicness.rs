@@ -73,7 +73,9 @@ fn conditions() {
             check(operator, key, &format!(r#""{fixed}""#), false);
             check(operator, key, &format!(r#"["{fixed}","{fixed}x"]"#), false);
             check(operator, key, &format!(r#"["{fixed}","*"]"#), true);
-            check(operator, key, &format!(r#""{fixed}?""#), true);
+            // Only in the name of an access point a wildcard says nothing about whose it is.
+            let is_name = key == "s3:DataAccessPointArn";
+            check(operator, key, &format!(r#""{fixed}?""#), !is_name);
             check(operator, key, &format!(r#""{fixed}${{aws:username}}""#), true);
         }
         if !["aws:SourceVpc", "aws:SourceVpce", "aws:SourceOwner", "aws:PrincipalOrgID"].contains(&key) {
