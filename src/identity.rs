@@ -100,6 +100,8 @@ pub struct Identity {
     pub boundary: Option<Arc<Policy>>,
     /// `aws:PrincipalTag`: the tags of the user, or those of the role under those of the session.
     pub tags: Vec<(String, String)>,
+    /// The keys of the tags that go on to the sessions that a session asks for.
+    pub transitive_tags: Vec<String>,
     /// When temporary credentials were issued.
     pub issued: Option<Timestamp>,
     /// The identity provider that vouched for the session, by its ARN.
@@ -139,6 +141,7 @@ impl Identity {
             session: None,
             boundary: None,
             tags: Vec::new(),
+            transitive_tags: Vec::new(),
             issued: None,
             provider: None,
             source_identity: None,

@@ -9,7 +9,7 @@ use crate::directory::{Directory, DirectoryError};
 use crate::identity::PublicAccessBlock;
 
 /// The most accounts of a store: each is held in memory, and a change copies the list of them.
-pub const ACCOUNTS_MAX: usize = 10_000;
+const ACCOUNTS_MAX: usize = 10_000;
 
 const DISPLAY_NAME_CHARS_MAX: usize = 64;
 const EMAIL_BYTES_MAX: usize = 254;

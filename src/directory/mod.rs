@@ -22,6 +22,9 @@ mod snapshot;
 pub mod token;
 mod used;
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -36,10 +39,10 @@ use crate::directory::sealer::Sealer;
 use crate::directory::token::Session;
 use crate::directory::used::{LastUse, LastUses};
 
-pub use accounts::{ACCOUNTS_MAX, NewAccount};
+pub use accounts::NewAccount;
 pub use draft::Draft;
 pub use sealer::{DirectoryKeys, KeyBytes};
-pub use snapshot::{Found, Snapshot};
+pub use snapshot::{Found, Snapshot, managed_policy};
 pub use token::TokenFault;
 
 /// Rows read at once when the directory is opened.
@@ -226,6 +229,8 @@ impl Directory {
         if rows.is_empty() {
             return Ok(answer);
         }
+        let forgotten: Vec<String> =
+            rows.iter().filter(|row| row.content.is_none()).map(|row| row.name.clone()).collect();
         if let Err(error) = self.0.store.write_documents(rows).await {
             if !matches!(error, Error::DocumentTooLarge) {
                 *trust = Trust::Unknown;
@@ -233,6 +238,11 @@ impl Directory {
             return Err(DirectoryError::from(error).into());
         }
         self.replace(snapshot);
+        for name in &forgotten {
+            if let Some(Row::Used(access_key)) = row(name) {
+                self.0.uses.forget(access_key);
+            }
+        }
         Ok(answer)
     }
 

@@ -168,7 +168,7 @@ impl Roster {
     }
 
     /// Who uses a managed policy, by its ARN, or a group, by its unique id.
-    pub fn uses(&self, target: &str) -> impl Iterator<Item = &Reference> {
+    pub fn uses<'r>(&'r self, target: &str) -> impl Iterator<Item = &'r Reference> + use<'r> {
         self.uses.get(target).into_iter().flatten()
     }
 

@@ -148,6 +148,7 @@ fn identity(snapshot: &Snapshot, session: &Session) -> Option<Identity> {
         identity.tags.retain(|(own, _)| !own.eq_ignore_ascii_case(key));
         identity.tags.push((key.clone(), value.clone()));
     }
+    identity.transitive_tags.clone_from(&session.transitive);
     identity.issued = Some(session.issued);
     identity.provider.clone_from(&session.provider);
     identity.source_identity.clone_from(&session.source_identity);

@@ -18,7 +18,7 @@ use crate::response::{Payload, Response};
 use crate::xml::Writer;
 
 pub use fault::Fault;
-pub use form::{Form, Member, member};
+pub use form::{Form, member};
 pub use keys::CallKeys;
 
 /// One of the query APIs.

@@ -6,14 +6,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use strata_storage::{Clock, OpenOptions, Store, SystemClock};
+use strata_storage::{Clock, OpenOptions, Store, SystemClock, Timestamp};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 
-use crate::config::Config;
+use crate::config::{AccountSettings, Config};
 use crate::credentials::{self, Credentials, CredentialsError, Origin};
-use crate::directory::{Directory, DirectoryError};
+use crate::directory::{Directory, DirectoryError, NewAccount};
 use crate::service::Service;
 
 mod connection;
@@ -95,7 +95,7 @@ impl Server {
             }
         };
 
-        let directory = match open_directory(&config, &store, &credentials).await {
+        let directory = match open_directory(&config, &store, &credentials, clock.now()).await {
             Ok(directory) => directory,
             Err(error) => {
                 store.close().await.map_err(ServerError::Close)?;
@@ -174,10 +174,20 @@ impl Server {
     }
 }
 
-/// Reads who there is.
-async fn open_directory(config: &Config, store: &Store, root: &Credentials) -> Result<Directory, ServerError> {
+/// Reads who there is, and makes the accounts that the settings want.
+async fn open_directory(
+    config: &Config,
+    store: &Store,
+    root: &Credentials,
+    now: Timestamp,
+) -> Result<Directory, ServerError> {
     let keys = credentials::directory_keys(&config.data)?;
-    Ok(Directory::open(store.clone(), &keys, root).await?)
+    let directory = Directory::open(store.clone(), &keys, root).await?;
+    for AccountSettings { name, email, id, credentials } in config.accounts.iter().cloned() {
+        let provisioned = directory.provision(NewAccount { display_name: name, email, id, credentials, now });
+        provisioned.await?;
+    }
+    Ok(directory)
 }
 
 /// Every body that may be stored at once can hold a write buffer, however slow its client; with these besides, the fast
