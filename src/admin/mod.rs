@@ -2,6 +2,7 @@
 //!
 //! One file per topic. The documents are types that the command line reads again.
 
+mod accounts;
 mod buckets;
 mod cost;
 mod info;
@@ -22,6 +23,7 @@ use crate::error::S3Error;
 use crate::request::{Context, Query};
 use crate::response::{Payload, Response};
 
+pub use accounts::{AccountDocument, AccountsDocument, KeysDocument};
 pub use buckets::{BucketDocument, BucketsDocument};
 pub use cost::CostDocument;
 pub use info::{ClassDocument, IndexDocument, InfoDocument, LostDocument, PoolDocument};
@@ -77,6 +79,12 @@ pub async fn run(topic: &str, ctx: &Context, request: AdminRequest) -> Result<Re
             json(&keys::get(ctx)?)
         }
         "key/rotate" => json(&keys::rotate(ctx, request.only(&[Method::POST])?).await?),
+        "accounts" => json(&accounts::list(ctx, request.only(&[Method::GET])?)),
+        "accounts/create" => json(&accounts::create(ctx, request.only(&[Method::POST])?).await?),
+        "accounts/disable" => json(&accounts::disable(ctx, request.only(&[Method::POST])?).await?),
+        "accounts/enable" => json(&accounts::enable(ctx, request.only(&[Method::POST])?).await?),
+        "accounts/rotate-keys" => json(&accounts::rotate_keys(ctx, request.only(&[Method::POST])?).await?),
+        "accounts/quota" => json(&accounts::quota(ctx, request.only(&[Method::POST])?).await?),
         "cost" => json(&cost::get(ctx, request.only(&[Method::GET, Method::POST])?).await?),
         "projection" => json(&projection::get(ctx, request.only(&[Method::GET, Method::POST])?).await?),
         "lifecycle-preview" => json(&lifecycle_preview::post(ctx, request.only(&[Method::POST])?).await?),

@@ -3,6 +3,7 @@
 //! A command finds the server by the settings that `strata serve` reads, signs its requests with the root credentials,
 //! and prints a table, or the server's JSON.
 
+mod accounts;
 mod buckets;
 mod client;
 mod connection;
@@ -23,6 +24,7 @@ use clap::{Args, Subcommand};
 use crate::admin::{InfoDocument, StatusDocument};
 use crate::cost::DEFAULT_PRICES;
 
+pub use accounts::AccountCommand;
 pub use buckets::BucketCommand;
 use client::Client;
 use connection::Connection;
@@ -45,6 +47,9 @@ pub enum Command {
     /// Works with buckets: what they hold, and how much they may.
     #[command(subcommand)]
     Bucket(BucketCommand),
+    /// Works with accounts: who owns buckets, each with users and roles of its own.
+    #[command(subcommand)]
+    Account(AccountCommand),
     /// Works with zones: the disks that object data is spread over.
     #[command(subcommand)]
     Zone(ZoneCommand),
@@ -134,6 +139,7 @@ pub async fn run(command: Command, out: &mut impl Write) -> Result<(), CliError>
         Command::Cost(args) => cost::run(&args, out).await,
         Command::Bucket(command) => buckets::run(command, out).await,
         Command::Key(command) => keys::run(command, out).await,
+        Command::Account(command) => accounts::run(command, out).await,
         Command::Zone(command) => zones::run(command, out).await,
         Command::Lifecycle(LifecycleCommand::Preview(args)) => lifecycle::preview(&args, out).await,
     }

@@ -5,6 +5,7 @@ use serde::Deserialize;
 use strata_storage::{AccountId, BucketDocument, BucketName, Error, NewBucket, ObjectOwnership};
 
 use crate::acl::{self, Acl, CanonicalId, Scope};
+use crate::authorize::{self, Resource};
 use crate::checksum_headers::Need;
 use crate::error::S3Error;
 use crate::metadata_headers::not_implemented;
@@ -32,6 +33,9 @@ pub async fn run(ctx: &Context, mut request: Request) -> Result<Response, S3Erro
     let bytes = bucket::read_document(&mut request, ctx.config.limits.xml_bytes, Need::Optional).await?;
     let configuration = Configuration::read(&bytes)?;
     check_location(&configuration.location, &ctx.config.region)?;
+    if !configuration.tags.is_empty() {
+        authorize::require(ctx, &request, "s3:TagResource", Resource::Bucket(&name)).await?;
+    }
     let region = ctx.config.region.clone();
     let tags = configuration.tags;
     let mut new = NewBucket { owner, region, ownership, object_lock, tags, ..NewBucket::default() };

@@ -5,11 +5,9 @@ use std::collections::HashSet;
 use futures_util::stream::{self, StreamExt as _};
 use http::StatusCode;
 use serde::Deserialize;
-use strata_storage::{
-    BucketName, DeleteCondition, DeleteObject, Deleted, Governance, NameError, ObjectKey, Store, VersionId,
-};
+use strata_storage::{BucketName, DeleteCondition, DeleteObject, Deleted, Governance, NameError, ObjectKey, VersionId};
 
-use crate::authorize::Resource;
+use crate::authorize::{self, Resource};
 use crate::checksum_headers::{self, Need};
 use crate::conditions;
 use crate::error::S3Error;
@@ -31,16 +29,11 @@ pub async fn run(ctx: &Context, mut request: Request) -> Result<Response, S3Erro
     checksum_headers::require_for_document(&request.headers, &request.body, &bytes, Need::Required)?;
     let (entries, verbosity) = parse(&bytes)?;
     drop(bytes);
-    let mut permitted = Vec::with_capacity(entries.len());
-    for entry in entries {
-        let governance = governance(ctx, &request, &bucket, &entry).await?;
-        permitted.push((entry, governance));
-    }
-    let results: Vec<_> = stream::iter(permitted)
-        .map(|(entry, governance)| {
-            let (store, bucket) = (ctx.store.clone(), bucket.clone());
+    let results: Vec<_> = stream::iter(entries)
+        .map(|entry| {
+            let (request, bucket) = (&request, bucket.clone());
             async move {
-                let result = delete(&store, bucket, &entry, governance).await;
+                let result = delete(ctx, request, bucket, &entry).await;
                 // The answer as a whole is a success, so nobody else will log this.
                 if let Some(detail) = result.as_ref().err().and_then(|error| error.detail.as_deref()) {
                     tracing::error!(key = entry.key, detail, "an object could not be deleted");
@@ -118,21 +111,18 @@ fn parse(bytes: &[u8]) -> Result<(Vec<Entry>, Verbosity), S3Error> {
     Ok((entries.filter(|entry| seen.insert(entry.clone())).collect(), verbosity))
 }
 
-/// Whether governance binds an entry. What is wrong with the entry is told when it is done.
-async fn governance(
-    ctx: &Context,
-    request: &Request,
-    bucket: &BucketName,
-    entry: &Entry,
-) -> Result<Governance, S3Error> {
-    let Ok((key, Some(version), _)) = checked(entry) else { return Ok(Governance::Binding) };
-    lock_headers::governance(ctx, request, Resource::Object(bucket, &key, Some(version))).await
-}
-
-async fn delete(store: &Store, bucket: BucketName, entry: &Entry, governance: Governance) -> Result<Deleted, S3Error> {
+async fn delete(ctx: &Context, request: &Request, bucket: BucketName, entry: &Entry) -> Result<Deleted, S3Error> {
     let (key, version, condition) = checked(entry)?;
-    let request = DeleteObject { bucket, key: key.clone(), version, condition, governance };
-    store.delete(request).await.map_err(|error| conditions::delete_error(error, &key))
+    let resource = Resource::Object(&bucket, &key, version);
+    for action in authorize::to_delete(&request.headers, version, &condition) {
+        authorize::require(ctx, request, action, resource).await?;
+    }
+    let governance = match version {
+        Some(_) => lock_headers::governance(ctx, request, resource).await?,
+        None => Governance::Binding,
+    };
+    let delete = DeleteObject { bucket, key: key.clone(), version, condition, governance };
+    ctx.store.delete(delete).await.map_err(|error| conditions::delete_error(error, &key))
 }
 
 /// What the entry asks of the engine.
