@@ -8,8 +8,12 @@
 pub mod config;
 pub mod cost;
 pub mod credentials;
+mod directory;
 pub mod log;
 pub mod server;
+
+// Who may do what.
+pub mod policy;
 
 // What is said of the store itself.
 pub mod admin;
@@ -23,8 +27,10 @@ mod authorize;
 mod body;
 mod checksum_headers;
 mod conditions;
+mod control;
 mod cors;
 mod error;
+mod iam;
 mod identity;
 mod incoming;
 mod lifecycle_headers;
@@ -34,12 +40,14 @@ mod op;
 mod owners;
 mod protection_headers;
 mod public_access_block;
+mod query_api;
 mod query_headers;
 mod range;
 mod request;
 mod response;
 mod route;
 mod service;
+mod sts;
 mod tagging;
 mod time;
 mod xml;

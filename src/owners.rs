@@ -10,5 +10,6 @@ pub fn exists(ctx: &Context, id: &CanonicalId) -> bool {
 
 /// What the account of that id is called; `None` if there is none.
 pub fn display_name(ctx: &Context, id: &CanonicalId) -> Option<String> {
-    (ctx.owner.id == id.to_string()).then(|| ctx.owner.display_name.clone())
+    let snapshot = ctx.directory.snapshot();
+    snapshot.account_by_canonical_id(&id.to_string()).map(|account| account.display_name.clone())
 }

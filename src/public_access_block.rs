@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
-use strata_storage::{Bucket, BucketDocument};
+use strata_storage::{AccountId, Bucket, BucketDocument};
 
 use crate::error::S3Error;
 use crate::request::Context;
@@ -116,8 +116,9 @@ pub fn effective(ctx: &Context, bucket: &Bucket) -> Result<PublicAccessBlock, S3
 }
 
 /// What an account blocks in all of its buckets.
-pub fn of_account(_ctx: &Context, _account: strata_storage::AccountId) -> PublicAccessBlock {
-    PublicAccessBlock::default()
+pub fn of_account(ctx: &Context, account: AccountId) -> PublicAccessBlock {
+    let snapshot = ctx.directory.snapshot();
+    snapshot.account(account).and_then(|account| account.public_access_block).unwrap_or_default()
 }
 
 /// 404 for what was never set, or was removed.

@@ -2,6 +2,7 @@
 //!
 //! One file per topic. The documents are types that the command line reads again.
 
+mod accounts;
 mod cost;
 mod info;
 mod lifecycle_preview;
@@ -20,6 +21,7 @@ use crate::error::S3Error;
 use crate::request::{Context, Query};
 use crate::response::{Payload, Response};
 
+pub use accounts::{AccountDocument, AccountsDocument, KeysDocument};
 pub use cost::CostDocument;
 pub use info::{ClassDocument, IndexDocument, InfoDocument, LostDocument, PoolDocument};
 pub use lifecycle_preview::{EventDocument, PreviewDocument};
@@ -66,6 +68,12 @@ pub async fn run(topic: &str, ctx: &Context, request: AdminRequest) -> Result<Re
         "zones" => json(&zones::list(ctx, request.only(&[Method::GET])?)),
         "zones/add" => json(&zones::add(ctx, request.only(&[Method::POST])?).await?),
         "zones/drain" => json(&zones::drain(ctx, request.only(&[Method::POST])?).await?),
+        "accounts" => json(&accounts::list(ctx, request.only(&[Method::GET])?)),
+        "accounts/create" => json(&accounts::create(ctx, request.only(&[Method::POST])?).await?),
+        "accounts/disable" => json(&accounts::disable(ctx, request.only(&[Method::POST])?).await?),
+        "accounts/enable" => json(&accounts::enable(ctx, request.only(&[Method::POST])?).await?),
+        "accounts/rotate-keys" => json(&accounts::rotate_keys(ctx, request.only(&[Method::POST])?).await?),
+        "accounts/quota" => json(&accounts::quota(ctx, request.only(&[Method::POST])?).await?),
         "cost" => json(&cost::get(ctx, request.only(&[Method::GET, Method::POST])?).await?),
         "projection" => json(&projection::get(ctx, request.only(&[Method::GET, Method::POST])?).await?),
         "lifecycle-preview" => json(&lifecycle_preview::post(ctx, request.only(&[Method::POST])?).await?),

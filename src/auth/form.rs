@@ -5,10 +5,13 @@ use std::sync::Arc;
 use strata_storage::Timestamp;
 
 use super::credential::{Credential, Form};
-use super::{ALGORITHM, ALGORITHM_ASYMMETRIC, Authenticator, SKEW_MAX, asymmetric_not_implemented, mismatch};
+use super::{
+    ALGORITHM, ALGORITHM_ASYMMETRIC, Authenticator, SKEW_MAX, Signing, SigningPlace, asymmetric_not_implemented,
+    mismatch,
+};
 use super::{unknown_access_key, unsupported_mechanism};
 use crate::error::S3Error;
-use crate::identity::{Account, Identity};
+use crate::identity::Identity;
 use crate::time::{amz_date, iso8601_second, parse_amz_date};
 
 /// How long a signing key is valid, and so a signature made with it.
@@ -32,8 +35,13 @@ pub struct FormSignature<'a> {
 }
 
 impl Authenticator {
-    /// Checks who signed the policy of a form. Whether the policy permits the form is for others to say.
-    pub fn authenticate_form(&self, form: &FormSignature<'_>, now: Timestamp) -> Result<Arc<Identity>, S3Error> {
+    /// Checks who signed the policy of a form, and says who, and when. Whether the policy permits the form is for others to
+    /// say.
+    pub fn authenticate_form(
+        &self,
+        form: &FormSignature<'_>,
+        now: Timestamp,
+    ) -> Result<(Arc<Identity>, Signing), S3Error> {
         match form.algorithm {
             ALGORITHM => {}
             ALGORITHM_ASYMMETRIC => return Err(asymmetric_not_implemented("x-amz-algorithm")),
@@ -45,15 +53,17 @@ impl Authenticator {
             S3Error::invalid_argument(message, "X-Amz-Date", form.date)
         })?;
         credential.check_date(form.date, Form::Query)?;
-        if credential.access_key != self.access_key {
-            return Err(unknown_access_key(credential.access_key));
-        }
-        check_time(time, now)?;
-        let key = self.keys.key(&self.secret, &credential);
-        if !key.verifies(form.policy, form.signature) {
-            return Err(mismatch(credential.access_key, form.policy, form.signature));
-        }
-        Ok(Arc::new(Identity::root(Arc::new(Account::root()), self.access_key.clone())))
+        let found = self.find(form.token, credential.access_key, now)?;
+        let secret = found.as_ref().map_or(&self.nobodys, |found| &found.secret);
+        let verified = check_time(time, now).and_then(|()| {
+            let key = self.keys.key(secret, &credential);
+            let holds = key.verifies(form.policy, form.signature);
+            if holds { Ok(()) } else { Err(mismatch(credential.access_key, form.policy, form.signature)) }
+        });
+        let Some(found) = found else { return Err(unknown_access_key(credential.access_key)) };
+        verified?;
+        self.note_use(&found, &credential, now);
+        Ok((found.identity, Signing { place: SigningPlace::Form, time }))
     }
 }
 

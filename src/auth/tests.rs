@@ -1,11 +1,15 @@
 //! The published examples of Signature Version 4, and one fault at a time.
 
+use std::sync::LazyLock;
+
 use http::Request;
 use http::request::Parts;
-use strata_storage::Timestamp;
+use strata_storage::{OpenOptions, Store, Timestamp};
 
-use super::{Authenticator, PayloadAuth, Secret};
+use super::{Authenticator, PayloadAuth, Secret, Sent};
 use crate::address::parse_query;
+use crate::credentials::{Credentials, directory_keys};
+use crate::directory::Directory;
 use crate::error::S3Error;
 
 const EMPTY: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
@@ -23,13 +27,23 @@ const PRESIGNED: &str = "/test.txt?X-Amz-Algorithm=AWS4-HMAC-SHA256\
 /// 2013-05-24T00:00:00Z
 const SIGNED_AT: u64 = 1_369_353_600;
 
-fn authenticator() -> Authenticator {
-    Authenticator::new(
-        "us-east-1".to_owned(),
-        "AKIAIOSFODNN7EXAMPLE".to_owned(),
-        Secret::new("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY".to_owned()),
-    )
-}
+/// It knows the key of the published examples, whose directory is in memory once it is open.
+static AUTHENTICATOR: LazyLock<Authenticator> = LazyLock::new(|| {
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let directory = runtime.block_on(async {
+        let data = tempfile::tempdir().expect("a temporary directory");
+        let store = Store::open(OpenOptions::new(data.path())).await.expect("a store");
+        let root = Credentials {
+            access_key: "AKIAIOSFODNN7EXAMPLE".to_owned(),
+            secret_key: Secret::new("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY".to_owned()),
+        };
+        let keys = directory_keys(data.path()).expect("keys");
+        let directory = Directory::open(store.clone(), &keys, &root).await.expect("a directory");
+        store.close().await.expect("an orderly end");
+        directory
+    });
+    Authenticator::new("us-east-1".to_owned(), directory, Secret::new("nobody has this".to_owned()))
+});
 
 fn parts(method: &str, uri: &str, headers: &[(&str, &str)]) -> Parts {
     let mut builder = Request::builder().method(method).uri(uri);
@@ -41,7 +55,8 @@ fn parts(method: &str, uri: &str, headers: &[(&str, &str)]) -> Parts {
 
 fn authenticate_at(seconds: u64, parts: &Parts) -> Result<PayloadAuth, S3Error> {
     let query = parse_query(parts.uri.query().unwrap_or_default()).expect("a valid query");
-    authenticator().authenticate(parts, &query, Timestamp::from_secs(seconds))
+    let authenticated = AUTHENTICATOR.authenticate(parts, &query, Sent::Announced, Timestamp::from_secs(seconds))?;
+    Ok(authenticated.payload)
 }
 
 fn authorization(signed: &str, signature: &str) -> String {
@@ -195,7 +210,9 @@ fn mechanisms() {
     }
     let one = "Only one auth mechanism allowed";
     let old = "Please use AWS4-HMAC-SHA256.";
-    check("/b/k", &[HOST], "AccessDenied", "Access Denied");
+    check("/b/k", &[HOST, ("x-amz-security-token", "t")], "AccessDenied", "Access Denied");
+    let chunks = ("x-amz-content-sha256", "STREAMING-AWS4-HMAC-SHA256-PAYLOAD");
+    check("/b/k", &[HOST, chunks], "AccessDenied", "Access Denied");
     check(PRESIGNED, &[HOST, ("authorization", "x")], "InvalidArgument", one);
     check("/?Signature=x", &[HOST, ("authorization", "x")], "InvalidArgument", one);
     check("/", &[HOST, ("authorization", "x"), ("authorization", "y")], "InvalidArgument", one);
@@ -229,6 +246,54 @@ fn unknown_access_keys() {
     let value = authorization("host", "x").replace("AKIAIOSFODNN7EXAMPLE", "SOMEBODY");
     let error = refused(&parts("GET", LIST, &[HOST, HASH, DATE, ("authorization", &value)]));
     assert_eq!((error.code, error.fields), ("InvalidAccessKeyId", vec![("AWSAccessKeyId", "SOMEBODY".to_owned())]));
+}
+
+#[test]
+fn nobody_is_anonymous_and_may_send_unsigned_bodies() {
+    let query = parse_query("").expect("a valid query");
+    let check = |headers: &[(&str, &str)], expected: &str| {
+        let request = parts("GET", "/b/k", headers);
+        let found = AUTHENTICATOR.authenticate(&request, &query, Sent::Announced, Timestamp::from_secs(SIGNED_AT));
+        let found = found.expect("an anonymous request");
+        assert!(found.signing.is_none() && found.identity.account_id().is_none());
+        assert!(format!("{:?}", found.payload).starts_with(expected), "{headers:?}");
+    };
+    check(&[HOST], "Unsigned");
+    check(&[HOST, HASH], "Sha256");
+    check(&[HOST, ("x-amz-content-sha256", "STREAMING-UNSIGNED-PAYLOAD-TRAILER")], "StreamingUnsignedTrailer");
+}
+
+/// As an SDK signs a request to IAM: in the first region, the body's hash in no header.
+#[test]
+fn other_services_sign_the_whole_body() {
+    let body = b"Action=GetUser&Version=2010-05-08";
+    let headers = [("host", "iam.localhost"), DATE];
+    let sign = |service: &str| {
+        let plain = parts("POST", "/", &headers);
+        let query = parse_query("").expect("a valid query");
+        let text = format!("AKIAIOSFODNN7EXAMPLE/20130524/us-east-1/{service}/aws4_request");
+        let form = super::credential::Form::Header;
+        let credential = super::Credential::parse(&text, form, "us-east-1").expect("well formed");
+        let hash = hex::encode(sha256(body));
+        let canonical = super::CanonicalRequest::new(&plain, &query, "host;x-amz-date", &hash);
+        let secret = Secret::new("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY".to_owned());
+        let key = super::SigningKeys::default().key(&secret, &credential);
+        let signature = key.sign(&canonical.string_to_sign(DATE.1, &credential.scope()));
+        format!("AWS4-HMAC-SHA256 Credential={text}, SignedHeaders=host;x-amz-date, Signature={signature}")
+    };
+    let ask = |service: &str, sent: Sent<'_>| {
+        let value = sign(service);
+        let request = parts("POST", "/", &[headers[0], headers[1], ("authorization", &value)]);
+        let query = parse_query("").expect("a valid query");
+        let found = AUTHENTICATOR.authenticate(&request, &query, sent, Timestamp::from_secs(SIGNED_AT));
+        found.map(|found| found.identity.arn()).map_err(|error| error.code)
+    };
+    let root = Ok("arn:aws:iam::000000000000:root".to_owned());
+    for service in ["iam", "sts", "kms"] {
+        assert_eq!(ask(service, Sent::Whole(body)), root, "{service}");
+        assert_eq!(ask(service, Sent::Whole(b"Action=DeleteUser")), Err("SignatureDoesNotMatch"));
+        assert_eq!(ask(service, Sent::Announced), Err("InternalError"), "nothing but S3 announces its body");
+    }
 }
 
 #[test]

@@ -3,6 +3,7 @@
 //! A command finds the server by the settings that `strata serve` reads, signs its requests with the root credentials,
 //! and prints a table, or the server's JSON.
 
+mod accounts;
 mod client;
 mod connection;
 mod cost;
@@ -20,6 +21,7 @@ use clap::{Args, Subcommand};
 use crate::admin::{InfoDocument, StatusDocument};
 use crate::cost::DEFAULT_PRICES;
 
+pub use accounts::AccountCommand;
 use client::Client;
 use connection::Connection;
 pub use error::CliError;
@@ -37,6 +39,9 @@ pub enum Command {
     Cost(CostArgs),
     /// Prints the table of prices that `cost` uses unless it is given another.
     Prices,
+    /// Works with accounts: who owns buckets, each with users and roles of its own.
+    #[command(subcommand)]
+    Account(AccountCommand),
     /// Works with zones: the disks that object data is spread over.
     #[command(subcommand)]
     Zone(ZoneCommand),
@@ -121,6 +126,7 @@ pub async fn run(command: Command, out: &mut impl Write) -> Result<(), CliError>
             }
         }
         Command::Cost(args) => cost::run(&args, out).await,
+        Command::Account(command) => accounts::run(command, out).await,
         Command::Zone(command) => zones::run(command, out).await,
         Command::Lifecycle(LifecycleCommand::Preview(args)) => lifecycle::preview(&args, out).await,
     }

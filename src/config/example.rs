@@ -14,6 +14,23 @@ const HEADING: &str = "\
 # A name that is not listed here is an error.
 ";
 
+const LISTS: &str = "
+# Accounts that are made at the start unless they are there, as often as wanted. An account is known again by its e-mail
+# address; its name and keys are made to be those given here. Without keys, `strata account rotate-keys` makes some.
+# [[accounts]]
+# name = \"team\"
+# email = \"team@example.com\"
+# id = \"123456789012\"                      # 12 digits; random by default
+# access_key = \"TEAMACCESSKEY\"
+# secret_key_file = \"/run/secrets/team\"    # or secret_key_env = \"TEAM_SECRET_KEY\", or secret_key = \"...\"
+
+# OpenID Connect providers that the roles of every account can trust, as often as wanted.
+# [[oidc]]
+# issuer = \"https://id.example.com/realms/main\"
+# audiences = [\"strata\"]
+# jwks_url = \"https://id.example.com/keys\"  # asked of the issuer by default
+";
+
 /// The text of `config.example.toml`.
 pub fn example() -> String {
     let mut text = HEADING.to_owned();
@@ -26,6 +43,7 @@ pub fn example() -> String {
         }
         write!(text, "\n# {}\n#{name} = {}\n", setting.doc, setting.default).expect("writing to a String cannot fail");
     }
+    text.push_str(LISTS);
     text
 }
 
@@ -51,7 +69,7 @@ mod tests {
         let file = directory.path().join("config.toml");
         std::fs::write(&file, text.join("\n")).unwrap();
         let sources = Sources { file: Some(file), ..Sources::default() };
-        assert_eq!(sources.values().unwrap().len(), SETTINGS.len());
+        assert_eq!(sources.read().unwrap().0.len(), SETTINGS.len());
         assert_eq!(Config::load(&sources).unwrap(), Config::default());
     }
 }

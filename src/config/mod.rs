@@ -14,11 +14,13 @@ use strata_storage::{ObjectOwnership, RestoreTimes, ZoneOptions};
 use crate::credentials::Secret;
 
 mod example;
+mod lists;
 mod settings;
 mod sources;
 mod value;
 
 pub use example::example;
+pub use lists::{AccountSettings, OidcIssuer};
 pub use settings::{SETTINGS, Setting};
 pub use sources::{CONFIG_FILE_VARIABLE, Sources};
 
@@ -51,6 +53,10 @@ pub struct Config {
     pub lifecycle: LifecycleSettings,
     /// How buckets begin.
     pub new_buckets: NewBucketSettings,
+    /// The accounts that are made at the start unless they are there.
+    pub accounts: Vec<AccountSettings>,
+    /// The identity providers that every account can trust.
+    pub oidc: Vec<OidcIssuer>,
 }
 
 /// What is logged, and how.
@@ -152,7 +158,9 @@ impl Config {
     /// Lays `sources` over the defaults. `Err` names the setting, where it came from, and what is allowed.
     pub fn load(sources: &Sources) -> Result<Config, ConfigError> {
         let mut config = Config::default();
-        for found in sources.values()? {
+        let (values, lists) = sources.read()?;
+        (config.accounts, config.oidc) = lists;
+        for found in values {
             (found.setting.set)(&mut config, &found.text).map_err(|allowed| ConfigError::Invalid {
                 place: found.place.clone(),
                 // A secret must not reach the terminal or a log, not even a wrong one.
@@ -199,6 +207,8 @@ impl Config {
                 block_public_access: true,
                 object_ownership: ObjectOwnership::BucketOwnerEnforced,
             },
+            accounts: Vec::new(),
+            oidc: Vec::new(),
         }
     }
 }
@@ -262,6 +272,16 @@ pub enum ConfigError {
         text: String,
         /// What is allowed.
         allowed: String,
+    },
+    /// An entry of a list cannot be used.
+    #[error("[[{list}]] in {path} cannot be used: {reason}", path = .path.display())]
+    List {
+        /// The file.
+        path: PathBuf,
+        /// The list.
+        list: &'static str,
+        /// What is wrong.
+        reason: String,
     },
     /// One half of the root credentials is missing.
     #[error("{given} is set but {missing} is not; set both, or neither to have them generated")]

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::lists::{self, AccountSettings, OidcIssuer};
 use super::settings::{self, SETTINGS, Setting};
 use super::{ConfigError, Place, value};
 
@@ -25,6 +26,9 @@ pub struct Sources {
     /// Values from the command line: the flag as typed, the setting's name, its text.
     pub flags: Vec<(String, String, String)>,
 }
+
+/// The lists of the file.
+pub type Lists = (Vec<AccountSettings>, Vec<OidcIssuer>);
 
 /// A value found in one of the sources.
 pub struct Found {
@@ -53,11 +57,11 @@ impl Sources {
         Ok(sources)
     }
 
-    /// All values, weakest source first. `Err` if a name is unknown or the file cannot be read.
-    pub fn values(&self) -> Result<Vec<Found>, ConfigError> {
-        let mut found = match &self.file {
+    /// All values, weakest source first, and the lists of the file. `Err` if a name is unknown or the file cannot be read.
+    pub fn read(&self) -> Result<(Vec<Found>, Lists), ConfigError> {
+        let (mut found, lists) = match &self.file {
             Some(path) => read_file(path)?,
-            None => Vec::new(),
+            None => Default::default(),
         };
         for (variable, text) in &self.environment {
             if !variable.starts_with("STRATA_") || is_foreign(variable) || text.is_empty() {
@@ -72,19 +76,20 @@ impl Sources {
             let setting = by_name(name, || "the command line".to_owned())?;
             found.push(Found { setting, place: Place::Flag(flag.clone()), text: text.clone() });
         }
-        Ok(found)
+        Ok((found, lists))
     }
 }
 
-fn read_file(path: &Path) -> Result<Vec<Found>, ConfigError> {
+fn read_file(path: &Path) -> Result<(Vec<Found>, Lists), ConfigError> {
     let text = std::fs::read_to_string(path).map_err(|source| ConfigError::unreadable(path, source))?;
-    let table: toml::Table = text.parse().map_err(|error: toml::de::Error| ConfigError::NotToml {
+    let mut table: toml::Table = text.parse().map_err(|error: toml::de::Error| ConfigError::NotToml {
         path: path.to_owned(),
         reason: error.to_string().trim_end().to_owned(),
     })?;
+    let lists = lists::take(path, &mut table)?;
     let mut found = Vec::new();
     collect(path, "", &table, &mut found)?;
-    Ok(found)
+    Ok((found, lists))
 }
 
 fn collect(path: &Path, section: &str, table: &toml::Table, found: &mut Vec<Found>) -> Result<(), ConfigError> {

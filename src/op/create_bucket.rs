@@ -31,6 +31,9 @@ pub async fn run(ctx: &Context, mut request: Request) -> Result<Response, S3Erro
     let bytes = bucket::read_document(&mut request, ctx.config.limits.xml_bytes, Need::Optional).await?;
     let configuration = Configuration::read(&bytes)?;
     check_location(&configuration.location, &ctx.config.region)?;
+    if !configuration.tags.is_empty() {
+        authorize::require(ctx, &request, "s3:TagResource", Resource::Bucket(&name)).await?;
+    }
     let region = ctx.config.region.clone();
     let mut new = NewBucket { owner, region, ownership, tags: configuration.tags, ..NewBucket::default() };
     new.documents.extend(acl.as_ref().and_then(acl::encode).map(|acl| (BucketDocument::Acl, acl.into())));

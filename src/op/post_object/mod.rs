@@ -16,14 +16,15 @@ use http::header::{CONTENT_TYPE, REFERER, USER_AGENT};
 use strata_storage::Timestamp;
 
 use crate::address;
-use crate::auth::FormSignature;
-use crate::authorize::{self, Resource};
+use crate::auth::{FormSignature, Signing};
+use crate::authorize;
 use crate::body::Body;
 use crate::error::S3Error;
 use crate::identity::Identity;
 use crate::op::put_object;
 use crate::request::{Context, Request};
 use crate::response::Response;
+use crate::route::Operation;
 
 use answer::Success;
 use fields::Fields;
@@ -40,7 +41,7 @@ pub async fn run(ctx: &Context, mut request: Request) -> Result<Response, S3Erro
     fields.expand(file.file_name().unwrap_or_default());
 
     let bucket = request.bucket()?.clone();
-    let (caller, lengths) = sender(ctx, &fields, bucket.as_str(), request.now)?;
+    let (caller, signing, lengths) = sender(ctx, &fields, bucket.as_str(), request.now)?;
     let key = address::object_key(fields.require("key")?)?.ok_or_else(|| fields::missing("key"))?;
     let success = Success::of(&fields, &request, &key);
     let mut headers = fields.headers()?;
@@ -48,8 +49,9 @@ pub async fn run(ctx: &Context, mut request: Request) -> Result<Response, S3Erro
         headers.extend(request.headers.get(&name).cloned().map(|value| (name, value)));
     }
     let body = Body::streamed(form.into_file(file, lengths), idle);
-    let put = Request { caller, key: Some(key.clone()), headers, body, ..request };
-    authorize::require(ctx, &put, "s3:PutObject", Resource::Object(&bucket, &key, None)).await?;
+    let (operation, key, headers) = (Operation::PutObject, Some(key), Arc::new(headers));
+    let mut put = Request { caller, signing, operation, key, headers, body, ..request };
+    authorize::authorize(ctx, &mut put).await?;
     let stored = put_object::run(ctx, put).await?;
     Ok(success.answer(stored))
 }
@@ -60,9 +62,9 @@ fn sender(
     fields: &Fields,
     bucket: &str,
     now: Timestamp,
-) -> Result<(Arc<Identity>, LengthRange), S3Error> {
+) -> Result<(Arc<Identity>, Option<Signing>, LengthRange), S3Error> {
     if !fields.is_signed() {
-        return Ok((Arc::new(Identity::anonymous()), LengthRange::default()));
+        return Ok((Arc::new(Identity::anonymous()), None, LengthRange::default()));
     }
     if fields.get("x-amz-algorithm").is_none() && fields.get("awsaccesskeyid").is_some() {
         return Err(S3Error::invalid_request(
@@ -77,8 +79,8 @@ fn sender(
         policy: fields.require("Policy")?,
         token: fields.get("x-amz-security-token"),
     };
-    let caller = ctx.authenticator.authenticate_form(&signature, now)?;
+    let (caller, signing) = ctx.authenticator.authenticate_form(&signature, now)?;
     let policy = Policy::parse(signature.policy)?;
     policy.check(fields, bucket, now)?;
-    Ok((caller, policy.lengths))
+    Ok((caller, Some(signing), policy.lengths))
 }
