@@ -2,7 +2,7 @@
 
 use crate::support::{Fixture, Raw};
 
-const BUCKET: [&str; 14] = [
+const BUCKET: [&str; 12] = [
     "abac",
     "accelerate",
     "encryption",
@@ -11,8 +11,6 @@ const BUCKET: [&str; 14] = [
     "metadataConfiguration",
     "metrics&id=x",
     "notification",
-    "policy",
-    "policyStatus",
     "replication",
     "requestPayment",
     "website",
