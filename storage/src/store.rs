@@ -300,7 +300,8 @@ fn open(options: OpenOptions) -> Result<Inner> {
         }
     }
     let workers = worker::Workers::default();
-    let mover = worker::Mover::start(&workers)?;
+    let budget = Arc::new(worker::Budget::new(options.background_bytes_per_second));
+    let mover = worker::Mover::start(&workers, &budget)?;
     Ok(Inner {
         index,
         blobs,
@@ -316,7 +317,7 @@ fn open(options: OpenOptions) -> Result<Inner> {
         zones,
         mover,
         restores: Restores::new(options.restore_times),
-        budget: Arc::new(worker::Budget::new(options.background_bytes_per_second)),
+        budget,
         due: worker::DueWorker::new(&workers),
         analytics: workers.register("analytics"),
         workers,

@@ -16,6 +16,7 @@ mod due_tests;
 mod evaluator;
 mod heal;
 mod narrow;
+mod pace;
 mod progress;
 mod reindex;
 mod release;

@@ -11,7 +11,8 @@
 //! a row of a later time. Once the disk refused to take more, a pass goes on with what only takes bytes away, which may
 //! be what makes room.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -28,6 +29,7 @@ use crate::residence_change::VersionName;
 use crate::stamp::Timestamp;
 use crate::store::Inner;
 use crate::worker::background::Background;
+use crate::worker::budget::Budget;
 use crate::worker::progress::{Progress, Workers};
 use crate::worker::settle_large::settle_large;
 use crate::worker::settle_small::{SMALL_BYTES_MAX, settle_group, small_chunks};
@@ -35,9 +37,10 @@ use crate::worker::{ROW_BYTES, to_its_end};
 
 /// Rows that are read at once, and small versions that share a commit.
 const GROUP_ROWS: usize = 64;
-/// Large versions under way at once: each has a chunk or two in memory.
+/// Large versions of a queue that are under way at once: each has a chunk or two in memory. Restores do not wait for
+/// transitions, which may pause for requests.
 const LARGE_MAX: usize = 4;
-/// Large versions that are known and wait; more are left in the queue.
+/// Large versions of a queue that are known and wait; more are left in it.
 const WAITING_MAX: usize = 256;
 /// When a version that could not be read is tried again.
 const POSTPONED: Duration = Duration::from_secs(10 * 60);
@@ -60,11 +63,11 @@ pub(crate) struct Mover {
 }
 
 impl Mover {
-    pub(crate) fn start(workers: &Workers) -> Result<Mover> {
+    pub(crate) fn start(workers: &Workers, budget: &Arc<Budget>) -> Result<Mover> {
         Ok(Mover {
             pass: Mutex::default(),
             wake: Arc::default(),
-            background: Background::start()?,
+            background: Background::start(Arc::clone(budget))?,
             settling: workers.register("settle"),
             restoring: workers.register("restore"),
         })
@@ -77,6 +80,7 @@ impl Mover {
 
     /// Waits for the pass under way, which ends early when the store is closed.
     pub(crate) async fn wait(&self) {
+        self.background.close();
         self.wake();
         drop(self.pass.lock().await);
     }
@@ -191,8 +195,8 @@ struct Pass<'a> {
     waiting: VecDeque<Job>,
     /// Large versions that wait, are under way, or were left in this round.
     busy: HashSet<VersionName>,
-    /// Those under way, by bucket.
-    under_way: HashMap<u64, usize>,
+    /// Those under way, by queue and bucket.
+    under_way: BTreeMap<(DueKind, u64), usize>,
     settled: u64,
     /// Of this round: whether rows were left behind, and whether any were dealt with.
     left: bool,
@@ -210,7 +214,7 @@ impl<'a> Pass<'a> {
             large: JoinSet::new(),
             waiting: VecDeque::new(),
             busy: HashSet::new(),
-            under_way: HashMap::new(),
+            under_way: BTreeMap::new(),
             settled: 0,
             left: false,
             dealt: false,
@@ -316,7 +320,7 @@ impl<'a> Pass<'a> {
                 }
                 group_bytes += job.object.size;
                 group.push(job);
-            } else if self.waiting.len() < WAITING_MAX {
+            } else if self.waiting.iter().filter(|waiting| waiting.kind == kind).count() < WAITING_MAX {
                 self.busy.insert(job.name.clone());
                 self.waiting.push_back(job);
             } else {
@@ -363,17 +367,24 @@ impl<'a> Pass<'a> {
 
     /// Starts waiting versions, the next one always of a bucket with the fewest under way.
     fn start_large(&mut self) {
-        while self.large.len() < LARGE_MAX && !self.waiting.is_empty() {
-            let under_way = |job: &Job| self.under_way.get(&job.name.bucket).copied().unwrap_or(0);
-            let chosen = self.waiting.iter().enumerate().min_by_key(|(_, job)| under_way(job)).map(|(place, _)| place);
-            let Some(job) = chosen.and_then(|place| self.waiting.remove(place)) else { return };
-            *self.under_way.entry(job.name.bucket).or_default() += 1;
+        while let Some(job) = self.next_large().and_then(|place| self.waiting.remove(place)) {
+            *self.under_way.entry((job.kind, job.name.bucket)).or_default() += 1;
             let inner = Arc::clone(self.inner);
             self.large.spawn(async move {
                 let (kind, name) = (job.kind, job.name.clone());
                 (kind, name, settle_large(inner, job).await)
             });
         }
+    }
+
+    /// The place of the waiting version to start, if any may be started.
+    fn next_large(&self) -> Option<usize> {
+        let of_queue = |kind| self.under_way.iter().filter(move |((of, _), _)| *of == kind).map(|(_, count)| count);
+        let has_room = QUEUES.map(|kind| (kind, of_queue(kind).sum::<usize>() < LARGE_MAX));
+        let may_start = |job: &Job| has_room.contains(&(job.kind, true));
+        let under_way = |job: &Job| self.under_way.get(&(job.kind, job.name.bucket)).copied().unwrap_or(0);
+        let waiting = self.waiting.iter().enumerate().filter(|(_, job)| may_start(job));
+        waiting.min_by_key(|(_, job)| under_way(job)).map(|(place, _)| place)
     }
 
     fn end_large(
@@ -384,8 +395,11 @@ impl<'a> Pass<'a> {
             Ok(panic) => std::panic::resume_unwind(panic),
             Err(_cancelled) => Error::Closed,
         })?;
-        if let Some(count) = self.under_way.get_mut(&name.bucket) {
-            *count -= 1;
+        if let Entry::Occupied(mut count) = self.under_way.entry((kind, name.bucket)) {
+            *count.get_mut() -= 1;
+            if *count.get() == 0 {
+                count.remove();
+            }
         }
         let tally = outcome?;
         if tally.left == 0 {

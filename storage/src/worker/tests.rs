@@ -89,7 +89,7 @@ async fn compressed_blobs_move_as_they_are_stored() {
         [1000, 100_000, 1 << 20, (3 << 20) + 1].map(|bytes| vec![bytes as u8 | 1; bytes]).into();
     let prepare = |content: &Vec<u8>| {
         let (blob, table) = crate::blob::Blobs::hash(content);
-        crate::blob::Blobs::prepare(blob, content, table, Form::of(Pool::Cool))
+        crate::blob::Blobs::prepare(blob, content, table, Form::of(Pool::Cool), &mut || {})
     };
     let records: Vec<Prepared> = contents.iter().map(prepare).collect();
     let dead = prepare(&(0..4 << 20_u32).map(|at| at as u8 ^ (at >> 10) as u8).collect());
