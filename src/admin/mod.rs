@@ -22,7 +22,7 @@ use crate::response::{Payload, Response};
 
 pub use cost::CostDocument;
 pub use info::{ClassDocument, IndexDocument, InfoDocument, LostDocument, PoolDocument};
-pub use lifecycle_preview::{EventDocument, PreviewDocument};
+pub use lifecycle_preview::{EventDocument, PreviewDocument, PreviewQuestion};
 pub use projection::ProjectionDocument;
 pub use status::{FailureDocument, StatusDocument, WorkerDocument};
 pub use zones::{ZoneDocument, ZonesDocument};

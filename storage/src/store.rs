@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use crate::access::Accesses;
@@ -26,6 +27,8 @@ use crate::zones::{self, ZoneOptions, Zones};
 /// How long an open waits for a store that is closing in the same directory.
 const CLOSING_AWAITED: Duration = Duration::from_secs(2);
 const CLOSING_LOOKED_FOR_EVERY: Duration = Duration::from_millis(10);
+/// Previews under way at once: each holds a page of versions in memory and reads the index.
+const PREVIEWS_MAX: usize = 2;
 /// The shortest time between looks at what is due, however short a day is.
 const EVALUATE_EVERY_MIN: Duration = Duration::from_millis(10);
 
@@ -135,6 +138,8 @@ pub(crate) struct Inner {
     pub(crate) accesses: Accesses,
     pub(crate) meter: Meter,
     pub(crate) reads: worker::Reads,
+    /// Previews that may be under way.
+    pub(crate) previews: Semaphore,
     /// What the storage-class analyses say of themselves.
     pub(crate) analytics: Arc<worker::Progress>,
     pub(crate) part_bytes_min: u64,
@@ -312,7 +317,7 @@ fn open(options: OpenOptions) -> Result<Inner> {
         clock: options.clock,
         entropy: options.entropy,
         buckets: BucketCache::default(),
-        collector: worker::Collector::default(),
+        collector: worker::Collector::new(&workers),
         healer: worker::Healer::new(&workers),
         zones,
         mover,
@@ -324,6 +329,7 @@ fn open(options: OpenOptions) -> Result<Inner> {
         accesses: Accesses::new(),
         meter: Meter::default(),
         reads: worker::Reads::default(),
+        previews: Semaphore::new(PREVIEWS_MAX),
         part_bytes_min: options.part_bytes_min,
         segment_bytes: options.segment_bytes,
         calendar: Calendar::new(options.lifecycle_day),

@@ -13,7 +13,7 @@
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex as StdMutex, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::sync::{Mutex, Notify};
@@ -42,6 +42,9 @@ const GROUP_ROWS: usize = 64;
 const LARGE_MAX: usize = 4;
 /// Large versions of a queue that are known and wait; more are left in it.
 const WAITING_MAX: usize = 256;
+/// Versions put off that the log tells of within [`TOLD_TIME`]; of the others it tells how many there were.
+const TOLD_MAX: u64 = 10;
+const TOLD_TIME: Duration = Duration::from_secs(60);
 /// When a version that could not be read is tried again.
 const POSTPONED: Duration = Duration::from_secs(10 * 60);
 /// How long a pass that waits for large versions does not look for further rows, unless it is woken.
@@ -60,6 +63,28 @@ pub(crate) struct Mover {
     pub(super) background: Background,
     settling: Arc<Progress>,
     restoring: Arc<Progress>,
+    told: Told,
+}
+
+/// How often the log tells of versions that are put off: a lost disk may put off all of them.
+#[derive(Default)]
+struct Told(StdMutex<Option<(Instant, u64)>>);
+
+impl Told {
+    /// Counts a version, and says whether to tell of it.
+    fn take(&self, now: Instant) -> bool {
+        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (since, count) = told.get_or_insert((now, 0));
+        if now.saturating_duration_since(*since) >= TOLD_TIME {
+            let untold = count.saturating_sub(TOLD_MAX);
+            if untold > 0 {
+                tracing::error!(versions = untold, "further versions were put off, as those told of before");
+            }
+            (*since, *count) = (now, 0);
+        }
+        *count += 1;
+        *count <= TOLD_MAX
+    }
 }
 
 impl Mover {
@@ -70,6 +95,7 @@ impl Mover {
             background: Background::start(Arc::clone(budget))?,
             settling: workers.register("settle"),
             restoring: workers.register("restore"),
+            told: Told::default(),
         })
     }
 
@@ -124,7 +150,9 @@ impl Tally {
     /// Adds to `batch` that a job is put off, because its version cannot be read.
     pub(super) fn postpone(&mut self, inner: &Inner, job: &Job, error: &Error, batch: &mut Batch) {
         let VersionName { bucket, key, .. } = &job.name;
-        tracing::error!(%error, bucket, key, "a version cannot be brought to where it belongs; it is put off");
+        if inner.mover.told.take(Instant::now()) {
+            tracing::error!(%error, bucket, key, "a version cannot be brought to where it belongs; it is put off");
+        }
         let now = inner.clock.now();
         inner.mover.progress(job.kind).fail(now, error);
         self.done(job, batch);
@@ -463,4 +491,22 @@ fn find_jobs(reader: &Rows<'_>, kind: DueKind, rows: Vec<Vec<u8>>) -> Result<Fou
         }
     }
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::time::Instant;
+
+    use super::{TOLD_MAX, TOLD_TIME, Told};
+
+    #[test]
+    fn the_log_tells_of_some_versions_a_minute() {
+        let (told, start) = (Told::default(), Instant::now());
+        let told_of = |after| (0..1000).filter(|_| told.take(start + after)).count() as u64;
+        assert_eq!(told_of(Duration::ZERO), TOLD_MAX);
+        assert_eq!(told_of(TOLD_TIME / 2), 0);
+        assert_eq!(told_of(TOLD_TIME), TOLD_MAX);
+    }
 }
