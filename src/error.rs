@@ -231,6 +231,11 @@ impl From<Error> for S3Error {
                 "Restore is not allowed for the object's current storage class",
             )
             .with("StorageClass", class.name()),
+            Error::Busy => S3Error::slow_down(),
+            // The reference names no status; with this one clients that do not know the code try again.
+            Error::RestoresThrottled => {
+                S3Error::new(StatusCode::SERVICE_UNAVAILABLE, "ThrottlingException", "Please reduce your request rate.")
+            }
             Error::RestoreSpeedUnavailable => S3Error::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "GlacierExpeditedRetrievalNotAvailable",
@@ -386,6 +391,8 @@ mod tests {
         check(Error::TooLarge { size: 2, most: 1 }, 400, "EntityTooLarge");
         check(Error::RestoreInProgress, 409, "RestoreAlreadyInProgress");
         check(Error::NotArchived { class: StorageClass::GlacierIr }, 403, "InvalidObjectState");
+        check(Error::Busy, 503, "SlowDown");
+        check(Error::RestoresThrottled, 503, "ThrottlingException");
         check(Error::RestoreSpeedUnavailable, 503, "GlacierExpeditedRetrievalNotAvailable");
         check(Error::RestoreSpeedNotOffered, 400, "InvalidArgument");
         check(Error::RestoreDays("a reason"), 400, "InvalidArgument");

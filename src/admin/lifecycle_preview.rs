@@ -1,6 +1,8 @@
 //! `POST lifecycle-preview`: what the rules of a document would do to a bucket, a page of versions at a time. The
-//! document is that of PutBucketLifecycleConfiguration, and is refused where that would be.
+//! document is that of PutBucketLifecycleConfiguration, and is refused where that would be. With a table of prices it is
+//! the `rules` of a JSON document.
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use strata_storage::{PreviewAction, PreviewEvent, PreviewQuery};
 
@@ -13,6 +15,16 @@ use crate::time::iso8601;
 
 /// Versions of one page, each with a few events at most.
 const VERSIONS_PER_PAGE: usize = 1000;
+
+/// A question that brings its own table of prices.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PreviewQuestion {
+    /// The XML document.
+    pub rules: String,
+    /// The table.
+    pub prices: String,
+}
 
 /// The answer: pages follow each other, and their projections add up.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -49,11 +61,11 @@ pub struct EventDocument {
 pub async fn post(ctx: &Context, request: AdminRequest) -> Result<PreviewDocument, S3Error> {
     let bucket = request.named_bucket()?;
     bucket::find(ctx, &bucket).await?;
-    let rules = Some(bucket_lifecycle::read(ctx, &request.headers, &request.body)?);
+    let (rules, prices) = question(&request.body)?;
+    let rules = Some(bucket_lifecycle::read(ctx, &request.headers, &rules)?);
     let (days, after) = (request.days()?, projection::after(&request)?);
     let query = PreviewQuery { bucket: bucket.clone(), rules, days, after, max: VERSIONS_PER_PAGE };
     let page = ctx.store.preview(query).await.map_err(|error| bucket::error(error, &bucket))?;
-    let prices = Prices::default();
     Ok(PreviewDocument {
         days,
         events: page.events.into_iter().map(event).collect(),
@@ -61,6 +73,16 @@ pub async fn post(ctx: &Context, request: AdminRequest) -> Result<PreviewDocumen
         currency: prices.currency,
         next: page.next.map(|next| next.to_text()),
     })
+}
+
+/// The rules and the prices in a body. No XML document begins as JSON does.
+fn question(body: &Bytes) -> Result<(Bytes, Prices), S3Error> {
+    if !body.starts_with(b"{") {
+        return Ok((body.clone(), Prices::default()));
+    }
+    let question = serde_json::from_slice::<PreviewQuestion>(body);
+    let question = question.map_err(|error| S3Error::invalid_request(format!("The question is not valid: {error}")))?;
+    Ok((question.rules.into(), super::cost::prices(&question.prices.into())?))
 }
 
 fn event(event: PreviewEvent) -> EventDocument {

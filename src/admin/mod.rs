@@ -28,7 +28,7 @@ pub use buckets::{BucketDocument, BucketsDocument};
 pub use cost::CostDocument;
 pub use info::{ClassDocument, IndexDocument, InfoDocument, LostDocument, PoolDocument};
 pub use keys::KeyDocument;
-pub use lifecycle_preview::{EventDocument, PreviewDocument};
+pub use lifecycle_preview::{EventDocument, PreviewDocument, PreviewQuestion};
 pub use projection::ProjectionDocument;
 pub use status::{FailureDocument, StatusDocument, WorkerDocument};
 pub use zones::{ZoneDocument, ZonesDocument};

@@ -37,6 +37,16 @@ impl Connection {
         // Whoever names a server by its URL may have no access to its files.
         let credentials = match (&args.endpoint, of_environment()) {
             (Some(_), Some(credentials)) => credentials,
+            // The root key of one server is no business of another's; whoever names both says that they belong together.
+            (Some(_), None) if args.data.is_none() && !is_served_by(&endpoint, config.listen) => {
+                let message = format!(
+                    "{endpoint} is not where the configured server listens ({}), so requests to it are not signed with \
+                     that server's root key; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or name its data \
+                     directory with --data",
+                    config.listen
+                );
+                return Err(CliError::Usage(message));
+            }
             _ => of_server(&config)?,
         };
         Ok(Connection { endpoint, trust, region: config.region, credentials })
@@ -74,6 +84,24 @@ fn endpoint_of(scheme: &str, listen: SocketAddr) -> Result<String, CliError> {
     Ok(format!("{scheme}://{address}"))
 }
 
+/// Whether a URL leads to a server of this machine that listens on that address, as far as the URL tells.
+fn is_served_by(endpoint: &str, listen: SocketAddr) -> bool {
+    let authority = endpoint.strip_prefix("http://").unwrap_or(endpoint);
+    let named = match authority.strip_prefix("localhost") {
+        Some(port) => format!("127.0.0.1{port}"),
+        None => authority.to_owned(),
+    };
+    // Port 80 may go without saying.
+    let address = named.parse().ok().or_else(|| named.parse().ok().map(|ip| SocketAddr::new(ip, 80)));
+    let Some(address): Option<SocketAddr> = address else { return false };
+    let has_host = match address.ip() {
+        ip if ip.is_loopback() => listen.ip().is_loopback() || listen.ip().is_unspecified(),
+        ip => ip == listen.ip(),
+    };
+    // A server on any free port tells which one only in its log.
+    has_host && (address.port() == listen.port() || listen.port() == 0)
+}
+
 /// The credentials of a server that has been started before: the configured ones, or those kept in its data directory.
 /// None are made: a command that looked in the wrong directory must leave nothing there.
 fn of_server(config: &Config) -> Result<Credentials, CliError> {
@@ -90,7 +118,7 @@ fn of_server(config: &Config) -> Result<Credentials, CliError> {
 
 #[cfg(test)]
 mod tests {
-    use super::{checked, endpoint_of};
+    use super::{checked, endpoint_of, is_served_by};
 
     #[test]
     fn endpoints() {
@@ -102,6 +130,24 @@ mod tests {
         check("[::]:9000", Some("http://[::1]:9000"));
         check("10.0.0.7:80", Some("http://10.0.0.7:80"));
         check("127.0.0.1:0", None);
+    }
+
+    #[test]
+    fn a_root_key_is_for_its_own_server() {
+        fn check(endpoint: &str, listen: &str, expected: bool) {
+            assert_eq!(is_served_by(endpoint, listen.parse().unwrap()), expected, "{endpoint} {listen}");
+        }
+        check("http://127.0.0.1:9000", "127.0.0.1:9000", true);
+        check("http://localhost:9000", "127.0.0.1:9000", true);
+        check("http://localhost:9000", "0.0.0.0:9000", true);
+        check("http://[::1]:9000", "[::]:9000", true);
+        check("http://127.0.0.1:4000", "127.0.0.1:0", true);
+        check("http://10.0.0.7", "10.0.0.7:80", true);
+        check("http://127.0.0.1:9001", "127.0.0.1:9000", false);
+        check("http://10.0.0.8:9000", "127.0.0.1:9000", false);
+        check("http://10.0.0.8:9000", "0.0.0.0:9000", false);
+        check("http://localhost.example.com:9000", "127.0.0.1:9000", false);
+        check("http://example.com:9000", "127.0.0.1:0", false);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! `strata cost`: the bill, and what a bucket's rules will save.
 
 use std::io::Write;
+use std::path::Path;
 
 use http::Method;
 
@@ -14,19 +15,15 @@ use crate::cost::{Prices, Projection};
 /// Runs the command.
 pub async fn run(args: &CostArgs, out: &mut impl Write) -> Result<(), CliError> {
     let prices = match &args.prices {
-        Some(path) => read_file(path)?,
-        None => Vec::new(),
+        Some(path) => read_prices(path)?,
+        None => String::new(),
     };
-    if !prices.is_empty() {
-        // Here the message can still name what is wrong before a server is asked.
-        let text = std::str::from_utf8(&prices).map_err(|_| CliError::Usage("the price table is not UTF-8".into()))?;
-        Prices::parse(text)?;
-    }
+    let prices = prices.as_bytes();
     let client = Client::new(Connection::find(&args.ask)?)?;
     let query = args.bucket.as_deref().map(bucket_query).transpose()?;
-    let answer = ask(&client, format!("cost{}", query.clone().unwrap_or_default()), &prices).await?;
+    let answer = ask(&client, format!("cost{}", query.clone().unwrap_or_default()), prices).await?;
     let projected = match &query {
-        Some(query) => Some(project(&client, query, args.days, &prices).await?),
+        Some(query) => Some(project(&client, query, args.days, prices).await?),
         None => None,
     };
     if args.ask.json {
@@ -50,6 +47,14 @@ pub(super) fn bucket_query(bucket: &str) -> Result<String, CliError> {
     let name = strata_storage::BucketName::parse(bucket);
     let name = name.map_err(|_| CliError::Usage(format!("{bucket:?} is not the name of a bucket")))?;
     Ok(format!("?bucket={}", name.as_str()))
+}
+
+/// Reads a table of prices. Here the message can still name what is wrong, before a server is asked.
+pub fn read_prices(path: &Path) -> Result<String, CliError> {
+    let text = String::from_utf8(read_file(path)?);
+    let text = text.map_err(|_| CliError::Usage("the price table is not UTF-8".to_owned()))?;
+    Prices::parse(&text)?;
+    Ok(text)
 }
 
 async fn ask(client: &Client, target: String, prices: &[u8]) -> Result<bytes::Bytes, CliError> {

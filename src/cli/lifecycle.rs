@@ -4,10 +4,10 @@ use std::io::Write;
 
 use http::Method;
 
-use crate::admin::{EventDocument, PreviewDocument};
+use crate::admin::{EventDocument, PreviewDocument, PreviewQuestion};
 use crate::cli::client::{self, Client, Question};
 use crate::cli::connection::Connection;
-use crate::cli::cost::{bucket_query, savings};
+use crate::cli::cost::{bucket_query, read_prices, savings};
 use crate::cli::table::printable;
 use crate::cli::{CliError, PreviewArgs, read_file};
 use crate::cost::Projection;
@@ -15,6 +15,10 @@ use crate::cost::Projection;
 /// Runs the command. Events are printed as their pages come, so that memory does not grow with the bucket.
 pub async fn preview(args: &PreviewArgs, out: &mut impl Write) -> Result<(), CliError> {
     let rules = read_file(&args.rules)?;
+    let body = match &args.prices {
+        Some(path) => question(rules, read_prices(path)?)?,
+        None => rules,
+    };
     let client = Client::new(Connection::find(&args.ask)?)?;
     let query = bucket_query(&args.bucket)?;
     let mut sum = Projection::default();
@@ -22,7 +26,7 @@ pub async fn preview(args: &PreviewArgs, out: &mut impl Write) -> Result<(), Cli
     let mut events = 0_u64;
     loop {
         let target = format!("lifecycle-preview{query}&days={}{after}", args.days);
-        let answer = client.ask(Question { method: Method::POST, target, body: &rules }).await?;
+        let answer = client.ask(Question { method: Method::POST, target, body: &body }).await?;
         let page: PreviewDocument = client::read(&answer)?;
         sum.add(&page.projection);
         if args.ask.json && events == 0 && after.is_empty() {
@@ -52,6 +56,12 @@ pub async fn preview(args: &PreviewArgs, out: &mut impl Write) -> Result<(), Cli
         }
         return Ok(write!(out, "{}", savings(&sum, args.days, &page.currency))?);
     }
+}
+
+/// Rules and prices in one body.
+fn question(rules: Vec<u8>, prices: String) -> Result<Vec<u8>, CliError> {
+    let rules = String::from_utf8(rules).map_err(|_| CliError::Usage("the rules are not UTF-8".to_owned()))?;
+    Ok(serde_json::to_vec(&PreviewQuestion { rules, prices }).map_err(std::io::Error::from)?)
 }
 
 /// One event as a line: what is known of its width comes first.

@@ -111,6 +111,9 @@ pub struct PreviewArgs {
     /// The rules: an XML document as PutBucketLifecycleConfiguration takes it.
     #[arg(long, value_name = "FILE")]
     rules: PathBuf,
+    /// A table of prices instead of the built-in one, which `strata prices` prints.
+    #[arg(long, value_name = "FILE")]
+    prices: Option<PathBuf>,
     /// How many days ahead to look.
     #[arg(long, value_name = "N", default_value_t = crate::admin::DAYS_DEFAULT)]
     days: u32,

@@ -142,6 +142,12 @@ pub enum Error {
     /// ask for another speed.
     #[error("there is no capacity for an expedited restore")]
     RestoreSpeedUnavailable,
+    /// As many restores were asked for within a second as may be. Try again later.
+    #[error("too many restores were asked for within a second")]
+    RestoresThrottled,
+    /// As much of this kind is being done as can be at once. Try again later.
+    #[error("too many requests of this kind are under way")]
+    Busy,
     /// Objects of the deep archive are not restored that fast. Ask for another speed.
     #[error("the deep archive offers no expedited restores")]
     RestoreSpeedNotOffered,

@@ -3,7 +3,7 @@
 
 use crate::error::Result;
 use crate::index::key::DueKind;
-use crate::index::record::{CurrentRecord, VersionRecord};
+use crate::index::record::{CurrentRecord, ObjectRecord, VersionRecord};
 use crate::index::{Batch, Family, key};
 use crate::residence::{Residence, Restore};
 use crate::stamp::{Stamp, Timestamp};
@@ -37,6 +37,17 @@ impl VersionName {
     }
 }
 
+/// Says in the record of a bucket's object how it is kept from now on, and adds to `batch` that it is counted there.
+/// Returns how it was kept.
+pub(crate) fn keep_as(object: &mut ObjectRecord, bucket: u64, after: Residence, batch: &mut Batch) -> Residence {
+    let (counted, usage) = object.usage(bucket);
+    batch.count(counted, usage.negated());
+    let before = std::mem::replace(&mut object.residence, after);
+    let (counted, usage) = object.usage(bucket);
+    batch.count(counted, usage);
+    before
+}
+
 impl Inner {
     /// Adds to `batch` that an object is kept as `after` says from now on. The caller holds the key's lock and has read
     /// the record, an object's, under it.
@@ -48,12 +59,7 @@ impl Inner {
         batch: &mut Batch,
     ) -> Result<()> {
         let Some(object) = &mut record.object else { return Ok(()) };
-        let (counted, usage) = object.usage(name.bucket);
-        batch.count(counted, usage.negated());
-        let before = std::mem::replace(&mut object.residence, after);
-        let (counted, usage) = object.usage(name.bucket);
-        batch.count(counted, usage);
-
+        let before = keep_as(object, name.bucket, after, batch);
         let Residence { class, tier, restore, .. } = object.residence;
         if let Some(Restore::Ongoing { speed, .. }) = before.restore
             && !matches!(restore, Some(Restore::Ongoing { .. }))

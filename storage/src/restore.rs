@@ -24,6 +24,11 @@ use crate::tiering::Tier;
 /// Within what time no more than so many expedited restores may begin.
 const EXPEDITED_WINDOW: Duration = Duration::from_secs(5 * 60);
 
+/// Within what time no more than so many restores may be asked for.
+const ASKED_WINDOW: Duration = Duration::from_secs(1);
+/// How many those are.
+const ASKED_MAX: usize = 1000;
+
 /// How long restores take, by what they restore from and how fast, and how many of the fastest there may be.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct RestoreTimes {
@@ -87,26 +92,46 @@ enum Depth {
 /// What restores share.
 pub(crate) struct Restores {
     times: RestoreTimes,
-    /// When the latest expedited restores began.
-    expedited: Mutex<VecDeque<Timestamp>>,
+    /// The latest requests.
+    asked: Mutex<Window>,
+    /// The latest expedited restores.
+    expedited: Mutex<Window>,
+}
+
+/// When something happened lately, so that it happens only so often.
+#[derive(Default)]
+struct Window(VecDeque<Timestamp>);
+
+impl Window {
+    /// Counts one more, unless there were `most` within the time before.
+    fn take(&mut self, now: Timestamp, time: Duration, most: usize) -> bool {
+        while self.0.front().is_some_and(|&first| now.since(first) >= time) {
+            self.0.pop_front();
+        }
+        let takes = self.0.len() < most;
+        if takes {
+            self.0.push_back(now);
+        }
+        takes
+    }
 }
 
 impl Restores {
     pub(crate) fn new(times: RestoreTimes) -> Restores {
-        Restores { times, expedited: Mutex::default() }
+        Restores { times, asked: Mutex::default(), expedited: Mutex::default() }
     }
 
     /// Takes one of the expedited restores that may begin now.
     fn take_expedited(&self, now: Timestamp) -> Result<()> {
+        let most = usize::try_from(self.times.expedited_max).unwrap_or(usize::MAX);
         let mut begun = self.expedited.lock().unwrap_or_else(PoisonError::into_inner);
-        while begun.front().is_some_and(|&first| now.since(first) >= EXPEDITED_WINDOW) {
-            begun.pop_front();
-        }
-        if begun.len() >= usize::try_from(self.times.expedited_max).unwrap_or(usize::MAX) {
-            return Err(Error::RestoreSpeedUnavailable);
-        }
-        begun.push_back(now);
-        Ok(())
+        if begun.take(now, EXPEDITED_WINDOW, most) { Ok(()) } else { Err(Error::RestoreSpeedUnavailable) }
+    }
+
+    /// Counts a request for a restore.
+    fn take_request(&self, now: Timestamp) -> Result<()> {
+        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        if asked.take(now, ASKED_WINDOW, ASKED_MAX) { Ok(()) } else { Err(Error::RestoresThrottled) }
     }
 }
 
@@ -143,11 +168,12 @@ impl Store {
     /// is a copy, its expiry is counted from now instead.
     ///
     /// `Ok` means that the request survives a power cut. `Err(RestoreInProgress)` if a restore is under way, unless this
-    /// one is faster and for as many days; `Err(NotArchived)` if there is nothing to restore; `Err(RestoreDays)`,
+    /// one is faster and for as many days; `Err(RestoresThrottled)` after 1000 requests within a second; `Err(NotArchived)` if there is nothing to restore; `Err(RestoreDays)`,
     /// `Err(RestoreSpeedNotOffered)` and `Err(RestoreSpeedUnavailable)` if the object cannot be restored like that; else
     /// errors as [`Store::object`].
     pub async fn restore(&self, request: RestoreRequest) -> Result<RestoreOutcome> {
         let RestoreRequest { bucket, key, version, days, speed } = request;
+        self.inner.restores.take_request(self.inner.clock.now())?;
         let bucket_guard = self.inner.locks.bucket_shared(bucket.as_str()).await;
         let bucket = self.bucket(&bucket).await?;
         let key_guard = self.inner.locks.key(bucket.id, key.as_str()).await;
@@ -350,6 +376,14 @@ mod tests {
         assert_eq!([taken(0), taken(100), taken(299), taken(300), taken(301)], [true, true, false, true, false]);
         let disabled = Restores::new(RestoreTimes { expedited_max: 0, ..RestoreTimes::default() });
         assert!(disabled.take_expedited(NOW).is_err());
+    }
+
+    #[test]
+    fn so_many_requests_a_second() {
+        let restores = Restores::new(RestoreTimes::default());
+        let taken = |millis: u64| restores.take_request(Timestamp::from_nanos(millis * 1_000_000)).is_ok();
+        assert!((0..super::ASKED_MAX).all(|_| taken(5000)));
+        assert_eq!([taken(5000), taken(5999), taken(6000)], [false, false, true]);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use crate::access::Accesses;
@@ -28,6 +29,8 @@ use crate::zones::{self, ZoneOptions, Zones};
 /// How long an open waits for a store that is closing in the same directory.
 const CLOSING_AWAITED: Duration = Duration::from_secs(2);
 const CLOSING_LOOKED_FOR_EVERY: Duration = Duration::from_millis(10);
+/// Previews under way at once: each holds a page of versions in memory and reads the index.
+const PREVIEWS_MAX: usize = 2;
 /// The shortest time between looks at what is due, however short a day is.
 const EVALUATE_EVERY_MIN: Duration = Duration::from_millis(10);
 
@@ -144,6 +147,8 @@ pub(crate) struct Inner {
     pub(crate) meter: Meter,
     pub(crate) quotas: Quotas,
     pub(crate) reads: worker::Reads,
+    /// Previews that may be under way.
+    pub(crate) previews: Semaphore,
     /// What the storage-class analyses say of themselves.
     pub(crate) analytics: Arc<worker::Progress>,
     pub(crate) part_bytes_min: u64,
@@ -339,7 +344,8 @@ fn open(options: OpenOptions) -> Result<Inner> {
         }
     }
     let workers = worker::Workers::default();
-    let mover = worker::Mover::start(&workers)?;
+    let budget = Arc::new(worker::Budget::new(options.background_bytes_per_second));
+    let mover = worker::Mover::start(&workers, &budget)?;
     Ok(Inner {
         index,
         blobs,
@@ -351,12 +357,12 @@ fn open(options: OpenOptions) -> Result<Inner> {
         entropy: options.entropy,
         keys,
         buckets: BucketCache::default(),
-        collector: worker::Collector::default(),
+        collector: worker::Collector::new(&workers),
         healer: worker::Healer::new(&workers),
         zones,
         mover,
         restores: Restores::new(options.restore_times),
-        budget: Arc::new(worker::Budget::new(options.background_bytes_per_second)),
+        budget,
         due: worker::DueWorker::new(&workers),
         analytics: workers.register("analytics"),
         workers,
@@ -364,6 +370,7 @@ fn open(options: OpenOptions) -> Result<Inner> {
         meter: Meter::default(),
         quotas: Quotas::default(),
         reads: worker::Reads::default(),
+        previews: Semaphore::new(PREVIEWS_MAX),
         part_bytes_min: options.part_bytes_min,
         segment_bytes: options.segment_bytes,
         calendar: Calendar::new(options.lifecycle_day),

@@ -108,6 +108,10 @@ async fn lifecycle_previews() {
     let json = shell.json(&["lifecycle", "preview", "bucket", "--rules", &file, "--days", "200"]).await;
     assert_eq!((&json["days"], &json["events"][0]["action"]), (&Value::from(200), &Value::from("expire")));
     assert_eq!(json["projection"]["removed_versions"], 1);
+    let table = shell.run_alone(&["prices"]).await;
+    let prices = write(fixture.data(), "prices.toml", &table.replace("currency = \"USD\"", "currency = \"EUR\""));
+    let json = shell.json(&["lifecycle", "preview", "bucket", "--rules", &file, "--prices", &prices]).await;
+    assert_eq!((&json["currency"], &json["projection"]["removed_versions"]), (&Value::from("EUR"), &Value::from(1)));
     let json = shell.json(&["lifecycle", "preview", "bucket", "--rules", &file, "--days", "50"]).await;
     assert_eq!(json["events"], Value::Array(vec![]));
     fixture.stop().await;
@@ -134,6 +138,10 @@ async fn failures_say_what_to_do() {
     let nobody = ["status", "--endpoint", "http://127.0.0.1:1"];
     check(&nobody, &keys, 1, &["no server answers at http://127.0.0.1:1", "strata serve"]).await;
     check(&["status", "--endpoint", &endpoint], &keys, 1, &["does not accept", "InvalidAccessKeyId"]).await;
+    // Another server's requests are not signed with this one's root key.
+    let configured = [("STRATA_DATA", data.as_str())];
+    let foreign = ["status", "--endpoint", "http://198.51.100.1:9000"];
+    check(&foreign, &configured, 2, &["198.51.100.1", "AWS_ACCESS_KEY_ID", "--data"]).await;
     let own =
         [("AWS_ACCESS_KEY_ID", fixture.raw.access_key.as_str()), ("AWS_SECRET_ACCESS_KEY", &fixture.raw.secret_key)];
     let output = strata(&["status", "--endpoint", &endpoint], &own).await;

@@ -79,13 +79,13 @@ impl Prepared {
     }
 }
 
-/// Brings content into the form in which it is to be stored.
-pub fn prepare(id: BlobId, content: &[u8], table: PieceTable, form: Form) -> Prepared {
+/// Brings content into the form in which it is to be stored. `pause` is called after each frame.
+pub fn prepare(id: BlobId, content: &[u8], table: PieceTable, form: Form, pause: &mut dyn FnMut()) -> Prepared {
     assert!((1..=CHUNK_BYTES_MAX).contains(&content.len()), "a chunk has 1 byte to 8 MiB");
     let plain_bytes = u32::try_from(content.len()).expect("at most 8 MiB");
     let compressed = match form {
         Form::Raw => None,
-        Form::Compressed(level) => codec::compress(content, level),
+        Form::Compressed(level) => codec::compress(content, level, pause),
     };
     let stored = compressed.map_or_else(|| Bytes::copy_from_slice(content), Bytes::from);
     Prepared { id, table, plain_bytes, stored }

@@ -53,8 +53,8 @@ impl Level {
 }
 
 /// Compresses the content of a chunk, which must not be empty. `None` if it is not worth it: then it is stored as it is.
-/// Takes a processor for as long as it takes.
-pub fn compress(content: &[u8], level: Level) -> Option<Vec<u8>> {
+/// Takes a processor for as long as it takes, but for what `pause` does, which is called after each frame.
+pub fn compress(content: &[u8], level: Level, pause: &mut dyn FnMut()) -> Option<Vec<u8>> {
     if content.len() > PROBED_BYTES_LEAST && !is_promising(content) {
         return None;
     }
@@ -64,6 +64,7 @@ pub fn compress(content: &[u8], level: Level) -> Option<Vec<u8>> {
     stored[..4].copy_from_slice(&(frames as u32).to_le_bytes());
     for (position, plain) in content.chunks(FRAME_BYTES).enumerate() {
         let frame = compressor.compress(plain).ok()?;
+        pause();
         let length = u32::try_from(frame.len() + SUM_BYTES).ok()?;
         stored[4 + 4 * position..][..4].copy_from_slice(&length.to_le_bytes());
         stored.extend_from_slice(&frame);

@@ -236,9 +236,9 @@ impl Blobs {
     }
 
     /// Brings content, which with its name and table must come from its hash, into the form in which it is to be stored.
-    /// Takes a processor for as long as it takes: for threads that may block.
-    pub fn prepare(id: BlobId, content: &[u8], table: PieceTable, form: Form) -> Prepared {
-        batch::prepare(id, content, table, form)
+    /// Takes a processor for as long as it takes: for threads that may block. `pause` is called after each frame.
+    pub fn prepare(id: BlobId, content: &[u8], table: PieceTable, form: Form, pause: &mut dyn FnMut()) -> Prepared {
+        batch::prepare(id, content, table, form, pause)
     }
 
     /// Stores prepared chunks in the segments of a pool and returns their places in the same order.

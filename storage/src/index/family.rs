@@ -130,6 +130,8 @@ impl Family {
         options.set_block_based_table_factory(&table);
         options.set_level_compaction_dynamic_level_bytes(true);
         options.set_write_buffer_size(32 << 20);
+        // Writes go on while two are flushed; with fewer, a disk that is slow for a moment stops them.
+        options.set_max_write_buffer_number(4);
         options.set_compression_type(DBCompressionType::Lz4);
         options.set_bottommost_compression_type(DBCompressionType::Zstd);
         // A scan that meets many tombstones pays for each; files full of them are compacted early.

@@ -25,7 +25,8 @@ use crate::fs::blocking;
 use crate::quota::Ledger;
 use record::Record;
 
-/// RocksDB's write buffers together, in bytes: bounds memory and the log to replay at open.
+/// The size of RocksDB's write buffers together at which the largest is flushed, in bytes: with what is being flushed by
+/// then it bounds memory and the log to replay at open.
 const WRITE_BUFFERS_BYTES: usize = 96 << 20;
 /// The most log that is kept before families are flushed, in bytes.
 const LOG_BYTES_MAX: u64 = 256 << 20;
@@ -52,11 +53,12 @@ impl Index {
         options.set_db_write_buffer_size(WRITE_BUFFERS_BYTES);
         options.set_max_total_wal_size(LOG_BYTES_MAX);
         options.set_max_background_jobs(2);
+        // Files are written out as they grow, so that syncs of the log do not wait for all of one. There is no rate limit:
+        // flushes would keep to it as well, and then writes stop until they are done.
         options.set_bytes_per_sync(1 << 20);
         options.set_keep_log_file_num(4);
         options.set_stats_dump_period_sec(0);
         options.set_max_open_files(512);
-        options.set_auto_tuned_ratelimiter(256 << 20, 100_000, 10);
         let families = Family::ALL.map(|family| family.descriptor(&cache));
         let db = DB::open_cf_descriptors(&options, directory, families)
             .map_err(|source| Error::Index { action: "open the index", source })?;

@@ -4,8 +4,6 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use tokio::time::{Instant, MissedTickBehavior};
-
 use crate::error::{Entity, Error, Result};
 use crate::index::{Batch, Family, Step, key};
 use crate::meter::notes::Shard;
@@ -13,6 +11,7 @@ use crate::meter::{Activity, BucketActivity, Meter, MeterKey, Metered, Month};
 use crate::name::BucketName;
 use crate::object::StorageClass;
 use crate::store::{Inner, Store};
+use crate::worker::{Next, Rounds};
 
 /// How often the meter is written out.
 const FLUSH_EVERY: Duration = Duration::from_secs(60);
@@ -21,19 +20,8 @@ const ROWS_PER_BATCH: usize = 1000;
 
 /// Writes the meter out every minute, until the store is closed or gone.
 pub(crate) fn spawn(inner: Weak<Inner>) {
-    tokio::spawn(async move {
-        let mut ticks = tokio::time::interval_at(Instant::now() + FLUSH_EVERY, FLUSH_EVERY);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            ticks.tick().await;
-            let Some(inner) = inner.upgrade() else { return };
-            match flush(&inner).await {
-                Ok(()) => {}
-                _ if inner.check_writable().is_err() => return,
-                Err(error) => tracing::error!(%error, "counts of requests could not be written out"),
-            }
-        }
-    });
+    Rounds { name: "the storing of counted requests", first: FLUSH_EVERY, every: FLUSH_EVERY }
+        .spawn(inner, |inner| async move { flush(&inner).await.map(|()| Next::Later) });
 }
 
 /// Adds all that was noted to the index.

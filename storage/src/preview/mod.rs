@@ -13,7 +13,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::bucket::Bucket;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::index::record::{ObjectRecord, Record as _, VersionRecord};
 use crate::index::{Family, Rows, Step, key};
 use crate::lifecycle::{Calendar, Lifecycle, Position};
@@ -151,7 +151,9 @@ pub struct PreviewPage {
 
 impl Store {
     /// Previews a page of versions. The cost is that of the page, and it keeps to the pace of background work.
+    /// `Err(Busy)` if others are at it already.
     pub async fn preview(&self, query: PreviewQuery) -> Result<PreviewPage> {
+        let _turn = self.inner.previews.try_acquire().map_err(|_| Error::Busy)?;
         let bucket = self.bucket(&query.bucket).await?;
         let (calendar, now) = (self.inner.calendar, self.inner.clock.now());
         self.inner.budget.spend(ROW_BYTES.saturating_mul(query.max as u64)).await;

@@ -4,13 +4,11 @@
 //! is gone. A version in a tier that an access leads out of is woken in the same batch. What a crash takes away counts
 //! as not read; what somebody else's lock keeps from being stored is noted again, for the next time.
 
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::MissedTickBehavior;
-
 use crate::access::Access;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::fs::blocking;
 use crate::index::key::DueKind;
 use crate::index::record::VersionRecord;
@@ -20,6 +18,7 @@ use crate::object::StorageClass;
 use crate::store::Inner;
 use crate::tiering::Tier;
 use crate::worker::budget::ROW_BYTES;
+use crate::worker::{Next, Rounds};
 
 /// How often accesses are stored.
 const EVERY: Duration = Duration::from_secs(60);
@@ -31,20 +30,8 @@ const ROWS_PER_ACCESS: u64 = 2;
 /// Stores accesses every so often, until the store is closed or gone; at least four times a day.
 pub(crate) fn spawn(inner: &Arc<Inner>) {
     let every = EVERY.min(inner.calendar.day() / 4).max(Duration::from_millis(10));
-    let inner: Weak<Inner> = Arc::downgrade(inner);
-    tokio::spawn(async move {
-        let mut ticks = tokio::time::interval(every);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            ticks.tick().await;
-            let Some(inner) = inner.upgrade() else { return };
-            match flush(&inner).await {
-                Ok(()) => {}
-                _ if inner.check_writable().is_err() => return,
-                Err(error) => tracing::error!(%error, "accesses could not be stored; these reads do not count"),
-            }
-        }
-    });
+    Rounds { name: "the storing of accesses", first: every, every }
+        .spawn(Arc::downgrade(inner), |inner| async move { flush(&inner).await.map(|()| Next::Later) });
 }
 
 /// Stores what was noted so far.
@@ -71,9 +58,16 @@ fn gather(inner: &Inner, accesses: Vec<Access>) -> Result<Batch> {
             continue;
         }
         let row = key::version(bucket, key.as_str(), stamp);
-        let Some(object) = rows.record::<VersionRecord>(Family::Version, &row)?.and_then(|record| record.object) else {
-            continue;
+        let record = match rows.record::<VersionRecord>(Family::Version, &row) {
+            Ok(record) => record,
+            // The others' accesses count all the same.
+            Err(error @ Error::Corrupt { .. }) => {
+                tracing::error!(%error, bucket, key = key.as_str(), "the version that was read cannot be looked up");
+                continue;
+            }
+            Err(error) => return Err(error),
         };
+        let Some(object) = record.and_then(|record| record.object) else { continue };
         if object.residence.class != StorageClass::IntelligentTiering {
             continue;
         }

@@ -59,6 +59,10 @@ impl Budget {
     }
 
     /// Whether requests are being served, or were a moment ago.
+    pub(crate) fn is_serving(&self) -> bool {
+        self.is_busy(Instant::now())
+    }
+
     fn is_busy(&self, now: Instant) -> bool {
         let served_ms = self.served_ms.load(Ordering::Relaxed);
         let since = now.saturating_duration_since(self.opened + Duration::from_millis(served_ms));

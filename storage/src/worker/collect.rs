@@ -30,7 +30,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use tokio::sync::Mutex;
-use tokio::time::{Instant, MissedTickBehavior};
+use tokio::time::Instant;
 
 use crate::error::{Error, Result};
 use crate::index::record::{CompletedRecord, Garbage, Record as _};
@@ -40,7 +40,7 @@ use crate::multipart_complete::ANSWER_KEPT;
 use crate::stamp::Stamp;
 use crate::store::Inner;
 use crate::worker::release::Releaser;
-use crate::worker::{segments, to_its_end};
+use crate::worker::{Next, Progress, Rounds, Workers, segments, to_its_end};
 
 /// Garbage rows that wait for one epoch: their keys are kept in memory, 16 bytes each.
 const ROUND_ROWS: usize = 65_536;
@@ -56,7 +56,6 @@ const ANSWERS_PER_PASS: usize = 1000;
 pub(super) const ROWS_PER_BATCH: usize = 200;
 
 /// What the collector keeps between passes.
-#[derive(Default)]
 pub(crate) struct Collector {
     pass: Mutex<State>,
     /// Held while segments vanish, and by whoever needs all of them to stay.
@@ -64,9 +63,20 @@ pub(crate) struct Collector {
     /// Held by whoever deletes references, from the look for others until the batch is durable: two who saw each
     /// other's reference would both leave the blob in place.
     pub(super) references: Arc<Mutex<()>>,
+    /// Counts garbage rows, and the bytes that were freed.
+    progress: Arc<Progress>,
 }
 
 impl Collector {
+    pub(crate) fn new(workers: &Workers) -> Collector {
+        Collector {
+            pass: Mutex::default(),
+            segments: Mutex::default(),
+            references: Arc::default(),
+            progress: workers.register("collect"),
+        }
+    }
+
     /// Keeps every segment that there is while the guard lives.
     pub(crate) async fn keep_segments(&self) -> tokio::sync::MutexGuard<'_, ()> {
         self.segments.lock().await
@@ -94,21 +104,8 @@ struct Round {
 
 /// Runs a pass every so often, until the store is closed or gone.
 pub(crate) fn spawn(inner: Weak<Inner>, every: Duration) {
-    tokio::spawn(async move {
-        let mut ticks = tokio::time::interval_at(Instant::now() + every, every);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            ticks.tick().await;
-            let Some(inner) = inner.upgrade() else { return };
-            match tokio::spawn(pass(Arc::clone(&inner))).await {
-                Ok(Ok(_)) => {}
-                // Closed, or refusing writes until it is opened anew.
-                _ if inner.check_writable().is_err() => return,
-                Ok(Err(error)) => tracing::error!(%error, "a collection failed; the next one goes on"),
-                Err(error) => tracing::error!(%error, "a collection did not end; the next one goes on"),
-            }
-        }
-    });
+    Rounds { name: "a collection", first: every, every }
+        .spawn(inner, |inner| async move { pass(inner).await.map(|_| Next::Later) });
 }
 
 /// Runs one pass and returns the bytes freed on disk.
@@ -119,11 +116,25 @@ pub(crate) async fn collect(inner: &Arc<Inner>) -> Result<u64> {
 async fn pass(inner: Arc<Inner>) -> Result<u64> {
     let mut state = inner.collector.pass.lock().await;
     inner.check_writable()?;
+    let progress = &inner.collector.progress;
+    progress.begin();
+    let outcome = collect_once(&inner, &mut state).await;
+    progress.set_backlog(state.waiting.as_ref().map_or(0, |round| round.rows.len() as u64));
+    let now = inner.clock.now();
+    progress.end(now);
+    if let Err(error) = &outcome {
+        progress.fail(now, error);
+    }
+    outcome
+}
+
+async fn collect_once(inner: &Arc<Inner>, state: &mut State) -> Result<u64> {
     // A pass whose task was cut off, with its runtime, may have left a batch on its way.
     inner.index.commit(Batch::new()).await?;
-    let released = release_garbage(&inner, &mut state).await?;
-    forget_answers(&inner, &mut state).await?;
-    let freed_bytes = segments::collect(&inner, &mut state.segments).await?;
+    let released = release_garbage(inner, state).await?;
+    forget_answers(inner, state).await?;
+    let freed_bytes = segments::collect(inner, &mut state.segments).await?;
+    inner.collector.progress.add(released, freed_bytes);
     if inner.directory.check_room().is_err() {
         inner.index.write_out_deletions().await?;
     }

@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
-use tokio::time::MissedTickBehavior;
 
 use crate::error::{Error, Result};
 use crate::fs::blocking;
@@ -22,7 +21,7 @@ use crate::store::Inner;
 use crate::worker::budget::ROW_BYTES;
 use crate::worker::evaluator::{Cause, Evaluated, Evaluator, Gathered};
 use crate::worker::progress::{Progress, Workers};
-use crate::worker::{reindex, to_its_end};
+use crate::worker::{Next, Rounds, reindex, to_its_end};
 
 /// Rows that are evaluated into one batch: bounds what others wait for while its keys are locked.
 const ROWS_PER_PAGE: usize = 500;
@@ -96,40 +95,23 @@ struct Round {
 
 /// Runs a round every so often, until the store is closed or gone.
 pub(crate) fn spawn(inner: Weak<Inner>, every: Duration) {
-    tokio::spawn(async move {
-        let mut ticks = tokio::time::interval(every);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            ticks.tick().await;
-            while let Some(inner) = inner.upgrade() {
-                match tokio::spawn(turn(Arc::clone(&inner))).await {
-                    Ok(Ok(true)) => continue,
-                    Ok(Ok(false)) => {}
-                    // Closed, or refusing writes until it is opened anew.
-                    _ if inner.check_writable().is_err() => return,
-                    Ok(Err(error)) => {
-                        inner.due.lifecycle.fail(inner.clock.now(), &error);
-                        tracing::error!(%error, "a round of lifecycle work failed; the next one goes on");
-                    }
-                    Err(error) => {
-                        tracing::error!(%error, "a round of lifecycle work did not end; the next one goes on")
-                    }
-                }
-                break;
-            }
-            if inner.strong_count() == 0 {
-                return;
-            }
-        }
-    });
+    Rounds { name: "a round of lifecycle work", first: Duration::ZERO, every }.spawn(inner, turn);
 }
 
-/// One round of due rows and some pages of re-indexing. Whether there is more to do at once.
-async fn turn(inner: Arc<Inner>) -> Result<bool> {
+/// One round of due rows and some pages of re-indexing.
+async fn turn(inner: Arc<Inner>) -> Result<Next> {
+    let outcome = look(&inner).await;
+    if let Err(error) = &outcome {
+        inner.due.lifecycle.fail(inner.clock.now(), error);
+    }
+    outcome
+}
+
+async fn look(inner: &Arc<Inner>) -> Result<Next> {
     let mut state = inner.due.state.lock().await;
-    let more_rows = round(&inner, &mut state).await?.more;
-    let more_pages = reindex::some(&inner).await?;
-    Ok(more_rows || more_pages)
+    let more_rows = round(inner, &mut state).await?.more;
+    let more_pages = reindex::some(inner).await?;
+    Ok(if more_rows || more_pages { Next::Now } else { Next::Later })
 }
 
 /// Does all that is due now, and sets the timers of buckets whose rules have changed, to its end.

@@ -20,6 +20,7 @@ use crate::locks::KeyLocks;
 use crate::name::{BucketName, ObjectKey};
 use crate::object::StorageClass;
 use crate::object_lock::{Governance, Removable};
+use crate::residence_change::keep_as;
 use crate::stamp::{Stamp, Timestamp};
 use crate::store::Inner;
 use crate::usage::{Usage, part_key};
@@ -287,16 +288,12 @@ impl<'a> Evaluator<'a> {
     fn change(&mut self, case: &Case<'_>, key: &ObjectKey, stamp: Stamp, verdict: Verdict) {
         let (bucket, mut record) = (case.bucket, case.record.clone());
         let object = record.object.as_mut().expect("only objects have a class and a tier");
-        let (counted, usage) = object.usage(bucket.id);
-        self.batch.count(counted, usage.negated());
-        let was_tiered = object.residence.class == StorageClass::IntelligentTiering;
         if let Act::Transition(class) = verdict.act {
             self.inner.charge_early_delete(bucket.id, object, &mut self.batch);
             self.inner.meter.transition(bucket.id, class);
         }
-        object.residence = case.after(object, verdict.act, self.now);
-        let (counted, usage) = object.usage(bucket.id);
-        self.batch.count(counted, usage);
+        let after = case.after(object, verdict.act, self.now);
+        let before = keep_as(object, bucket.id, after, &mut self.batch);
         if matches!(case.position, Position::Current { .. }) {
             let row = key::object(bucket.id, key.as_str());
             self.batch.put(Family::Current, row, &CurrentRecord::of(stamp, record.null, object));
@@ -309,7 +306,7 @@ impl<'a> Evaluator<'a> {
         match verdict.act {
             Act::Transition(_) => {
                 self.done.transitioned += 1;
-                if was_tiered {
+                if before.class == StorageClass::IntelligentTiering {
                     self.batch.delete(Family::Access, access);
                 }
             }

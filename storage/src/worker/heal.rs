@@ -14,13 +14,11 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use tokio::time::{Instant, MissedTickBehavior};
-
 use crate::blob::{Layout, SegmentInfo};
 use crate::error::{Error, Result};
 use crate::store::{Inner, Store};
 use crate::worker::progress::{Progress, Workers};
-use crate::worker::{self, to_its_end};
+use crate::worker::{self, Next, Rounds, to_its_end};
 use crate::zone::{Damage, ZoneId, ZoneInfo, ZoneState};
 
 /// What a round of healing did and left.
@@ -38,10 +36,18 @@ pub struct Healed {
 
 /// What the healer keeps between rounds.
 pub(crate) struct Healer {
-    /// Held by a round. The segments being written that it wants to end, which may take as long as a body takes to
-    /// arrive: each is asked for once, since that ends all others too.
-    round: tokio::sync::Mutex<BTreeSet<u64>>,
+    /// Held by a round.
+    round: tokio::sync::Mutex<State>,
     progress: Arc<Progress>,
+}
+
+#[derive(Default)]
+struct State {
+    /// The segments being written that are wanted to end, which may take as long as a body takes to arrive: each is
+    /// asked for once, since that ends all others too.
+    ending: BTreeSet<u64>,
+    /// What was healed since the last report.
+    total: Healed,
 }
 
 impl Healer {
@@ -74,21 +80,8 @@ impl Store {
 
 /// Runs a round every so often, until the store is closed or gone.
 pub(crate) fn spawn_healer(inner: Weak<Inner>, every: Duration) {
-    tokio::spawn(async move {
-        let mut ticks = tokio::time::interval_at(Instant::now() + every, every);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut total = Healed::default();
-        loop {
-            ticks.tick().await;
-            let Some(inner) = inner.upgrade() else { return };
-            match tokio::spawn(round(Arc::clone(&inner))).await {
-                Ok(Ok(healed)) => report(&mut total, healed),
-                _ if inner.check_writable().is_err() => return,
-                Ok(Err(error)) => tracing::error!(%error, "healing failed; the next round goes on"),
-                Err(error) => tracing::error!(%error, "healing did not end; the next round goes on"),
-            }
-        }
-    });
+    Rounds { name: "a round of healing", first: every, every }
+        .spawn(inner, |inner| async move { round(inner).await.map(|_| Next::Later) });
 }
 
 /// Adds a round to what was healed since the last report, and reports at the end.
@@ -105,15 +98,16 @@ fn report(total: &mut Healed, healed: Healed) {
 }
 
 async fn round(inner: Arc<Inner>) -> Result<Healed> {
-    let mut ending = inner.healer.round.lock().await;
+    let mut state = inner.healer.round.lock().await;
     inner.check_writable()?;
     inner.look_at_zones().await?;
     let progress = Arc::clone(&inner.healer.progress);
     progress.begin();
-    let outcome = heal(&inner, &progress, &mut ending).await;
+    let outcome = heal(&inner, &progress, &mut state.ending).await;
     progress.end(inner.clock.now());
-    if let Err(error) = &outcome {
-        progress.fail(inner.clock.now(), error);
+    match &outcome {
+        Ok(healed) => report(&mut state.total, *healed),
+        Err(error) => progress.fail(inner.clock.now(), error),
     }
     outcome
 }

@@ -16,9 +16,11 @@ mod due_tests;
 mod evaluator;
 mod heal;
 mod narrow;
+mod pace;
 mod progress;
 mod reindex;
 mod release;
+mod rounds;
 mod segments;
 mod settle;
 mod settle_large;
@@ -40,6 +42,7 @@ pub(crate) use heal::{Healer, spawn_healer};
 pub use progress::WorkerStatus;
 pub(crate) use progress::{Progress, Workers};
 pub(crate) use reindex::{ask as ask_reindex, forget as forget_reindex};
+pub(crate) use rounds::{Next, Rounds};
 pub(crate) use settle::{Mover, settle, spawn as spawn_mover};
 
 /// Runs work to its end, with the locks that it holds, even if whoever asked for it goes away.

@@ -11,8 +11,9 @@
 //! a row of a later time. Once the disk refused to take more, a pass goes on with what only takes bytes away, which may
 //! be what makes room.
 
-use std::collections::{HashMap, HashSet, VecDeque};
-use std::sync::{Arc, Weak};
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::sync::{Arc, Mutex as StdMutex, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::sync::{Mutex, Notify};
@@ -28,6 +29,7 @@ use crate::residence_change::VersionName;
 use crate::stamp::Timestamp;
 use crate::store::Inner;
 use crate::worker::background::Background;
+use crate::worker::budget::Budget;
 use crate::worker::progress::{Progress, Workers};
 use crate::worker::settle_large::settle_large;
 use crate::worker::settle_small::{SMALL_BYTES_MAX, settle_group, small_chunks};
@@ -35,10 +37,14 @@ use crate::worker::{ROW_BYTES, to_its_end};
 
 /// Rows that are read at once, and small versions that share a commit.
 const GROUP_ROWS: usize = 64;
-/// Large versions under way at once: each has a chunk or two in memory.
+/// Large versions of a queue that are under way at once: each has a chunk or two in memory. Restores do not wait for
+/// transitions, which may pause for requests.
 const LARGE_MAX: usize = 4;
-/// Large versions that are known and wait; more are left in the queue.
+/// Large versions of a queue that are known and wait; more are left in it.
 const WAITING_MAX: usize = 256;
+/// Versions put off that the log tells of within [`TOLD_TIME`]; of the others it tells how many there were.
+const TOLD_MAX: u64 = 10;
+const TOLD_TIME: Duration = Duration::from_secs(60);
 /// When a version that could not be read is tried again.
 const POSTPONED: Duration = Duration::from_secs(10 * 60);
 /// How long a pass that waits for large versions does not look for further rows, unless it is woken.
@@ -57,16 +63,39 @@ pub(crate) struct Mover {
     pub(super) background: Background,
     settling: Arc<Progress>,
     restoring: Arc<Progress>,
+    told: Told,
+}
+
+/// How often the log tells of versions that are put off: a lost disk may put off all of them.
+#[derive(Default)]
+struct Told(StdMutex<Option<(Instant, u64)>>);
+
+impl Told {
+    /// Counts a version, and says whether to tell of it.
+    fn take(&self, now: Instant) -> bool {
+        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (since, count) = told.get_or_insert((now, 0));
+        if now.saturating_duration_since(*since) >= TOLD_TIME {
+            let untold = count.saturating_sub(TOLD_MAX);
+            if untold > 0 {
+                tracing::error!(versions = untold, "further versions were put off, as those told of before");
+            }
+            (*since, *count) = (now, 0);
+        }
+        *count += 1;
+        *count <= TOLD_MAX
+    }
 }
 
 impl Mover {
-    pub(crate) fn start(workers: &Workers) -> Result<Mover> {
+    pub(crate) fn start(workers: &Workers, budget: &Arc<Budget>) -> Result<Mover> {
         Ok(Mover {
             pass: Mutex::default(),
             wake: Arc::default(),
-            background: Background::start()?,
+            background: Background::start(Arc::clone(budget))?,
             settling: workers.register("settle"),
             restoring: workers.register("restore"),
+            told: Told::default(),
         })
     }
 
@@ -77,6 +106,7 @@ impl Mover {
 
     /// Waits for the pass under way, which ends early when the store is closed.
     pub(crate) async fn wait(&self) {
+        self.background.close();
         self.wake();
         drop(self.pass.lock().await);
     }
@@ -120,7 +150,9 @@ impl Tally {
     /// Adds to `batch` that a job is put off, because its version cannot be read.
     pub(super) fn postpone(&mut self, inner: &Inner, job: &Job, error: &Error, batch: &mut Batch) {
         let VersionName { bucket, key, .. } = &job.name;
-        tracing::error!(%error, bucket, key, "a version cannot be brought to where it belongs; it is put off");
+        if inner.mover.told.take(Instant::now()) {
+            tracing::error!(%error, bucket, key, "a version cannot be brought to where it belongs; it is put off");
+        }
         let now = inner.clock.now();
         inner.mover.progress(job.kind).fail(now, error);
         self.done(job, batch);
@@ -191,8 +223,8 @@ struct Pass<'a> {
     waiting: VecDeque<Job>,
     /// Large versions that wait, are under way, or were left in this round.
     busy: HashSet<VersionName>,
-    /// Those under way, by bucket.
-    under_way: HashMap<u64, usize>,
+    /// Those under way, by queue and bucket.
+    under_way: BTreeMap<(DueKind, u64), usize>,
     settled: u64,
     /// Of this round: whether rows were left behind, and whether any were dealt with.
     left: bool,
@@ -210,7 +242,7 @@ impl<'a> Pass<'a> {
             large: JoinSet::new(),
             waiting: VecDeque::new(),
             busy: HashSet::new(),
-            under_way: HashMap::new(),
+            under_way: BTreeMap::new(),
             settled: 0,
             left: false,
             dealt: false,
@@ -316,7 +348,7 @@ impl<'a> Pass<'a> {
                 }
                 group_bytes += job.object.size;
                 group.push(job);
-            } else if self.waiting.len() < WAITING_MAX {
+            } else if self.waiting.iter().filter(|waiting| waiting.kind == kind).count() < WAITING_MAX {
                 self.busy.insert(job.name.clone());
                 self.waiting.push_back(job);
             } else {
@@ -363,17 +395,24 @@ impl<'a> Pass<'a> {
 
     /// Starts waiting versions, the next one always of a bucket with the fewest under way.
     fn start_large(&mut self) {
-        while self.large.len() < LARGE_MAX && !self.waiting.is_empty() {
-            let under_way = |job: &Job| self.under_way.get(&job.name.bucket).copied().unwrap_or(0);
-            let chosen = self.waiting.iter().enumerate().min_by_key(|(_, job)| under_way(job)).map(|(place, _)| place);
-            let Some(job) = chosen.and_then(|place| self.waiting.remove(place)) else { return };
-            *self.under_way.entry(job.name.bucket).or_default() += 1;
+        while let Some(job) = self.next_large().and_then(|place| self.waiting.remove(place)) {
+            *self.under_way.entry((job.kind, job.name.bucket)).or_default() += 1;
             let inner = Arc::clone(self.inner);
             self.large.spawn(async move {
                 let (kind, name) = (job.kind, job.name.clone());
                 (kind, name, settle_large(inner, job).await)
             });
         }
+    }
+
+    /// The place of the waiting version to start, if any may be started.
+    fn next_large(&self) -> Option<usize> {
+        let of_queue = |kind| self.under_way.iter().filter(move |((of, _), _)| *of == kind).map(|(_, count)| count);
+        let has_room = QUEUES.map(|kind| (kind, of_queue(kind).sum::<usize>() < LARGE_MAX));
+        let may_start = |job: &Job| has_room.contains(&(job.kind, true));
+        let under_way = |job: &Job| self.under_way.get(&(job.kind, job.name.bucket)).copied().unwrap_or(0);
+        let waiting = self.waiting.iter().enumerate().filter(|(_, job)| may_start(job));
+        waiting.min_by_key(|(_, job)| under_way(job)).map(|(place, _)| place)
     }
 
     fn end_large(
@@ -384,8 +423,11 @@ impl<'a> Pass<'a> {
             Ok(panic) => std::panic::resume_unwind(panic),
             Err(_cancelled) => Error::Closed,
         })?;
-        if let Some(count) = self.under_way.get_mut(&name.bucket) {
-            *count -= 1;
+        if let Entry::Occupied(mut count) = self.under_way.entry((kind, name.bucket)) {
+            *count.get_mut() -= 1;
+            if *count.get() == 0 {
+                count.remove();
+            }
         }
         let tally = outcome?;
         if tally.left == 0 {
@@ -449,4 +491,22 @@ fn find_jobs(reader: &Rows<'_>, kind: DueKind, rows: Vec<Vec<u8>>) -> Result<Fou
         }
     }
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::time::Instant;
+
+    use super::{TOLD_MAX, TOLD_TIME, Told};
+
+    #[test]
+    fn the_log_tells_of_some_versions_a_minute() {
+        let (told, start) = (Told::default(), Instant::now());
+        let told_of = |after| (0..1000).filter(|_| told.take(start + after)).count() as u64;
+        assert_eq!(told_of(Duration::ZERO), TOLD_MAX);
+        assert_eq!(told_of(TOLD_TIME / 2), 0);
+        assert_eq!(told_of(TOLD_TIME), TOLD_MAX);
+    }
 }

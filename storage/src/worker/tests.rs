@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use crate::blob::{Form, Placement, Prepared};
-use crate::index::record::{Record, StoredBlob};
+use crate::index::record::{CurrentRecord, Record as _, StoredBlob};
 use crate::index::{Batch, Family, key};
 use crate::pool::Pool;
 use crate::store::{OpenOptions, Store};
@@ -89,7 +89,7 @@ async fn compressed_blobs_move_as_they_are_stored() {
         [1000, 100_000, 1 << 20, (3 << 20) + 1].map(|bytes| vec![bytes as u8 | 1; bytes]).into();
     let prepare = |content: &Vec<u8>| {
         let (blob, table) = crate::blob::Blobs::hash(content);
-        crate::blob::Blobs::prepare(blob, content, table, Form::of(Pool::Cool))
+        crate::blob::Blobs::prepare(blob, content, table, Form::of(Pool::Cool), &mut || {})
     };
     let records: Vec<Prepared> = contents.iter().map(prepare).collect();
     let dead = prepare(&(0..4 << 20_u32).map(|at| at as u8 ^ (at >> 10) as u8).collect());
@@ -115,5 +115,68 @@ async fn compressed_blobs_move_as_they_are_stored() {
         assert_ne!(place.segment, places[0].segment);
         assert!(blobs.stored(&blob, &place).await.unwrap().stored == record.stored);
         assert!(blobs.read(&blob, &place, 0..place.plain_bytes).await.unwrap() == content[..]);
+    }
+}
+
+#[tokio::test]
+async fn the_collector_tells_what_it_does() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(&directory).await;
+    let (_, placement) = sealed_blob(&store).await;
+    let status = || store.workers().into_iter().find(|worker| worker.name == "collect").expect("it is there");
+    assert_eq!((status().bytes, status().last_run), (0, None));
+    store.collect().await.unwrap();
+    store.collect().await.unwrap();
+    assert!(!store.inner.blobs.segments().iter().any(|info| info.id == placement.segment));
+    assert!(status().bytes > 100_000 && status().last_run.is_some() && !status().running, "{:?}", status());
+}
+
+#[tokio::test]
+async fn an_access_of_a_damaged_version_loses_no_other() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(&directory).await;
+    let name = crate::BucketName::parse("bucket").unwrap();
+    store.create_bucket(&name, crate::NewBucket::default()).await.unwrap();
+    let bucket = store.bucket(&name).await.unwrap().id;
+    let (mut stamps, now) = (Vec::new(), store.inner.clock.now());
+    for text in ["damaged", "sound"] {
+        let key = crate::ObjectKey::parse(text).unwrap();
+        let staged = store.stage_bytes(vec![1; 200_000]).await.unwrap();
+        let mut request = crate::PutObject::new(name.clone(), key.clone(), staged);
+        request.class = crate::StorageClass::IntelligentTiering;
+        store.put(request).await.unwrap();
+        let row = key::object(bucket, text);
+        let current = store.inner.index.record::<CurrentRecord>(Family::Current, row).await.unwrap();
+        let stamp = current.expect("it is the newest").stamp;
+        store.inner.accesses.record(bucket, &key, stamp, now);
+        stamps.push(stamp);
+    }
+    let mut batch = Batch::new();
+    batch.put_raw(Family::Version, key::version(bucket, "damaged", stamps[0]), vec![0xFF]);
+    store.inner.index.commit(batch).await.unwrap();
+    store.flush_accesses().await.unwrap();
+    let is_stored = |stamp: &crate::Stamp| store.inner.index.rows().get(Family::Access, &stamp.to_bytes()).unwrap();
+    assert_eq!(is_stored(&stamps[0]), None);
+    assert!(is_stored(&stamps[1]).is_some());
+}
+
+#[tokio::test]
+async fn two_previews_are_made_at_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut options = OpenOptions::new(directory.path().join("data"));
+    // Each waits for its share for longer than the test lasts.
+    options.background_bytes_per_second = 1;
+    let store = Store::open(options).await.unwrap();
+    let bucket = crate::BucketName::parse("bucket").unwrap();
+    store.create_bucket(&bucket, crate::NewBucket::default()).await.unwrap();
+    let preview = || {
+        let bucket = bucket.clone();
+        store.preview(crate::PreviewQuery { bucket, rules: None, days: 1, after: None, max: 1000 })
+    };
+    tokio::select! {
+        biased;
+        _ = preview() => panic!("it waits"),
+        _ = preview() => panic!("it waits"),
+        third = preview() => assert!(matches!(third, Err(crate::Error::Busy))),
     }
 }

@@ -13,11 +13,13 @@ use bytes::{Bytes, BytesMut};
 
 use crate::blob::{BlobId, Blobs, Form, PieceTable, Placement, Prepared, ReadError};
 use crate::error::{Error, Result};
+use crate::fs::blocking;
 use crate::index::record::StoredBlob;
 use crate::index::{Batch, Family, Rows, key};
 use crate::locks::Pin;
 use crate::pool::{Pool, PoolSet};
 use crate::store::Inner;
+use crate::worker::pace::Turn;
 
 /// The most content that is in memory at once, in bytes, not counting its stored form. One chunk always fits.
 const RUN_BYTES_MAX: u64 = 16 << 20;
@@ -126,9 +128,8 @@ impl Widened {
                 Err(error) => _ = self.unreadable.insert(blob.id, error),
             }
         }
-        let prepare = move || read.into_iter().map(|(blob, read)| (blob, prepare(blob, read))).collect::<Vec<_>>();
         let mut by_pool: BTreeMap<Pool, Vec<Prepared>> = BTreeMap::new();
-        for (blob, prepared) in inner.mover.background.run(prepare).await? {
+        for (blob, prepared) in prepare_all(inner, read).await? {
             by_pool.entry(blob.pool).or_default().push(prepared);
         }
         for (pool, records) in by_pool {
@@ -200,8 +201,27 @@ async fn read_at(
     Ok(Read::Content(content.freeze(), None))
 }
 
-/// Takes a processor for as long as it takes.
-fn prepare(blob: StoredBlob, read: Read) -> Prepared {
+/// Brings what was read into the forms in which it is to be stored. What is to be compressed waits for its turn; the
+/// rest, such as restored copies, does not wait for that.
+async fn prepare_all(inner: &Inner, read: Vec<(StoredBlob, Read)>) -> Result<Vec<(StoredBlob, Prepared)>> {
+    let is_encoded = |(blob, read): &(StoredBlob, Read)| {
+        matches!(read, Read::Content(..)) && matches!(Form::of(blob.pool), Form::Compressed(_))
+    };
+    let (encoded, others): (Vec<_>, Vec<_>) = read.into_iter().partition(is_encoded);
+    let as_is = move || others.into_iter().map(|(blob, read)| (blob, prepare(blob, read, &mut || {}))).collect();
+    let mut prepared: Vec<(StoredBlob, Prepared)> = blocking(as_is).await?;
+    if !encoded.is_empty() {
+        let encode = move |turn: &mut Turn<'_>| {
+            let encode = |(blob, read)| (blob, prepare(blob, read, &mut || turn.end_piece()));
+            encoded.into_iter().map(encode).collect::<Vec<_>>()
+        };
+        prepared.extend(inner.mover.background.run(encode).await?);
+    }
+    Ok(prepared)
+}
+
+/// Takes a processor for as long as it takes, but for what `pause` does after each frame.
+fn prepare(blob: StoredBlob, read: Read, pause: &mut dyn FnMut()) -> Prepared {
     let (content, table) = match read {
         Read::Stored(prepared) => return prepared,
         Read::Content(content, table) => (content, table),
@@ -213,6 +233,6 @@ fn prepare(blob: StoredBlob, read: Read) -> Prepared {
             let plain_bytes = u32::try_from(content.len()).expect("a chunk has at most 8 MiB");
             Prepared { id: blob.id, table, plain_bytes, stored: content }
         }
-        form => Blobs::prepare(blob.id, &content, table, form),
+        form => Blobs::prepare(blob.id, &content, table, form, pause),
     }
 }

@@ -29,7 +29,7 @@ fn mixed(seed: u64, bytes: usize) -> Bytes {
 
 pub fn prepared(content: &[u8], form: Form) -> Prepared {
     let (id, table) = Blobs::hash(content);
-    Blobs::prepare(id, content, table, form)
+    Blobs::prepare(id, content, table, form, &mut || {})
 }
 
 pub async fn store(blobs: &Blobs, content: &[u8], level: Level) -> (BlobId, Placement) {
@@ -49,16 +49,16 @@ fn pools_have_their_forms() {
 fn what_gains_too_little_stays_as_it_is() {
     for level in [Level::Cool, Level::Archive] {
         for bytes in [1, 100, 4 * KIB, 64 * KIB, 128 * KIB, 128 * KIB + 1, MIB + 1] {
-            assert!(codec::compress(&content(1, bytes), level).is_none(), "{bytes} bytes");
+            assert!(codec::compress(&content(1, bytes), level, &mut || {}).is_none(), "{bytes} bytes");
             if bytes > 100 {
-                let stored = codec::compress(&text(1, bytes), level).unwrap();
+                let stored = codec::compress(&text(1, bytes), level, &mut || {}).unwrap();
                 assert!(stored.len() * 2 < bytes, "{bytes} bytes in {}", stored.len());
             }
         }
     }
     // Only the beginning can be compressed, so that the samples and the whole gain 6 %.
     let mostly_noise = [&text(1, 64 * KIB)[..], &content(1, MIB)].concat();
-    assert!(codec::compress(&mostly_noise, Level::Cool).is_none());
+    assert!(codec::compress(&mostly_noise, Level::Cool, &mut || {}).is_none());
 }
 
 #[tokio::test]

@@ -166,7 +166,7 @@ fn the_head_of_a_compressed_record() {
 #[test]
 fn the_data_of_a_compressed_record() {
     let content = vec![b'a'; (1 << 20) + 1000];
-    let stored = compress(&content, Level::Cool).unwrap();
+    let stored = compress(&content, Level::Cool, &mut || {}).unwrap();
     assert_eq!(hex::encode(&stored[..4]), "02000000");
     let directory = Directory::decode(&stored[..12], content.len(), stored.len()).unwrap();
     for (position, plain) in content.chunks(1 << 20).enumerate() {
