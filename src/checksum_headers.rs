@@ -191,6 +191,7 @@ pub async fn stage_body(
     request: &mut Request,
     most_bytes: u64,
     more: Digests,
+    seal: Option<DataKey>,
 ) -> Result<(Staged, Option<Checksum>), S3Error> {
     let md5 = content_md5(&request.headers)?;
     let expected = expected(&request.headers)?;
@@ -199,7 +200,7 @@ pub async fn stage_body(
         return Err(too_large(size, most_bytes));
     }
     let digests = expected.as_ref().map_or(more, |expected| more.with(expected.algorithm));
-    let mut stage = ctx.store.stage(StageOptions { size: Some(size), digests });
+    let mut stage = ctx.store.stage(StageOptions { size: Some(size), digests, seal });
     while let Some(bytes) = request.body.next().await? {
         stage.write(bytes).await?;
     }

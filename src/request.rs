@@ -8,6 +8,7 @@ use strata_storage::{BucketName, Entropy, ObjectKey, Store, Timestamp};
 
 use crate::body::Body;
 use crate::config::Config;
+use crate::encryption::Keyring;
 use crate::error::S3Error;
 use crate::identity::Identity;
 
@@ -19,6 +20,8 @@ pub struct Context {
     pub config: Arc<Config>,
     /// The account of the root credentials.
     pub owner: Owner,
+    /// Where data keys of objects come from.
+    pub keyring: Keyring,
     /// Where randomness comes from.
     pub entropy: Arc<dyn Entropy>,
 }

@@ -3,13 +3,14 @@
 use http::{HeaderMap, StatusCode};
 use percent_encoding::percent_decode_str;
 use strata_storage::{
-    BucketName, Entity, Error, NameError, ObjectInfo, ObjectKey, OpenObject, Timestamp, VersionId, VersionSelector,
+    BucketName, Entity, Error, NameError, ObjectInfo, ObjectKey, OpenObject, VersionId, VersionSelector,
 };
 
 use crate::conditions::{self, Outcome};
+use crate::encryption::{self, Side};
 use crate::error::S3Error;
 use crate::op::target::parse_version;
-use crate::request::Context;
+use crate::request::{Context, Request};
 
 const HEADER: &str = "x-amz-copy-source";
 
@@ -81,10 +82,10 @@ fn source_version(rest: &str, value: &str, flavour: Flavour) -> Result<VersionId
 /// Opens the source and weighs the conditions that the request sets for it.
 pub async fn open_source(
     ctx: &Context,
-    headers: &HeaderMap,
+    request: &Request,
     flavour: Flavour,
-    now: Timestamp,
 ) -> Result<(CopySource, OpenObject), S3Error> {
+    let headers = &request.headers;
     // A signature covers repeated lines joined, so which of them counts must not be open.
     if headers.get_all(HEADER).iter().count() > 1 {
         return Err(S3Error::invalid_argument("Copy Source must be given once", HEADER, ""));
@@ -92,18 +93,16 @@ pub async fn open_source(
     let value = headers.get(HEADER).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
     let source = parse_source(value.as_deref().unwrap_or_default(), flavour)?;
     check_owner(headers, &ctx.owner.account)?;
-    if headers.keys().any(|name| name.as_str().starts_with("x-amz-copy-source-server-side-encryption-")) {
-        return Err(S3Error::invalid_request("The encryption parameters are not applicable to this object."));
-    }
     let selector = source.version.map_or(VersionSelector::Current, VersionSelector::Id);
     let opened = ctx.store.object(&source.bucket, &source.key, selector).await;
-    let object = opened.map_err(|error| source_error(error, &source))?;
+    let mut object = opened.map_err(|error| source_error(error, &source))?;
     // Before the conditions, as GetObject has it.
     let ObjectInfo { class, tier, readable, .. } = *object.info();
     if !readable {
         return Err(read_error(Error::Archived { class, tier }));
     }
-    match conditions::evaluate_copy_source(headers, object.info(), now) {
+    encryption::unseal(ctx, request, &source.bucket, &mut object, Side::Source).await?;
+    match conditions::evaluate_copy_source(headers, object.info(), request.now) {
         Outcome::Failed(name) => Err(S3Error::precondition_failed(name)),
         Outcome::Proceed | Outcome::NotModified => Ok((source, object)),
     }

@@ -25,6 +25,7 @@ mod upload;
 
 // Buckets.
 mod bucket_analytics;
+mod bucket_encryption;
 mod bucket_intelligent_tiering;
 pub mod bucket_lifecycle;
 mod bucket_tagging;
@@ -70,6 +71,9 @@ pub async fn run(operation: Operation, ctx: &Context, request: Request) -> Resul
         Operation::GetBucketTagging => bucket_tagging::get(ctx, request).await,
         Operation::PutBucketTagging => bucket_tagging::put(ctx, request).await,
         Operation::DeleteBucketTagging => bucket_tagging::delete(ctx, request).await,
+        Operation::GetBucketEncryption => bucket_encryption::get(ctx, request).await,
+        Operation::PutBucketEncryption => bucket_encryption::put(ctx, request).await,
+        Operation::DeleteBucketEncryption => bucket_encryption::delete(ctx, request).await,
         Operation::GetBucketLifecycleConfiguration => bucket_lifecycle::get(ctx, request).await,
         Operation::PutBucketLifecycleConfiguration => bucket_lifecycle::put(ctx, request).await,
         Operation::DeleteBucketLifecycle => bucket_lifecycle::delete(ctx, request).await,
