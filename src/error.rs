@@ -197,6 +197,11 @@ impl From<Error> for S3Error {
                 "The Content-MD5 or checksum value that you specified did not match what the server received.",
             ),
             Error::Archived { class, tier } => archived(class, tier),
+            Error::Sealed => S3Error::invalid_request(
+                "The object was stored using a form of Server Side Encryption. The correct parameters must be provided \
+                 to retrieve the object.",
+            ),
+            Error::WrongKey => S3Error::new(StatusCode::FORBIDDEN, "AccessDenied", "Access Denied"),
             Error::RestoreInProgress => conflict("RestoreAlreadyInProgress", "Object restore is already in progress"),
             // The model calls it ObjectAlreadyInActiveTierError; S3 was seen to send this.
             Error::NotArchived { class } => S3Error::new(
@@ -235,6 +240,9 @@ impl From<Error> for S3Error {
             | Error::UnknownFormat { .. }
             | Error::Zone(_)
             | Error::Locked
+            | Error::MasterKeyMissing
+            | Error::MasterKeyWrong
+            | Error::SealMismatch
             | Error::Io { .. }
             | Error::Index { .. } => S3Error::internal(error),
         }

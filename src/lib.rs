@@ -9,6 +9,7 @@ pub mod config;
 pub mod cost;
 pub mod credentials;
 pub mod log;
+pub mod master_key;
 pub mod server;
 
 // Who may do what.

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use strata::cli::{self, CliError};
-use strata::config::{Config, Sources, example};
+use strata::config::{Config, SETTINGS, Sources, example};
 use strata::credentials::{Origin, endpoint_export};
 use strata::{Server, log};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -206,10 +206,12 @@ fn sources(args: ServeArgs) -> Result<Sources, String> {
     }
     for pair in args.set {
         let (name, value) = pair.split_once('=').ok_or_else(|| format!("--set {pair:?} is not NAME=VALUE"))?;
-        if name == "root.secret_key" {
-            return Err("root.secret_key cannot be set by a flag, which other users of the machine can see; use the \
-                        environment variable STRATA_ROOT_SECRET_KEY or a file"
-                .to_owned());
+        if let Some(setting) = SETTINGS.iter().find(|setting| setting.secret && setting.name == name) {
+            return Err(format!(
+                "{name} cannot be set by a flag, which other users of the machine can see; use the environment \
+                 variable {} or a file",
+                setting.variable()
+            ));
         }
         sources.flags.push((format!("--set {name}"), name.to_owned(), value.to_owned()));
     }

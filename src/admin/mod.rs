@@ -4,6 +4,7 @@
 
 mod cost;
 mod info;
+mod keys;
 mod lifecycle_preview;
 mod projection;
 mod status;
@@ -22,6 +23,7 @@ use crate::response::{Payload, Response};
 
 pub use cost::CostDocument;
 pub use info::{ClassDocument, IndexDocument, InfoDocument, LostDocument, PoolDocument};
+pub use keys::KeyDocument;
 pub use lifecycle_preview::{EventDocument, PreviewDocument};
 pub use projection::ProjectionDocument;
 pub use status::{FailureDocument, StatusDocument, WorkerDocument};
@@ -66,6 +68,11 @@ pub async fn run(topic: &str, ctx: &Context, request: AdminRequest) -> Result<Re
         "zones" => json(&zones::list(ctx, request.only(&[Method::GET])?)),
         "zones/add" => json(&zones::add(ctx, request.only(&[Method::POST])?).await?),
         "zones/drain" => json(&zones::drain(ctx, request.only(&[Method::POST])?).await?),
+        "key" => {
+            request.only(&[Method::GET])?;
+            json(&keys::get(ctx)?)
+        }
+        "key/rotate" => json(&keys::rotate(ctx, request.only(&[Method::POST])?).await?),
         "cost" => json(&cost::get(ctx, request.only(&[Method::GET, Method::POST])?).await?),
         "projection" => json(&projection::get(ctx, request.only(&[Method::GET, Method::POST])?).await?),
         "lifecycle-preview" => json(&lifecycle_preview::post(ctx, request.only(&[Method::POST])?).await?),

@@ -7,6 +7,7 @@ mod client;
 mod connection;
 mod cost;
 mod error;
+mod keys;
 mod lifecycle;
 mod reports;
 mod table;
@@ -23,6 +24,7 @@ use crate::cost::DEFAULT_PRICES;
 use client::Client;
 use connection::Connection;
 pub use error::CliError;
+pub use keys::KeyCommand;
 pub use table::printable;
 pub use zones::ZoneCommand;
 
@@ -40,6 +42,9 @@ pub enum Command {
     /// Works with zones: the disks that object data is spread over.
     #[command(subcommand)]
     Zone(ZoneCommand),
+    /// Works with the keys that the store is encrypted with.
+    #[command(subcommand)]
+    Key(KeyCommand),
     /// Works with lifecycle rules.
     #[command(subcommand)]
     Lifecycle(LifecycleCommand),
@@ -121,6 +126,7 @@ pub async fn run(command: Command, out: &mut impl Write) -> Result<(), CliError>
             }
         }
         Command::Cost(args) => cost::run(&args, out).await,
+        Command::Key(command) => keys::run(command, out).await,
         Command::Zone(command) => zones::run(command, out).await,
         Command::Lifecycle(LifecycleCommand::Preview(args)) => lifecycle::preview(&args, out).await,
     }

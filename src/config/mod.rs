@@ -51,6 +51,12 @@ pub struct Config {
     pub lifecycle: LifecycleSettings,
     /// How buckets begin.
     pub new_buckets: NewBucketSettings,
+    /// The master key, if it is given rather than kept in a file.
+    pub master_key: Option<Secret>,
+    /// The master key before it.
+    pub previous_master_key: Option<Secret>,
+    /// Where the master key is.
+    pub encryption: EncryptionSettings,
 }
 
 /// What is logged, and how.
@@ -137,6 +143,15 @@ pub struct NewBucketSettings {
     pub object_ownership: ObjectOwnership,
 }
 
+/// Where the master key is, unless it is given; neither for a file in the data directory.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct EncryptionSettings {
+    /// The file that holds it.
+    pub master_key_file: Option<PathBuf>,
+    /// The command that prints it.
+    pub master_key_command: Option<String>,
+}
+
 impl Default for Config {
     fn default() -> Config {
         let mut config = Config::blank();
@@ -167,8 +182,14 @@ impl Config {
         match (&self.root.access_key, &self.root.secret_key) {
             (Some(_), None) => Err(ConfigError::HalfRoot { given: "root.access_key", missing: "root.secret_key" }),
             (None, Some(_)) => Err(ConfigError::HalfRoot { given: "root.secret_key", missing: "root.access_key" }),
-            _ => Ok(self),
+            _ => self.check_master_key(),
         }
+    }
+
+    fn check_master_key(self) -> Result<Config, ConfigError> {
+        let EncryptionSettings { master_key_file, master_key_command } = &self.encryption;
+        let sources = [self.master_key.is_some(), master_key_file.is_some(), master_key_command.is_some()];
+        if sources.into_iter().filter(|given| *given).count() > 1 { Err(ConfigError::MasterKeys) } else { Ok(self) }
     }
 
     /// What the defaults are written over; never seen by anyone.
@@ -199,6 +220,9 @@ impl Config {
                 block_public_access: true,
                 object_ownership: ObjectOwnership::BucketOwnerEnforced,
             },
+            master_key: None,
+            previous_master_key: None,
+            encryption: EncryptionSettings::default(),
         }
     }
 }
@@ -263,6 +287,9 @@ pub enum ConfigError {
         /// What is allowed.
         allowed: String,
     },
+    /// The master key comes from several places.
+    #[error("set only one of master_key, encryption.master_key_file and encryption.master_key_command")]
+    MasterKeys,
     /// One half of the root credentials is missing.
     #[error("{given} is set but {missing} is not; set both, or neither to have them generated")]
     HalfRoot {

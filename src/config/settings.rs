@@ -79,6 +79,20 @@ pub const SETTINGS: &[Setting] = &[
          directory, or for those last used.",
         |config, text| value::zones(text).map(|zones| config.zones = zones),
     ),
+    Setting {
+        name: "master_key",
+        default: r#""""#,
+        doc: "The master key, 32 bytes in hex or base64; empty for the one of [encryption].",
+        secret: true,
+        set: |config, text| value::master_key(text).map(|key| config.master_key = key.map(Secret::new)),
+    },
+    Setting {
+        name: "previous_master_key",
+        default: r#""""#,
+        doc: "The master key before, for the first start with another one; a store that has this one takes the other.",
+        secret: true,
+        set: |config, text| value::master_key(text).map(|key| config.previous_master_key = key.map(Secret::new)),
+    },
     setting("log.format", r#""text""#, "How log lines look: text or json.", |config, text| {
         value::choice(text, &[("text", LogFormat::Text), ("json", LogFormat::Json)])
             .map(|format| config.log.format = format)
@@ -110,6 +124,24 @@ pub const SETTINGS: &[Setting] = &[
         secret: true,
         set: |config, text| value::secret_key(text).map(|key| config.root.secret_key = key.map(Secret::new)),
     },
+    setting(
+        "encryption.master_key_file",
+        r#""""#,
+        "The file that holds the master key; empty for master-key in the data directory. Generated if it is missing.",
+        |config, text| {
+            config.encryption.master_key_file = (!text.is_empty()).then(|| text.into());
+            Ok(())
+        },
+    ),
+    setting(
+        "encryption.master_key_command",
+        r#""""#,
+        "A shell command that prints the master key, such as one that asks a vault; instead of a file.",
+        |config, text| {
+            config.encryption.master_key_command = (!text.is_empty()).then(|| text.to_owned());
+            Ok(())
+        },
+    ),
     setting(
         "limits.connections",
         "4096",

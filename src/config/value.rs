@@ -113,6 +113,15 @@ pub fn log_level(text: &str) -> Result<String, Allowed> {
     }
 }
 
+/// 32 bytes in hex or base64; none if the text is empty.
+pub fn master_key(text: &str) -> Result<Option<String>, Allowed> {
+    match text.len() {
+        0 => Ok(None),
+        44 | 64 => Ok(Some(text.to_owned())),
+        _ => Err("32 bytes in hex (64 digits) or base64 (44 characters)".to_owned()),
+    }
+}
+
 /// An access key id; none if the text is empty.
 pub fn access_key(text: &str) -> Result<Option<String>, Allowed> {
     // The id stands between slashes and commas in the Authorization header.

@@ -13,6 +13,7 @@ use tokio::task::JoinHandle;
 
 use crate::config::Config;
 use crate::credentials::{Credentials, CredentialsError, Origin};
+use crate::master_key::{self, MasterKeyError};
 use crate::service::Service;
 
 mod connection;
@@ -59,6 +60,9 @@ pub enum ServerError {
     /// There are no root credentials.
     #[error(transparent)]
     Credentials(#[from] CredentialsError),
+    /// There is no master key.
+    #[error(transparent)]
+    MasterKey(MasterKeyError),
     /// The store could not be closed cleanly; what was acknowledged is safe.
     #[error("cannot close the store: {0}")]
     Close(strata_storage::Error),
@@ -79,8 +83,7 @@ impl Server {
 
         let options = open_options(&config, Arc::clone(&clock));
         let entropy = Arc::clone(&options.entropy);
-        let opened = Store::open(options).await;
-        let store = opened.map_err(|source| ServerError::Open { directory: config.data.clone(), source })?;
+        let store = open_store(&config, options).await?;
         // Only now: the open store holds the lock that keeps two servers from generating credentials at once.
         let (credentials, origin) = match Credentials::obtain(&config.root, &config.data) {
             Ok(obtained) => obtained,
@@ -158,6 +161,29 @@ impl Server {
             let _closed = tokio::time::timeout(CLOSING_TIME_MAX, self.permits.acquire_many(all)).await;
         }
         self.store.close().await.map_err(ServerError::Close)
+    }
+}
+
+/// Opens the store with its master key; with the one before, if the settings name it and it still has that one.
+async fn open_store(config: &Arc<Config>, options: OpenOptions) -> Result<Store, ServerError> {
+    let (settings, entropy) = (Arc::clone(config), Arc::clone(&options.entropy));
+    let keys = tokio::task::spawn_blocking(move || {
+        Ok((master_key::obtain(&settings, &*entropy)?, master_key::previous(&settings)?))
+    });
+    let (key, previous) = match keys.await {
+        Ok(keys) => keys.map_err(ServerError::MasterKey)?,
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    };
+    let failed = |source| ServerError::Open { directory: config.data.clone(), source };
+    let opened = Store::open(OpenOptions { master_key: Some(key.clone()), ..options.clone() }).await;
+    match (opened, previous) {
+        (Err(strata_storage::Error::MasterKeyWrong), Some(previous)) => {
+            let store = Store::open(OpenOptions { master_key: Some(previous), ..options }).await.map_err(failed)?;
+            store.rotate_master_key(key).await.map_err(failed)?;
+            tracing::info!("the master key was replaced; previous_master_key is not needed any more");
+            Ok(store)
+        }
+        (opened, _) => opened.map_err(failed),
     }
 }
 

@@ -1,39 +1,63 @@
 //! Copies: existing bytes staged once more, by reference where their digests are known, else after reading them.
 //!
-//! No byte of a blob is written. The source's reader keeps its blobs while they are pinned; the pins travel with the
+//! Where neither is sealed with a data key of its own, no byte of a blob is written. Otherwise the bytes are read, opened, sealed with
+//! the copy's key and stored as those of any body are.
+//!
+//! The source's reader keeps its blobs while they are pinned; the pins travel with the
 //! batch that will name them again, so no collection comes between.
 
 use std::ops::Range;
 
 use crate::checksum::{Checksum, ChecksumAlgorithm, ChecksumKind, Digests, Hasher};
+use crate::cipher::DataKey;
 use crate::error::{Error, Result};
 use crate::get::{OpenObject, whole};
 use crate::index::record::ChunkRef;
 use crate::plan::Piece;
-use crate::stage::{ChunkList, CopyStage, INLINE_BYTES_MAX, Staged, StagedForm};
+use crate::stage::{ChunkList, CopyStage, INLINE_BYTES_MAX, StageOptions, Staged, StagedForm};
 use crate::store::Store;
 
 impl Store {
-    /// Stages bytes of a stored object, to be put or to become a part. No bytes are written; they are read only
+    /// Stages bytes of a stored object, to be put or to become a part. A source that is sealed must have been unsealed.
+    /// If neither it nor the copy is sealed with a data key of its own, no bytes are written, and they are read only
     /// where a digest of exactly these bytes is not known yet (the MD5 of a multipart object, of a range, or a
     /// checksum that the source lacks). The range must lie within the object.
     pub async fn stage_copy(&self, source: &OpenObject, options: CopyStage) -> Result<Staged> {
         self.inner.check_takes_bytes()?;
         source.check_readable()?;
         source.note_access();
+        let CopyStage { range, digests, seal } = options;
+        let range = range.unwrap_or(0..source.info.size);
+        if seal.is_some() || source.info.protection.encryption.is_sealed() {
+            return self.restage(source, range, (digests, seal)).await;
+        }
         let writer = self.inner.writers.enter();
-        let range = options.range.unwrap_or(0..source.info.size);
         let size = range.end - range.start;
-        let (md5, checksums) = match known_digests(source, &range, options.digests) {
+        let (md5, checksums) = match known_digests(source, &range, digests) {
             Some(known) => known,
-            None => hash(source, range.clone(), options.digests).await?,
+            None => hash(source, range.clone(), digests).await?,
         };
         let form = if size <= INLINE_BYTES_MAX {
             StagedForm::Inline(source.read(range).collect().await?)
         } else {
             StagedForm::Chunks(self.refer(source, range).await?.finish(&self.inner.blobs).await?)
         };
-        Ok(Staged { id: self.inner.stamp(), size, md5, checksums, form, writer })
+        Ok(Staged { id: self.inner.stamp(), size, md5, checksums, form, seal: None, writer })
+    }
+
+    /// Reads the bytes and stages them as a body.
+    async fn restage(
+        &self,
+        source: &OpenObject,
+        range: Range<u64>,
+        (digests, seal): (Digests, Option<DataKey>),
+    ) -> Result<Staged> {
+        let mut stage = self.stage(StageOptions { size: Some(range.end - range.start), digests, seal });
+        let mut bytes = source.read(range);
+        while let Some(piece) = bytes.next().await? {
+            stage.write(piece).await?;
+        }
+        stage.finish().await
     }
 
     async fn refer(&self, source: &OpenObject, mut range: Range<u64>) -> Result<ChunkList> {
@@ -47,6 +71,7 @@ impl Store {
                     let chunk = ChunkRef { blob, offset: range.start, bytes: range.end - range.start };
                     chunks.add_stored(&self.inner, chunk, source.pools).await?;
                 }
+                Piece::Sealed { .. } => return Err(Error::Sealed),
                 // The small last part of a multipart object: within a longer copy its bytes become a blob.
                 Piece::Inline { content, range } => {
                     let bytes = self.inner.inline(content.id).await?;

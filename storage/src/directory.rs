@@ -1,7 +1,8 @@
 //! The data directory: its layout, its format, its lock.
 //!
 //! ```text
-//! <data>/FORMAT      one line: "strata <format> <store id in hex>"
+//! <data>/FORMAT      one line: "strata <format> <store id in hex>", and " sealed" if there must be KEYS
+//! <data>/KEYS        the data keys, wrapped; see `cipher::keys`
 //! <data>/LOCK        held exclusively while a store is open
 //! <data>/index/      RocksDB
 //! <data>/segments/   blobs
@@ -11,7 +12,9 @@
 //! one that says how to read the rest. Dying while a store is first made leaves one that opens, empty.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use crate::cipher::{Expected, KEYS_FILE, Keys, MasterKey};
 use crate::clock::Entropy;
 use crate::error::{Error, Result};
 use crate::fs;
@@ -24,6 +27,8 @@ pub(crate) struct Directory {
     path: PathBuf,
     /// Tells this store's segments from those of others.
     pub(crate) store_id: [u8; 16],
+    /// Whether something may be sealed.
+    sealed: bool,
     lock: fs::DirectoryLock,
 }
 
@@ -32,7 +37,7 @@ impl Directory {
     pub(crate) fn open(path: &Path, entropy: &dyn Entropy) -> Result<Directory> {
         fs::create_directories(path)?;
         let lock = fs::lock_directory(path)?;
-        let store_id = match fs::read_small_file(&path.join("FORMAT"))? {
+        let (store_id, sealed) = match fs::read_small_file(&path.join("FORMAT"))? {
             Some(text) => read_format(&text)?,
             None => {
                 let mut store_id = [0; 16];
@@ -41,11 +46,22 @@ impl Directory {
                 if index_in(path).exists() || segments_in(path).exists() {
                     return Err(Error::Corrupt { what: "FORMAT file (missing)", place: path.display().to_string() });
                 }
-                write_format(path, store_id)?;
-                store_id
+                write_format(path, store_id, false)?;
+                (store_id, false)
             }
         };
-        Ok(Directory { path: path.to_path_buf(), store_id, lock })
+        Ok(Directory { path: path.to_path_buf(), store_id, sealed, lock })
+    }
+
+    /// The store's data keys, which from now on must be there if they are. Blocking.
+    pub(crate) fn open_keys(&mut self, master: Option<&MasterKey>, entropy: &Arc<dyn Entropy>) -> Result<Keys> {
+        let expected = if self.sealed { Expected::Present } else { Expected::PresentOrAbsent };
+        let keys = Keys::open(&self.path, self.store_id, master, expected, Arc::clone(entropy))?;
+        if keys.seals() && !self.sealed {
+            write_format(&self.path, self.store_id, true)?;
+            self.sealed = true;
+        }
+        Ok(keys)
     }
 
     /// Refuses to take in more bytes while the disk is nearly full. `Err(NoSpace)` until space was freed.
@@ -62,9 +78,14 @@ impl Directory {
     }
 }
 
-/// Writes the FORMAT file of a data directory. Blocking.
-pub(crate) fn write_format(path: &Path, store_id: [u8; 16]) -> Result<()> {
-    fs::write_small_file(&path.join("FORMAT"), format_text(store_id).as_bytes())
+/// Writes the FORMAT file of a data directory: whether it must have KEYS. Blocking.
+pub(crate) fn write_format(path: &Path, store_id: [u8; 16], sealed: bool) -> Result<()> {
+    fs::write_small_file(&path.join("FORMAT"), format_text(store_id, sealed).as_bytes())
+}
+
+/// Whether the store in a data directory, if there is one, has a master key. Blocking.
+pub fn is_encrypted(path: &Path) -> bool {
+    path.join(KEYS_FILE).exists()
 }
 
 /// Where the index of a data directory is.
@@ -77,11 +98,11 @@ pub(crate) fn segments_in(path: &Path) -> PathBuf {
     path.join("segments")
 }
 
-fn format_text(store_id: [u8; 16]) -> String {
-    format!("strata {FORMAT} {}\n", hex::encode(store_id))
+fn format_text(store_id: [u8; 16], sealed: bool) -> String {
+    format!("strata {FORMAT} {}{}\n", hex::encode(store_id), if sealed { " sealed" } else { "" })
 }
 
-fn read_format(text: &[u8]) -> Result<[u8; 16]> {
+fn read_format(text: &[u8]) -> Result<([u8; 16], bool)> {
     let corrupt = || Error::Corrupt { what: "FORMAT file", place: String::from_utf8_lossy(text).trim().to_owned() };
     let words: Vec<&str> = std::str::from_utf8(text).map_err(|_| corrupt())?.split_whitespace().collect();
     let ["strata", format, rest @ ..] = words.as_slice() else { return Err(corrupt()) };
@@ -90,10 +111,14 @@ fn read_format(text: &[u8]) -> Result<[u8; 16]> {
         Ok(found) => return Err(Error::UnknownFormat { found, known: FORMAT }),
         Err(_) => return Err(corrupt()),
     }
-    let [store_id] = rest else { return Err(corrupt()) };
+    let (store_id, sealed) = match rest {
+        [store_id] => (store_id, false),
+        [store_id, "sealed"] => (store_id, true),
+        _ => return Err(corrupt()),
+    };
     let mut bytes = [0; 16];
     hex::decode_to_slice(store_id, &mut bytes).map_err(|_| corrupt())?;
-    Ok(bytes)
+    Ok((bytes, sealed))
 }
 
 #[cfg(test)]
@@ -103,10 +128,14 @@ mod tests {
 
     #[test]
     fn formats_read_back_and_unknown_ones_are_told() {
-        assert_eq!(format_text([0xAB; 16]), "strata 2 abababababababababababababababab\n");
-        assert_eq!(read_format(format_text([0xAB; 16]).as_bytes()).expect("it was just written"), [0xAB; 16]);
+        assert_eq!(format_text([0xAB; 16], false), "strata 2 abababababababababababababababab\n");
+        assert_eq!(format_text([0xAB; 16], true), "strata 2 abababababababababababababababab sealed\n");
+        for sealed in [false, true] {
+            let read = read_format(format_text([0xAB; 16], sealed).as_bytes()).expect("it was just written");
+            assert_eq!(read, ([0xAB; 16], sealed));
+        }
         assert!(matches!(read_format(b"strata 3 what ever"), Err(Error::UnknownFormat { found: 3, known: 2 })));
-        for text in ["", "minio 2 00", "strata", "strata x 00", "strata 2", "strata 2 zz"] {
+        for text in ["", "minio 2 00", "strata", "strata x 00", "strata 2", "strata 2 zz", "strata 2 00 x"] {
             assert!(matches!(read_format(text.as_bytes()), Err(Error::Corrupt { .. })), "{text}");
         }
     }

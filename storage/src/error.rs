@@ -164,6 +164,22 @@ pub enum Error {
         /// The newest format known.
         known: u32,
     },
+    /// The store has sealed data, and was opened without its master key. Open it with the key.
+    #[error("the store is encrypted: opening it takes its master key")]
+    MasterKeyMissing,
+    /// The master key is not the one of this store. Open it with the right one.
+    #[error("the master key is not the one that this store was encrypted with; give it the key that it had before")]
+    MasterKeyWrong,
+    /// The content is sealed with a data key of its own, which was not given.
+    #[error("the content is sealed; its data key is needed to read it")]
+    Sealed,
+    /// A key is not the one that something was sealed with.
+    #[error("the key is not the one that this was sealed with")]
+    WrongKey,
+    /// The bytes are sealed with a data key of their own while their protection says that they are not, or the reverse.
+    /// Nothing was stored.
+    #[error("the bytes are not sealed as their encryption says")]
+    SealMismatch,
     /// A zone cannot be used as asked; the text says why, and what to do.
     #[error("{0}")]
     Zone(String),

@@ -292,7 +292,7 @@ mod tests {
             checksum: None,
             metadata: Metadata::default(),
             tags: vec![],
-            body: Body::Single(Content { id, bytes: size, form: ContentForm::Empty }),
+            body: Body::Single(Content { id, bytes: size, form: ContentForm::Empty, seal: None }),
             residence: Residence::new(class, day(0), PoolSet::EMPTY, size),
             protection: Protection::default(),
         };

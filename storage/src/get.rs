@@ -11,9 +11,11 @@ use bytes::Bytes;
 
 use crate::blob::{BlobId, ChunkReader, Placement, ReadError};
 use crate::bucket::{Bucket, Versioning};
+use crate::cipher::DataKey;
 use crate::error::{Entity, Error, Result};
+use crate::get_sealed::SealedRange;
 use crate::index::record::{Body, Content, ContentForm, ObjectRecord, Record as _, StoredBlob, VersionRecord};
-use crate::index::{Family, key};
+use crate::index::{Family, inline, key};
 use crate::locks::{Held, Reader};
 use crate::name::{BucketName, ObjectKey};
 use crate::object::{ObjectInfo, ObjectPart, StorageClass, VersionSelector};
@@ -43,8 +45,10 @@ pub struct OpenObject {
     pub(crate) body: Body,
     /// The pools in which the version may want its chunks.
     pub(crate) pools: PoolSet,
-    /// The bytes of an object that lives in the index.
+    /// What is stored of an object that lives in the index.
     pub(crate) inline: Option<Bytes>,
+    /// The data key, if it was given.
+    key: Option<DataKey>,
     /// Set if reads decide about its tier.
     accessed: Option<Accessed>,
 }
@@ -60,6 +64,11 @@ impl OpenObject {
     /// What is known about the version.
     pub fn info(&self) -> &ObjectInfo {
         &self.info
+    }
+
+    /// Gives the data key of a version that is sealed, for what is read from now on. Does no harm to others.
+    pub fn unseal(&mut self, key: &DataKey) {
+        self.key = Some(key.clone());
     }
 
     /// The part at `position` (1 to n, counted in the finished object). For an object written at once, position 1 is
@@ -95,6 +104,8 @@ impl OpenObject {
             inline: self.inline.clone(),
             left: range,
             pools: self.pools,
+            key: self.key.clone(),
+            sealed: None,
             archived: (!self.info.readable).then_some((self.info.class, self.info.tier)),
             chunk: None,
             moved: 0,
@@ -133,6 +144,10 @@ pub struct ObjectReader {
     /// Set if the bytes must not be read.
     archived: Option<(StorageClass, Tier)>,
     chunk: Option<ChunkReader>,
+    /// The data key, if it was given.
+    key: Option<DataKey>,
+    /// The sealed content being read.
+    sealed: Option<SealedRange>,
     /// How often a chunk was found moved.
     moved: u32,
     _foreground: Foreground,
@@ -142,7 +157,7 @@ impl ObjectReader {
     /// The next bytes, or `None` at the end. Bytes are handed out only after their hash was checked.
     ///
     /// `Err(Corrupt)` means that stored bytes do not match their hash, `Err(Archived)` that they have to be restored
-    /// first.
+    /// first, `Err(Sealed)` that they are sealed and no data key was given, `Err(WrongKey)` that it is not the one.
     pub async fn next(&mut self) -> Result<Option<Bytes>> {
         if let Some((class, tier)) = self.archived {
             return Err(Error::Archived { class, tier });
@@ -150,32 +165,43 @@ impl ObjectReader {
         if self.left.is_empty() {
             return Ok(None);
         }
-        if let Some(inline) = &self.inline {
+        if let Some(inline) = self.inline.as_ref().filter(|_| !self.plan.is_sealed_content()) {
             let range = position(self.left.start)..position(self.left.end);
             self.left.start = self.left.end;
             return Ok(Some(inline.slice(range)));
         }
         loop {
-            let Some(chunk) = &mut self.chunk else {
-                if let Some(bytes) = self.open_chunk().await? {
+            if let Some(bytes) = self.next_sealed().await? {
+                return Ok(Some(self.advance(bytes)));
+            }
+            if self.chunk.is_none() {
+                let piece = self.plan.piece(self.left.clone()).await?;
+                if let Some(bytes) = self.open_piece(piece).await? {
                     return Ok(Some(self.advance(bytes)));
                 }
-                continue;
-            };
-            match chunk.next().await {
-                Ok(Some(bytes)) => return Ok(Some(self.advance(bytes))),
-                Ok(None) => self.chunk = None,
-                // The chunk's segment was rewritten meanwhile: look up its place again, and go on from where we are.
-                Err(ReadError::Moved) => {
-                    self.moved += 1;
-                    if self.moved > MOVES_MAX {
-                        return Err(Error::Corrupt { what: "segment (missing)", place: format!("{:?}", self.left) });
-                    }
-                    self.chunk = None;
-                }
-                Err(ReadError::Engine(error)) => return Err(error),
+            } else if let Some(bytes) = self.next_of_chunk().await? {
+                return Ok(Some(self.advance(bytes)));
             }
         }
+    }
+
+    /// The next bytes of the open chunk. `None` if it has none any more, or was found moved: its segment was rewritten
+    /// meanwhile, so its place has to be looked up again, to go on from where we are.
+    async fn next_of_chunk(&mut self) -> Result<Option<Bytes>> {
+        let Some(chunk) = &mut self.chunk else { return Ok(None) };
+        match chunk.next().await {
+            Ok(Some(bytes)) => return Ok(Some(bytes)),
+            Ok(None) => {}
+            Err(ReadError::Moved) => {
+                self.moved += 1;
+                if self.moved > MOVES_MAX {
+                    return Err(Error::Corrupt { what: "segment (missing)", place: format!("{:?}", self.left) });
+                }
+            }
+            Err(ReadError::Engine(error)) => return Err(error),
+        }
+        self.chunk = None;
+        Ok(None)
     }
 
     fn advance(&mut self, bytes: Bytes) -> Bytes {
@@ -183,9 +209,14 @@ impl ObjectReader {
         bytes
     }
 
-    /// Finds what holds the next byte: opens its chunk, or returns its bytes if they live in the index.
-    async fn open_chunk(&mut self) -> Result<Option<Bytes>> {
-        match self.plan.piece(self.left.clone()).await? {
+    /// Opens the chunk of a piece, or the sealed content; returns its bytes if they live in the index.
+    async fn open_piece(&mut self, piece: Piece) -> Result<Option<Bytes>> {
+        match piece {
+            Piece::Sealed { content, range } => {
+                let key = self.key.as_ref().ok_or(Error::Sealed)?;
+                self.sealed = Some(SealedRange::new(key, content, range)?);
+                Ok(None)
+            }
             Piece::Inline { content, range } => {
                 let bytes = self.inner.inline(content.id).await?.ok_or_else(|| missing("inline bytes", content.id))?;
                 Ok(Some(whole(bytes, &content)?.slice(range)))
@@ -196,6 +227,43 @@ impl ObjectReader {
                 Ok(None)
             }
         }
+    }
+
+    /// The next bytes of what is stored of a content, from an offset up to an end.
+    async fn next_stored(&mut self, content: &Content, range: Range<u64>) -> Result<Bytes> {
+        if let Some(inline) = &self.inline {
+            return Ok(inline.slice(position(range.start)..position(range.end)));
+        }
+        loop {
+            if self.chunk.is_none() {
+                let piece = self.plan.stored_piece(content, range.start, range.end - range.start).await?;
+                if let Some(bytes) = self.open_piece(piece).await? {
+                    return Ok(bytes);
+                }
+            }
+            if let Some(bytes) = self.next_of_chunk().await? {
+                return Ok(bytes);
+            }
+        }
+    }
+
+    /// The bytes of the next piece of the sealed content that is being read, if one is.
+    async fn next_sealed(&mut self) -> Result<Option<Bytes>> {
+        while let Some(sealed) = &mut self.sealed {
+            let Some(wanted) = sealed.wanted() else {
+                let bytes = sealed.open()?;
+                if sealed.is_empty() {
+                    (self.sealed, self.chunk) = (None, None);
+                }
+                return Ok(Some(bytes));
+            };
+            let content = Arc::clone(&sealed.content);
+            let bytes = self.next_stored(&content, wanted).await?;
+            if let Some(sealed) = &mut self.sealed {
+                sealed.take(bytes);
+            }
+        }
+        Ok(None)
     }
 
     /// All bytes that are left. For small objects: the caller bounds the memory.
@@ -285,7 +353,7 @@ impl Store {
         let pools = object.residence.pools;
         let (info, body) = split(object, stamp, version_id, bucket, self.inner.clock.now());
         let (inner, held) = (Arc::clone(&self.inner), Arc::new(reader.hold(body.id())));
-        Ok(Some(OpenObject { inner, held, info, body, pools, inline, accessed: None }))
+        Ok(Some(OpenObject { inner, held, info, body, pools, inline, key: None, accessed: None }))
     }
 }
 
@@ -322,7 +390,8 @@ impl Inner {
 
     /// The small bytes of a content.
     pub(crate) async fn inline(&self, content: Stamp) -> Result<Option<Bytes>> {
-        Ok(self.index.get(Family::Inline, content.to_bytes().to_vec()).await?.map(Bytes::from))
+        let value = self.index.get(Family::Inline, content.to_bytes().to_vec()).await?;
+        value.map(|value| inline::decode(&self.keys, content, value)).transpose()
     }
 }
 
@@ -358,9 +427,9 @@ fn split(
     (info, object.body)
 }
 
-/// Small bytes, if they are as many as their content says.
+/// What is stored of a small content, if it is as much as the content says.
 pub(crate) fn whole(bytes: Bytes, content: &Content) -> Result<Bytes> {
-    if u64::try_from(bytes.len()).is_ok_and(|length| length == content.bytes) {
+    if u64::try_from(bytes.len()).is_ok_and(|length| length == content.stored_bytes()) {
         return Ok(bytes);
     }
     Err(missing("inline bytes (wrong length)", content.id))

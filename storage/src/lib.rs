@@ -50,6 +50,9 @@ pub mod analytics;
 mod lifecycle;
 pub mod tiering;
 
+// Keys, and what is sealed with them.
+mod cipher;
+
 // The doors to the outside: time, randomness, files.
 mod clock;
 mod directory;
@@ -67,6 +70,7 @@ mod delete;
 mod document;
 mod evaluate;
 mod get;
+mod get_sealed;
 mod list;
 mod list_versions;
 mod locks;
@@ -102,9 +106,11 @@ pub use bucket::{
     Bucket, BucketChange, BucketDocument, BucketPage, BucketQuery, NewBucket, ObjectOwnership, Versioning,
 };
 pub use checksum::{Checksum, ChecksumAlgorithm, ChecksumKind, Digests};
+pub use cipher::{DataKey, KeyStatus, MasterKey};
 pub use clock::{Clock, Entropy, ManualClock, SeededEntropy, SystemClock, SystemEntropy};
 pub use configuration::{CONFIGURATIONS_MAX, ConfigurationFilter};
 pub use delete::{DeleteObject, Deleted};
+pub use directory::is_encrypted;
 pub use document::{DOCUMENT_BYTES_MAX, DOCUMENT_NAME_BYTES_MAX, DocumentChange};
 pub use error::{Entity, Error, Result};
 pub use get::{ObjectReader, OpenObject};

@@ -105,7 +105,8 @@ impl Store {
     ///
     /// `staged` must carry the checksum of the upload's algorithm, or CRC64NVME if it has none; `checksum` is the one
     /// to report for the part. `Err(NotFound(Upload))` if the upload ended meanwhile, `Err(ChecksumMismatch)` if
-    /// `staged` lacks the checksum, `Err(QuotaExceeded)` if there is no room for the part.
+    /// `staged` lacks the checksum, `Err(QuotaExceeded)` if there is no room for the part,
+    /// `Err(SealMismatch)` if it is not sealed as the upload's encryption says.
     pub async fn put_part(
         &self,
         bucket: &BucketName,
@@ -128,10 +129,13 @@ impl Store {
             inner.release(Garbage::Content(replaced.content, replaced.pools), &mut batch);
         }
         let algorithm = upload.checksum.map_or(ChecksumAlgorithm::Crc64Nvme, |(algorithm, _)| algorithm);
-        let md5 = staged.md5();
+        if staged.is_sealed() != upload.protection.encryption.is_sealed() {
+            return Err(Error::SealMismatch);
+        }
+        let digest = staged.etag().digest;
         let object_checksum = staged.checksum(algorithm).ok_or(Error::ChecksumMismatch)?.clone();
-        let (content, pools) = staged.attach(&mut batch);
-        let part = PartRecord { md5, modified: inner.clock.now(), checksum, object_checksum, content, pools };
+        let (content, pools) = staged.attach(&inner.keys, &mut batch);
+        let part = PartRecord { digest, modified: inner.clock.now(), checksum, object_checksum, content, pools };
         batch.put(Family::Part, row, &part);
         upload.part_bytes = upload.part_bytes.saturating_add(part.content.bytes);
         batch.count(part_key(bucket.id), Usage::parts(part.content.bytes));
@@ -187,7 +191,7 @@ impl PartInfo {
         PartInfo {
             number,
             size: record.content.bytes,
-            etag: ETag::single(record.md5),
+            etag: ETag::single(record.digest),
             modified: record.modified,
             checksum: record.checksum,
         }

@@ -258,7 +258,7 @@ fn assemble(
     }
     let all_but_last = listed.len().saturating_sub(1);
     if let Some((number, part)) = listed[..all_but_last].iter().find(|(_, part)| part.content.bytes < part_bytes_min) {
-        let etag = ETag::single(part.md5);
+        let etag = ETag::single(part.digest);
         return Err(Error::PartTooSmall { number: *number, size: part.content.bytes, least: part_bytes_min, etag });
     }
     // Parts are bounded by their staging, so the sum of 10,000 cannot overflow; input decides neither.
@@ -292,14 +292,14 @@ fn assemble(
 fn matches_request(part: &PartRecord, wanted: &CompletedPart) -> bool {
     let known = [Some(&part.object_checksum), part.checksum.as_ref()];
     let is_known = |value: &Vec<u8>| known.iter().flatten().any(|checksum| checksum.value == *value);
-    ETag::parse(&wanted.etag) == Some(ETag::single(part.md5)) && wanted.checksum.as_ref().is_none_or(is_known)
+    ETag::parse(&wanted.etag) == Some(ETag::single(part.digest)) && wanted.checksum.as_ref().is_none_or(is_known)
 }
 
-/// The MD5 of the parts' MD5s, and their number.
+/// The MD5 of the digests of the parts, which are their MD5s unless they are sealed, and their number.
 fn object_etag(parts: &[(u16, PartRecord)]) -> ETag {
     let mut hasher = Hasher::new(Digests::NONE);
     for (_, part) in parts {
-        hasher.update(&part.md5);
+        hasher.update(&part.digest);
     }
     ETag { digest: hasher.finish().0, parts: u16::try_from(parts.len()).expect("part numbers are distinct u16s") }
 }
@@ -400,9 +400,9 @@ mod tests {
 
     fn part(bytes: &[u8], algorithm: ChecksumAlgorithm) -> PartRecord {
         let (md5, object_checksum) = digests(bytes, algorithm);
-        let content = Content { id: stamp(1), bytes: bytes.len() as u64, form: ContentForm::Inline };
+        let content = Content { id: stamp(1), bytes: bytes.len() as u64, form: ContentForm::Inline, seal: None };
         PartRecord {
-            md5,
+            digest: md5,
             modified: Timestamp::default(),
             checksum: None,
             object_checksum,

@@ -16,6 +16,8 @@ pub(crate) enum Piece {
     Inline { content: Content, range: Range<usize> },
     /// A range of a blob's content.
     Blob { blob: BlobId, range: Range<u32> },
+    /// A range of the plain bytes of a content that is sealed.
+    Sealed { content: Content, range: Range<u64> },
 }
 
 impl Piece {
@@ -23,6 +25,7 @@ impl Piece {
         match self {
             Piece::Inline { range, .. } => u64::try_from(range.len()).expect("small bytes fit 64 bits"),
             Piece::Blob { range, .. } => u64::from(range.end - range.start),
+            Piece::Sealed { range, .. } => range.end - range.start,
         }
     }
 }
@@ -62,14 +65,23 @@ impl Plan {
                 found.ok_or_else(|| short("part page", table))?
             }
         };
-        self.piece_of(&content, offset, most).await
+        if content.seal.is_some() {
+            let end = content.bytes.min(offset.saturating_add(most));
+            return if offset < end {
+                Ok(Piece::Sealed { content, range: offset..end })
+            } else {
+                Err(short("content", content.id))
+            };
+        }
+        self.stored_piece(&content, offset, most).await
     }
 
-    async fn piece_of(&mut self, content: &Content, offset: u64, most: u64) -> Result<Piece> {
+    /// The piece of what is stored of a content at `offset`, at most `most` bytes.
+    pub(crate) async fn stored_piece(&mut self, content: &Content, offset: u64, most: u64) -> Result<Piece> {
         match &content.form {
             ContentForm::Empty => Err(short("content", content.id)),
             ContentForm::Inline => {
-                let end = content.bytes.min(offset.saturating_add(most));
+                let end = content.stored_bytes().min(offset.saturating_add(most));
                 let index = |at: u64| usize::try_from(at).expect("bytes in the index are few");
                 Ok(Piece::Inline { content: content.clone(), range: index(offset)..index(end) })
             }
@@ -81,6 +93,11 @@ impl Plan {
                 cut(chunks, offset - start, most).ok_or_else(|| short("manifest page", content.id))
             }
         }
+    }
+
+    /// Whether all of the object is one content that is sealed.
+    pub(crate) fn is_sealed_content(&self) -> bool {
+        matches!(&self.body, Body::Single(Content { seal: Some(_), .. }))
     }
 
     /// The part at `position`, from 1, which the object has.

@@ -80,7 +80,8 @@ impl Store {
     ///
     /// `Ok` means that the version survives a power cut. `Err(Precondition)` means that the condition did not hold,
     /// `Err(NotFound(Key))` that `IfMatch` found no visible object, `Err(NotFound(Bucket))` that the bucket is gone,
-    /// `Err(QuotaExceeded)` that it has no room for the object, `Err(NoObjectLock)` that it knows no locks.
+    /// `Err(QuotaExceeded)` that it has no room for the object, `Err(NoObjectLock)` that it knows no locks,
+    /// `Err(SealMismatch)` that the bytes are not sealed as their encryption says.
     /// After any `Err` but `Io`, `Index` and `Poisoned`, and after dropping the future before the commit, readers
     /// still see the previous version.
     pub async fn put(&self, request: PutObject) -> Result<Written> {
@@ -90,10 +91,13 @@ impl Store {
         let key_guard = self.inner.locks.key(bucket.id, key.as_str()).await;
         let current = self.inner.current(bucket.id, &key).await?;
         check_write(&condition, current.as_ref())?;
+        if staged.is_sealed() != protection.encryption.is_sealed() {
+            return Err(Error::SealMismatch);
+        }
 
         let mut batch = Batch::new();
-        let (size, etag) = (staged.size(), ETag::single(staged.md5()));
-        let (content, pools) = staged.attach(&mut batch);
+        let (size, etag) = (staged.size(), staged.etag());
+        let (content, pools) = staged.attach(&self.inner.keys, &mut batch);
         // The stamp is not known yet; `install` sets the time.
         let residence = Residence::new(class, Timestamp::default(), pools, size);
         let object =

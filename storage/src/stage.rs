@@ -2,7 +2,8 @@
 //!
 //! The order of the steps is what this file is for. The process may die between any two:
 //!
-//! 1. Write: pieces are hashed and written to segments as they arrive; up to 4 KiB stay in memory.
+//! 1. Write: pieces are hashed, sealed if the body has a data key of its own, and written to segments as they arrive; up
+//!    to 4 KiB stay in memory.
 //! 2. Finish: the last piece is written, the segments reach stable storage, the digests are known.
 //! 3. Somebody else commits an index batch that names the bytes (`put`, `multipart`).
 //!
@@ -17,10 +18,12 @@ use bytes::{Bytes, BytesMut};
 
 use crate::blob::{BlobId, Blobs, LargeWriter, Placement, StreamHint, Ticket};
 use crate::checksum::{Checksum, ChecksumAlgorithm, Digests, Hasher};
+use crate::cipher::{ContentSalt, DataKey, Keys, Sealer, salt, sealed_bytes};
 use crate::error::{Error, Result};
 use crate::index::record::{CHUNKS_INLINE_MAX, CHUNKS_PER_PAGE, ChunkRef, Content, ContentForm, StoredBlob};
-use crate::index::{Batch, Family, key};
+use crate::index::{Batch, Family, inline, key};
 use crate::locks::{Pin, Reader};
+use crate::object::ETag;
 use crate::pool::{Pool, PoolSet};
 use crate::stamp::Stamp;
 use crate::store::{Inner, Store};
@@ -33,21 +36,30 @@ pub(crate) const SMALL_CHUNK_BYTES_MAX: u64 = 1 << 20;
 /// The size of every chunk of a large body but the last.
 pub(crate) const CHUNK_BYTES: u64 = 8 << 20;
 
+/// What the digest of a sealed body's entity tag is derived for.
+const ETAG: &str = "entity tag";
+
 /// How a body will arrive.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct StageOptions {
     /// The exact length in bytes if it is known, which lets large bodies go to the disk in large pieces.
     /// Writing more or less than this is `Err(SizeMismatch)`.
     pub size: Option<u64>,
     /// The checksums to compute besides MD5.
     pub digests: Digests,
+    /// The data key to seal the body with, if it is to have one of its own. Sizes and digests stay those of the plain
+    /// body; the entity tag does not.
+    pub seal: Option<DataKey>,
 }
 
 /// A body on its way in. Dropping it forgets the bytes.
 pub struct Stage {
     inner: Arc<Inner>,
     expected: Option<u64>,
+    /// The size of what is to be stored, if it is known.
+    expected_stored: Option<u64>,
     hasher: Hasher,
+    seal: Option<BodySeal>,
     hint: StreamHint,
     size: u64,
     open: OpenChunk,
@@ -55,6 +67,13 @@ pub struct Stage {
     /// Keeps the segments that are written to until the bytes are named or forgotten.
     writer: Reader,
     _foreground: Foreground,
+}
+
+/// How a body is sealed.
+struct BodySeal {
+    key: DataKey,
+    salt: ContentSalt,
+    sealer: Sealer,
 }
 
 /// The chunk that is being filled.
@@ -66,11 +85,19 @@ enum OpenChunk {
 impl Store {
     /// Begins to take in a body.
     pub fn stage(&self, options: StageOptions) -> Stage {
+        let StageOptions { size, digests, seal } = options;
+        let seal = seal.map(|key| {
+            let salt = ContentSalt(salt(&*self.inner.entropy));
+            BodySeal { sealer: Sealer::new(&key, &salt), key, salt }
+        });
+        let expected_stored = size.map(|size| if seal.is_some() { sealed_bytes(size) } else { size });
         Stage {
             inner: Arc::clone(&self.inner),
-            expected: options.size,
-            hasher: Hasher::new(options.digests),
-            hint: StreamHint::new(options.size),
+            expected: size,
+            expected_stored,
+            hasher: Hasher::new(digests),
+            seal,
+            hint: StreamHint::new(expected_stored),
             size: 0,
             open: OpenChunk::Small(BytesMut::new()),
             chunks: ChunkList::default(),
@@ -84,7 +111,7 @@ impl Store {
         let bytes = bytes.into();
         let size = u64::try_from(bytes.len()).expect("a length in memory fits 64 bits");
         let digests = Digests::NONE.with(ChecksumAlgorithm::Crc64Nvme);
-        let mut stage = self.stage(StageOptions { size: Some(size), digests });
+        let mut stage = self.stage(StageOptions { size: Some(size), digests, seal: None });
         stage.write(bytes).await?;
         stage.finish().await
     }
@@ -94,17 +121,33 @@ impl Stage {
     /// Takes the next bytes of the body, waiting when the disk is behind.
     ///
     /// `Err` means that the disk refused, or that more bytes came than were announced; the stage is of no more use.
-    pub async fn write(&mut self, mut bytes: Bytes) -> Result<()> {
+    pub async fn write(&mut self, bytes: Bytes) -> Result<()> {
         let size = self.size + length(&bytes);
         if let Some(expected) = self.expected.filter(|&expected| size > expected) {
             return Err(Error::SizeMismatch { expected, actual: size });
         }
         self.inner.check_takes_bytes()?;
         self.hasher.update(&bytes);
+        self.size = size;
+        let mut left = bytes;
+        while let Some(seal) = &mut self.seal {
+            let (sealed, rest) = seal.sealer.take(left);
+            if let Some(sealed) = sealed {
+                self.store(sealed).await?;
+            }
+            if rest.is_empty() {
+                return Ok(());
+            }
+            left = rest;
+        }
+        self.store(left).await
+    }
+
+    /// Puts bytes, sealed if they are to be, into chunks.
+    async fn store(&mut self, mut bytes: Bytes) -> Result<()> {
         while !bytes.is_empty() {
             bytes = self.fill(bytes).await?;
         }
-        self.size = size;
         Ok(())
     }
 
@@ -137,7 +180,8 @@ impl Stage {
 
     /// Opens the chunk at the present position: a large one if its size is known to be large.
     async fn begin_chunk(&mut self) -> Result<OpenChunk> {
-        let chunk = self.expected.map_or(0, |expected| (expected - self.chunks.bytes).min(CHUNK_BYTES));
+        let left = self.expected_stored.map_or(0, |expected| expected - self.chunks.bytes);
+        let chunk = left.min(CHUNK_BYTES);
         if chunk <= SMALL_CHUNK_BYTES_MAX {
             return Ok(OpenChunk::Small(BytesMut::with_capacity(to_usize(chunk))));
         }
@@ -164,6 +208,13 @@ impl Stage {
         // Empty bodies come here without a write, and their rows take room too.
         self.inner.check_takes_bytes()?;
         let (md5, checksums) = std::mem::replace(&mut self.hasher, Hasher::new(Digests::NONE)).finish();
+        let mut seal = None;
+        if let Some(BodySeal { key, salt, sealer }) = self.seal.take() {
+            if let Some(sealed) = sealer.finish() {
+                self.store(sealed).await?;
+            }
+            seal = Some(StagedSeal { salt, digest: key.digest(ETAG, &md5) });
+        }
         let form = match std::mem::replace(&mut self.open, OpenChunk::Small(BytesMut::new())) {
             OpenChunk::Small(bytes) if self.size <= INLINE_BYTES_MAX => StagedForm::Inline(bytes.freeze()),
             open => {
@@ -173,7 +224,7 @@ impl Stage {
             }
         };
         let id = self.inner.stamp();
-        Ok(Staged { id, size: self.size, md5, checksums, form, writer: self.writer })
+        Ok(Staged { id, size: self.size, md5, checksums, form, seal, writer: self.writer })
     }
 }
 
@@ -267,6 +318,8 @@ pub struct CopyStage {
     /// The checksums wanted. Those that the source has for exactly these bytes are taken over; for others the bytes
     /// are read and hashed.
     pub digests: Digests,
+    /// The data key to seal the copy with, if it is to have one of its own.
+    pub seal: Option<DataKey>,
 }
 
 /// Durable bytes that nothing names yet, with their digests. Dropping it forgets them.
@@ -276,7 +329,15 @@ pub struct Staged {
     pub(crate) md5: [u8; 16],
     pub(crate) checksums: Vec<Checksum>,
     pub(crate) form: StagedForm,
+    pub(crate) seal: Option<StagedSeal>,
     pub(crate) writer: Reader,
+}
+
+/// How staged bytes are sealed with a data key of their own.
+pub(crate) struct StagedSeal {
+    salt: ContentSalt,
+    /// What the entity tag has in place of the MD5.
+    digest: [u8; 16],
 }
 
 pub(crate) enum StagedForm {
@@ -290,9 +351,19 @@ impl Staged {
         self.size
     }
 
-    /// The MD5 of the bytes.
+    /// The MD5 of the bytes, as they were before they were sealed.
     pub fn md5(&self) -> [u8; 16] {
         self.md5
+    }
+
+    /// The entity tag: the MD5, or, of sealed bytes, what follows from it and their key, which tells nothing of them.
+    pub fn etag(&self) -> ETag {
+        ETag::single(self.seal.as_ref().map_or(self.md5, |seal| seal.digest))
+    }
+
+    /// Whether they are sealed with a data key of their own.
+    pub fn is_sealed(&self) -> bool {
+        self.seal.is_some()
     }
 
     /// The full-object checksum of that algorithm, if it was asked for.
@@ -302,12 +373,12 @@ impl Staged {
 
     /// Adds to `batch` what makes the bytes belong to the content returned, and hands it the pins. The set says in
     /// which pools the content wants its chunks.
-    pub(crate) fn attach(self, batch: &mut Batch) -> (Content, PoolSet) {
+    pub(crate) fn attach(self, keys: &Keys, batch: &mut Batch) -> (Content, PoolSet) {
         let mut pools = PoolSet::EMPTY;
         let form = match self.form {
             StagedForm::Inline(bytes) if bytes.is_empty() => ContentForm::Empty,
             StagedForm::Inline(bytes) => {
-                batch.put_raw(Family::Inline, self.id.to_bytes().to_vec(), bytes.to_vec());
+                batch.put_raw(Family::Inline, self.id.to_bytes().to_vec(), inline::encode(keys, self.id, &bytes));
                 ContentForm::Inline
             }
             StagedForm::Chunks(staged) => {
@@ -316,7 +387,7 @@ impl Staged {
                 staged.attach(self.id, batch)
             }
         };
-        (Content { id: self.id, bytes: self.size, form }, pools)
+        (Content { id: self.id, bytes: self.size, form, seal: self.seal.map(|seal| seal.salt) }, pools)
     }
 }
 

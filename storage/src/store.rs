@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use crate::access::Accesses;
 use crate::blob::{Blobs, BlobsOptions, IDS_SKIPPED};
+use crate::cipher::{DataKey, KeyStatus, Keys, MasterKey};
 use crate::clock::{Clock, Entropy, SystemClock, SystemEntropy};
 use crate::directory::Directory;
 use crate::error::{Error, Result};
@@ -37,7 +38,8 @@ pub struct OpenOptions {
     pub directory: PathBuf,
     /// Where time comes from.
     pub clock: Arc<dyn Clock>,
-    /// Where randomness comes from.
+    /// Where randomness comes from. With a master key it must never repeat itself for the same store, or what is encrypted
+    /// can be read by others.
     pub entropy: Arc<dyn Entropy>,
     /// The size at which a segment is sealed, in bytes. Default 1 GiB.
     pub segment_bytes: u64,
@@ -72,6 +74,9 @@ pub struct OpenOptions {
     /// How often it is looked for what lifecycle and tiering have made due, at least four times a day of theirs; `None`
     /// only when [`Store::evaluate`] is called. Default 1 s.
     pub evaluate_every: Option<Duration>,
+    /// Wraps the keys that what is stored is encrypted with. `None` stores in plain, which only a store can that was
+    /// never opened with one; a store that began plain and gets one encrypts what is written from then on.
+    pub master_key: Option<MasterKey>,
 }
 
 impl OpenOptions {
@@ -94,6 +99,7 @@ impl OpenOptions {
             background_bytes_per_second: 256 << 20,
             lifecycle_day: Duration::from_secs(24 * 60 * 60),
             evaluate_every: Some(Duration::from_secs(1)),
+            master_key: None,
         }
     }
 }
@@ -124,6 +130,7 @@ pub(crate) struct Inner {
     pub(crate) writers: Arc<Readers>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
+    pub(crate) keys: Arc<Keys>,
     pub(crate) buckets: BucketCache,
     pub(crate) collector: worker::Collector,
     pub(crate) healer: worker::Healer,
@@ -169,7 +176,8 @@ impl Inner {
 impl Store {
     /// Opens the data directory, making it if it is missing.
     ///
-    /// `Err(Locked)` if another process has it and keeps it, `Err(UnknownFormat)` if a newer build wrote it.
+    /// `Err(Locked)` if another process has it and keeps it, `Err(UnknownFormat)` if a newer build wrote it,
+    /// `Err(MasterKeyMissing)` or `Err(MasterKeyWrong)` if it takes another master key; then nothing was touched.
     pub async fn open(options: OpenOptions) -> Result<Store> {
         let (collect_every, settle_every) = (options.collect_every, options.settle_every);
         let (evaluate_every, heal_every) = (options.evaluate_every, options.heal_every);
@@ -204,6 +212,33 @@ impl Store {
     /// The days by which lifecycle rules count.
     pub fn calendar(&self) -> Calendar {
         self.inner.calendar
+    }
+
+    /// Where the store takes randomness from.
+    pub fn entropy(&self) -> &dyn Entropy {
+        &*self.inner.entropy
+    }
+
+    /// The key for a purpose of whoever embeds the engine. The same store always gives the same key for a purpose, across
+    /// restarts and changes of the master key. `Err(MasterKeyMissing)` if it was opened without a master key.
+    pub fn derived_key(&self, purpose: &str) -> Result<DataKey> {
+        self.inner.keys.derived(purpose)
+    }
+
+    /// What is known about the store's keys; `None` if it was opened without a master key.
+    pub fn key_status(&self) -> Option<KeyStatus> {
+        self.inner.keys.status()
+    }
+
+    /// Makes `new` the master key, and encrypts what is written from now on with a further data key.
+    ///
+    /// `Ok` means that the store can be opened with `new` from now on, and still with the master key that it was opened
+    /// with, until it was once opened with `new`: so whoever keeps the key can replace it now. After `Err` the present
+    /// one stays good. Nothing that is stored is written anew.
+    pub async fn rotate_master_key(&self, new: MasterKey) -> Result<()> {
+        self.inner.check_writable()?;
+        let keys = Arc::clone(&self.inner.keys);
+        crate::fs::blocking(move || keys.rotate(new)).await?
     }
 
     /// Waits for the commits, the collection, the lifecycle work and the step of the mover under way and refuses further
@@ -279,7 +314,8 @@ async fn open_when_free(options: OpenOptions) -> Result<Inner> {
 
 /// Blocking.
 fn open(options: OpenOptions) -> Result<Inner> {
-    let directory = Directory::open(&options.directory, options.entropy.as_ref())?;
+    let mut directory = Directory::open(&options.directory, options.entropy.as_ref())?;
+    let keys = Arc::new(directory.open_keys(options.master_key.as_ref(), &options.entropy)?);
     let index = Index::open(&directory.index(), options.cache_bytes)?;
     let zones::Opened { zones, places, draining, replaced } =
         zones::open(&index, &options.zones, directory.path(), directory.store_id)?;
@@ -293,6 +329,7 @@ fn open(options: OpenOptions) -> Result<Inner> {
         write_buffers_max: options.write_buffers_max,
         store_id: directory.store_id,
         clock: Arc::clone(&options.clock),
+        keys: Arc::clone(&keys),
         next_segment: next_segment(&index)?.saturating_add(if replaced { IDS_SKIPPED } else { 0 }),
     })?;
     for zone in draining {
@@ -312,6 +349,7 @@ fn open(options: OpenOptions) -> Result<Inner> {
         writers: Arc::default(),
         clock: options.clock,
         entropy: options.entropy,
+        keys,
         buckets: BucketCache::default(),
         collector: worker::Collector::default(),
         healer: worker::Healer::new(&workers),

@@ -9,15 +9,17 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::blob::buffer::AlignedBuffer;
 use crate::blob::hash::{BlobId, PieceTable};
 use crate::blob::layout::{BLOCK_BYTES, HEAD_BYTES, Placement, SMALL_BYTES_MAX, encode_head, encode_tail};
+use crate::blob::sealing::seal_data;
 use crate::blob::segment::{Segment, same_error};
 use crate::blob::segments::SegmentSet;
 use crate::blob::stripe::STRIPE_BYTES_MAX;
+use crate::cipher::{Keys, Seal, Tag};
 use crate::error::{Error, Result};
 use crate::pool::Pool;
 
@@ -36,22 +38,41 @@ pub enum Job {
 
 /// A small chunk waiting to be written.
 pub struct Append {
-    /// Its name.
-    pub id: BlobId,
+    id: BlobId,
     /// The table that belongs to the name.
-    pub table: PieceTable,
-    /// The content, in any number of pieces.
-    pub content: Vec<Bytes>,
+    table: PieceTable,
+    /// With which key the data is sealed, if it is.
+    seal: Option<Seal>,
+    tags: Vec<Tag>,
+    /// What is written, in any number of pieces.
+    data: Vec<Bytes>,
     /// The size of the content in bytes: 1 to [`SMALL_BYTES_MAX`].
-    pub plain_bytes: u32,
+    plain_bytes: u32,
     /// Told where the chunk lies when it is on stable storage.
-    pub reply: oneshot::Sender<Result<Placement>>,
+    reply: oneshot::Sender<Result<Placement>>,
 }
 
 impl Append {
+    /// Seals content of 1 byte to [`SMALL_BYTES_MAX`], where there are keys: in its own memory if nobody else has it.
+    pub fn new(
+        keys: &Keys,
+        (id, table): (BlobId, PieceTable),
+        content: Vec<Bytes>,
+        reply: oneshot::Sender<Result<Placement>>,
+    ) -> Append {
+        let bytes = content.iter().map(Bytes::len).sum();
+        let plain_bytes = u32::try_from(bytes).expect("at most 1 MiB");
+        let Some((seal, cipher)) = keys.begin() else {
+            return Append { id, table, seal: None, tags: Vec::new(), data: content, plain_bytes, reply };
+        };
+        let mut data = owned(content, bytes);
+        let tags = seal_data(&cipher, bytes, &mut data);
+        Append { id, table, seal: Some(seal), tags, data: vec![data.freeze()], plain_bytes, reply }
+    }
+
     fn placement(&self, segment: u64, generation: u32, offset: u64) -> Placement {
         let bytes = self.plain_bytes;
-        Placement { segment, generation, offset, plain_bytes: bytes, stored_bytes: bytes }
+        Placement { segment, generation, offset, plain_bytes: bytes, stored_bytes: bytes, seal: self.seal }
     }
 
     fn record_bytes(&self) -> usize {
@@ -142,8 +163,8 @@ impl Lane {
             let head = encode_head(&placement);
             record[..HEAD_BYTES].copy_from_slice(&head);
             let mut filled = HEAD_BYTES;
-            let tail = encode_tail(&head, &append.id, &append.table);
-            for bytes in append.content.iter().map(|bytes| &bytes[..]).chain([&tail[..]]) {
+            let tail = encode_tail(&head, &append.id, &append.table, &append.tags);
+            for bytes in append.data.iter().map(|bytes| &bytes[..]).chain([&tail[..]]) {
                 record[filled..filled + bytes.len()].copy_from_slice(bytes);
                 filled += bytes.len();
             }
@@ -153,6 +174,19 @@ impl Lane {
         }
         placements
     }
+}
+
+/// Content in one piece that can be changed.
+fn owned(mut content: Vec<Bytes>, bytes: usize) -> BytesMut {
+    if content.len() == 1 {
+        match content.remove(0).try_into_mut() {
+            Ok(owned) => return owned,
+            Err(shared) => content.push(shared),
+        }
+    }
+    let mut copy = BytesMut::with_capacity(bytes);
+    content.iter().for_each(|piece| copy.extend_from_slice(piece));
+    copy
 }
 
 const _: () = assert!(SMALL_BYTES_MAX + 2 * BLOCK_BYTES <= GROUP_BYTES_MAX, "any small record fits into a group");

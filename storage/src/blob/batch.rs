@@ -16,9 +16,11 @@ use crate::blob::hash::{BlobId, PIECE_BYTES, PieceTable, table_entries};
 use crate::blob::layout::{
     BLOCK_BYTES, CHUNK_BYTES_MAX, HEAD_BYTES, Placement, SLOT_BYTES, SMALL_BYTES_MAX, encode_head, encode_tail,
 };
+use crate::blob::sealing::seal_data;
 use crate::blob::segment::Segment;
 use crate::blob::segments::SegmentSet;
 use crate::blob::stripe::STRIPE_BYTES_MAX;
+use crate::cipher::{Keys, Seal, TAG_BYTES};
 use crate::error::{Error, Result};
 use crate::fs::blocking;
 use crate::pool::Pool;
@@ -61,13 +63,14 @@ pub struct Prepared {
 }
 
 impl Prepared {
-    fn placement(&self, segment: u64, generation: u32, offset: u64) -> Placement {
+    /// Where the record is, before its segment is known.
+    fn nowhere(&self, seal: Option<Seal>) -> Placement {
         let stored_bytes = u32::try_from(self.stored.len()).expect("what is stored is not larger than the content");
-        Placement { segment, generation, offset, plain_bytes: self.plain_bytes, stored_bytes }
+        Placement { segment: 0, generation: 0, offset: 0, plain_bytes: self.plain_bytes, stored_bytes, seal }
     }
 
-    fn record_bytes(&self) -> usize {
-        self.placement(0, 0, 0).record_bytes() as usize
+    fn record_bytes(&self, sealing: bool) -> usize {
+        self.nowhere(sealing.then_some(Seal { key: 1, salt: [0; 16] })).record_bytes() as usize
     }
 
     /// Where the record starts if what is before it ends at `end`.
@@ -126,14 +129,14 @@ impl BatchLanes {
 
     /// Writes the records, and returns with their places the segments to sync.
     fn write_runs(&self, pool: Pool, records: &[Prepared]) -> Result<(Vec<Placement>, Vec<Arc<Segment>>)> {
-        let runs = runs(records);
+        let runs = runs(records, self.segments.keys.seals());
         let largest = runs.iter().map(|run| run.bytes).max().unwrap_or(0);
         let mut buffer = AlignedBuffer::new(largest.next_multiple_of(BLOCK_BYTES) + STRIPE_BYTES_MAX);
         let mut placements = Vec::with_capacity(records.len());
         let mut segments: Vec<Arc<Segment>> = Vec::new();
         for run in runs {
             let (segment, start) = self.reserve(pool, run.bytes as u64)?;
-            placements.extend(pack(&mut buffer, &records[run.records], &segment, start));
+            placements.extend(pack(&mut buffer, &records[run.records], &self.segments.keys, (&segment, start)));
             let padded = run.bytes.next_multiple_of(segment.layout.stripe_bytes());
             buffer[run.bytes..padded].fill(0);
             if let Err(error) = segment.write(&buffer[..padded], start) {
@@ -164,44 +167,49 @@ struct Run {
 }
 
 /// Divides records into runs of at most [`RUN_BYTES_MAX`], in order.
-fn runs(records: &[Prepared]) -> Vec<Run> {
+fn runs(records: &[Prepared], sealing: bool) -> Vec<Run> {
     let mut runs: Vec<Run> = Vec::new();
     for (position, record) in records.iter().enumerate() {
         if let Some(run) = runs.last_mut() {
-            let end = record.start(run.bytes) + record.record_bytes();
+            let end = record.start(run.bytes) + record.record_bytes(sealing);
             if end <= RUN_BYTES_MAX {
                 (run.records.end, run.bytes) = (position + 1, end);
                 continue;
             }
         }
-        runs.push(Run { records: position..position + 1, bytes: record.record_bytes() });
+        runs.push(Run { records: position..position + 1, bytes: record.record_bytes(sealing) });
     }
     runs
 }
 
-/// Lays the records of a run out in the buffer.
-fn pack(buffer: &mut [u8], records: &[Prepared], segment: &Segment, start: u64) -> Vec<Placement> {
+/// Lays the records of a run out in the buffer, and seals them there.
+fn pack(buffer: &mut [u8], records: &[Prepared], keys: &Keys, (segment, start): (&Segment, u64)) -> Vec<Placement> {
     let mut placements = Vec::with_capacity(records.len());
     let mut end = 0;
     for record in records {
         let at = record.start(end);
         buffer[end..at].fill(0);
-        end = at + record.record_bytes();
-        let placement = record.placement(segment.id, segment.generation, start + at as u64);
+        let (seal, cipher) = keys.begin().unzip();
+        let offset = start + at as u64;
+        let placement =
+            Placement { segment: segment.id, generation: segment.generation, offset, ..record.nowhere(seal) };
+        end = at + placement.record_bytes() as usize;
         let head = encode_head(&placement);
-        let tail = encode_tail(&head, &record.id, &record.table);
-        let mut filled = at;
-        for bytes in [&head[..], &record.stored, &tail] {
-            buffer[filled..filled + bytes.len()].copy_from_slice(bytes);
-            filled += bytes.len();
-        }
-        buffer[filled..end].fill(0);
+        let data = at + HEAD_BYTES..at + HEAD_BYTES + record.stored.len();
+        buffer[at..data.start].copy_from_slice(&head);
+        buffer[data.clone()].copy_from_slice(&record.stored);
+        let seal = |cipher| seal_data(&cipher, record.plain_bytes as usize, &mut buffer[data.clone()]);
+        let tags = cipher.map_or_else(Vec::new, seal);
+        let tail = encode_tail(&head, &record.id, &record.table, &tags);
+        let tail_end = data.end + tail.len();
+        buffer[data.end..tail_end].copy_from_slice(&tail);
+        buffer[tail_end..end].fill(0);
         placements.push(placement);
     }
     placements
 }
 
 const _: () = {
-    let tail_bytes_max = CHUNK_BYTES_MAX / PIECE_BYTES * 32 + 64;
+    let tail_bytes_max = CHUNK_BYTES_MAX / PIECE_BYTES * (32 + TAG_BYTES) + 64;
     assert!(HEAD_BYTES + CHUNK_BYTES_MAX + tail_bytes_max <= RUN_BYTES_MAX, "any record fits into a run");
 };

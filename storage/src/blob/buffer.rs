@@ -10,8 +10,9 @@ use crate::blob::hash::PIECE_BYTES;
 use crate::error::{Error, Result};
 use crate::fs::DIRECT_ALIGNMENT_BYTES;
 
-/// The size of a write buffer, in bytes: large enough that direct writes run at the disk's full rate.
-pub const WRITE_BUFFER_BYTES: usize = 1 << 20;
+/// The size of a write buffer, in bytes: large enough that direct writes run at the disk's full rate, with a block for
+/// what comes before sixteen whole pieces.
+pub const WRITE_BUFFER_BYTES: usize = (1 << 20) + DIRECT_ALIGNMENT_BYTES;
 /// Idle write buffers beyond this number are given back.
 const WRITE_BUFFERS_IDLE_MAX: usize = 160;
 /// The size of a read buffer, in bytes: 256 KiB of content that starts within a piece, with head, tail and padding.

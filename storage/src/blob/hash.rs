@@ -110,11 +110,6 @@ impl PieceHasher {
         }
     }
 
-    /// How many bytes the open piece still takes; never 0.
-    pub fn piece_room(&self) -> usize {
-        if self.open_bytes == PIECE_BYTES { PIECE_BYTES } else { PIECE_BYTES - self.open_bytes }
-    }
-
     /// Ends the chunk.
     pub fn finish(mut self) -> (BlobId, PieceTable) {
         if self.closed.is_empty() {

@@ -4,6 +4,9 @@
 //! is: data in pieces of 1 MiB, the tail, and (only if the chunk ended early) the head once more; then the sync. Dying
 //! or dropping the writer at any point leaves an extent that nothing names.
 //!
+//! A piece of 64 KiB is named, and sealed where it lies, as soon as it is whole, so pieces never straddle two buffers: what
+//! is left of a buffer behind the last whole stripe begins the next one.
+//!
 //! A writer fills one buffer while the one before is on its way to the disk. That one goes back to the pool by itself,
 //! so a writer whose body has come to a halt holds one buffer and no more: with as many buffers as there are bodies,
 //! no body waits for another one's client.
@@ -15,10 +18,12 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinHandle;
 
 use crate::blob::buffer::{AlignedBuffer, Buffers, WRITE_BUFFER_BYTES, WriteBuffer};
-use crate::blob::hash::{BlobId, PieceHasher};
-use crate::blob::layout::{CHUNK_BYTES_MAX, HEAD_BYTES, Placement, encode_head, encode_tail, tail_bytes};
+use crate::blob::hash::{BlobId, PIECE_BYTES, PieceHasher};
+use crate::blob::layout::{CHUNK_BYTES_MAX, HEAD_BYTES, Placement, encode_head, encode_tail};
+use crate::blob::sealing::seal_piece;
 use crate::blob::segment::Segment;
 use crate::blob::segments::SegmentSet;
+use crate::cipher::{PieceCipher, Seal, Tag};
 use crate::error::{Error, Result};
 use crate::fs::blocking;
 use crate::pool::Pool;
@@ -113,7 +118,7 @@ pub struct LargeWriter {
     segment: Arc<Segment>,
     /// What is written is a multiple of it.
     stripe_bytes: usize,
-    /// A buffer goes to the disk when so much of it is filled: the most whole stripes that it takes.
+    /// What a buffer takes: the most whole stripes.
     fill_bytes: usize,
     /// The extent: where the record starts, and where its room ends.
     start: u64,
@@ -121,11 +126,17 @@ pub struct LargeWriter {
     declared_bytes: usize,
     plain_bytes: usize,
     hasher: PieceHasher,
-    /// The buffer being filled, and how much of it is filled and hashed.
+    /// With which key the record is sealed, if it is, and the tags so far.
+    seal: Option<Seal>,
+    cipher: Option<PieceCipher>,
+    tags: Vec<Tag>,
+    /// The buffer being filled, how much of it is filled, and where in it the open piece begins.
     buffer: Option<WriteBuffer>,
     filled: usize,
-    hashed: usize,
-    /// Where the buffer being filled goes.
+    piece_start: usize,
+    /// What the next buffer begins with: less than a stripe.
+    carried: Vec<u8>,
+    /// Where the buffer being filled, or the next one, goes.
     position: u64,
     in_flight: Option<JoinHandle<Result<()>>>,
     /// The record's first stripe, kept in case the head must be written again.
@@ -145,7 +156,10 @@ impl LargeWriter {
     ) -> Result<LargeWriter> {
         assert!((1..=CHUNK_BYTES_MAX as u64).contains(&declared_bytes), "a chunk has 1 byte to 8 MiB");
         let declared_bytes = declared_bytes as usize;
-        let record_bytes = HEAD_BYTES + declared_bytes + tail_bytes(declared_bytes);
+        let (seal, cipher) = lane.segments.keys.begin().unzip();
+        let bytes = u32::try_from(declared_bytes).expect("at most 8 MiB");
+        let nowhere = Placement { segment: 0, generation: 0, offset: 0, plain_bytes: bytes, stored_bytes: bytes, seal };
+        let record_bytes = HEAD_BYTES + declared_bytes + nowhere.tail_bytes();
         let (segment, start) = lane.reserve(pool, record_bytes as u64, hint).await?;
         let stripe_bytes = segment.layout.stripe_bytes();
         let room = record_bytes.next_multiple_of(stripe_bytes) as u64;
@@ -159,9 +173,13 @@ impl LargeWriter {
             declared_bytes,
             plain_bytes: 0,
             hasher: PieceHasher::new(),
+            seal,
+            cipher,
+            tags: Vec::new(),
             buffer: None,
             filled: 0,
-            hashed: 0,
+            piece_start: 0,
+            carried: Vec::new(),
             position: start,
             in_flight: None,
             first_stripe: None,
@@ -185,16 +203,18 @@ impl LargeWriter {
         if self.plain_bytes == 0 {
             let head = encode_head(&self.placement(self.declared_bytes));
             self.copy(&head).await?;
-            self.hashed = HEAD_BYTES;
+            self.piece_start = self.filled;
         }
         self.plain_bytes += bytes.len();
         let mut rest = &bytes[..];
         while !rest.is_empty() {
-            rest = self.copy_some(rest).await?;
-            self.hash_pieces();
-            if self.filled == self.fill_bytes {
-                self.hash_rest();
-                self.flush().await?;
+            let most = self.piece_start + PIECE_BYTES;
+            rest = self.copy_some(rest, most).await?;
+            if self.filled == most {
+                self.close_piece();
+                if self.filled + PIECE_BYTES > self.fill_bytes {
+                    self.flush().await?;
+                }
             }
         }
         self.sound = true;
@@ -205,18 +225,16 @@ impl LargeWriter {
     pub async fn finish(mut self) -> Result<(BlobId, Placement, Ticket)> {
         assert!(self.sound, "a writer is of no use after a write failed or was dropped");
         assert!(self.plain_bytes > 0, "a chunk has at least one byte");
-        self.hash_rest();
+        self.close_piece();
         let (id, table) = std::mem::replace(&mut self.hasher, PieceHasher::new()).finish();
         let placement = self.placement(self.plain_bytes);
         let head = encode_head(&placement);
         let ended_early = self.plain_bytes < self.declared_bytes;
         let first_stripe = if ended_early { self.replace_head(&head) } else { None };
 
-        self.copy(&encode_tail(&head, &id, &table)).await?;
+        self.copy(&encode_tail(&head, &id, &table, &self.tags)).await?;
         let padded = self.filled.next_multiple_of(self.stripe_bytes);
-        if let Some(buffer) = &mut self.buffer
-            && padded > 0
-        {
+        if let Some(buffer) = &mut self.buffer {
             buffer[self.filled..padded].fill(0);
             self.filled = padded;
             self.flush().await?;
@@ -239,13 +257,14 @@ impl LargeWriter {
             offset: self.start,
             plain_bytes: bytes,
             stored_bytes: bytes,
+            seal: self.seal,
         }
     }
 
-    /// Copies what is neither hashed nor content.
+    /// Copies what is not content.
     async fn copy(&mut self, mut bytes: &[u8]) -> Result<()> {
         while !bytes.is_empty() {
-            bytes = self.copy_some(bytes).await?;
+            bytes = self.copy_some(bytes, self.fill_bytes).await?;
             if self.filled == self.fill_bytes {
                 self.flush().await?;
             }
@@ -253,51 +272,50 @@ impl LargeWriter {
         Ok(())
     }
 
-    /// Copies what fits into the buffer and returns the rest.
-    async fn copy_some<'a>(&mut self, bytes: &'a [u8]) -> Result<&'a [u8]> {
+    /// Copies into the buffer until it is filled up to `most`, and returns the rest.
+    async fn copy_some<'a>(&mut self, bytes: &'a [u8], most: usize) -> Result<&'a [u8]> {
         if self.buffer.is_none() {
             // Nobody who holds one waits, so those who wait go on as soon as a write returns.
-            self.buffer = Some(self.buffers.write_buffer().await?);
+            let mut buffer = self.buffers.write_buffer().await?;
+            buffer[..self.carried.len()].copy_from_slice(&self.carried);
+            self.carried.clear();
+            self.buffer = Some(buffer);
         }
         let buffer = self.buffer.as_mut().expect("it was just put there");
-        let (now, rest) = bytes.split_at(bytes.len().min(self.fill_bytes - self.filled));
+        let (now, rest) = bytes.split_at(bytes.len().min(most - self.filled));
         buffer[self.filled..self.filled + now.len()].copy_from_slice(now);
         self.filled += now.len();
         Ok(rest)
     }
 
-    /// Hashes the whole pieces that have gathered in the buffer, while they are in the processor's cache.
-    fn hash_pieces(&mut self) {
-        let Some(buffer) = &self.buffer else { return };
-        while self.filled - self.hashed >= self.hasher.piece_room() {
-            let end = self.hashed + self.hasher.piece_room();
-            self.hasher.update(&buffer[self.hashed..end]);
-            self.hashed = end;
+    /// Names the content that the open piece has, and seals it, while it is in the processor's cache.
+    fn close_piece(&mut self) {
+        let Some(buffer) = self.buffer.as_mut().filter(|_| self.piece_start < self.filled) else { return };
+        let piece = &mut buffer[self.piece_start..self.filled];
+        self.hasher.update(piece);
+        if let Some(cipher) = &self.cipher {
+            self.tags.push(seal_piece(cipher, self.tags.len(), piece));
         }
+        self.piece_start = self.filled;
     }
 
-    /// Hashes all content in the buffer.
-    fn hash_rest(&mut self) {
-        if let Some(buffer) = &self.buffer {
-            self.hasher.update(&buffer[self.hashed..self.filled]);
-            self.hashed = self.filled;
-        }
-    }
-
-    /// Sends the filled part of the buffer to the disk, after the write before it has returned.
+    /// Sends the whole stripes of the buffer to the disk, after the write before it has returned. What the buffer has
+    /// beyond them is kept for the next one.
     async fn flush(&mut self) -> Result<()> {
         self.settle().await?;
         let Some(full) = self.buffer.take() else { return Ok(()) };
-        let (filled, position) = (self.filled, self.position);
+        let (whole, position) = (self.filled / self.stripe_bytes * self.stripe_bytes, self.position);
         if position == self.start && self.declared_bytes > self.plain_bytes {
             let mut stripe = AlignedBuffer::new(self.stripe_bytes);
             stripe.copy_from_slice(&full[..self.stripe_bytes]);
             self.first_stripe = Some(stripe);
         }
-        self.position += filled as u64;
-        (self.filled, self.hashed) = (0, 0);
+        self.position += whole as u64;
+        self.carried.extend_from_slice(&full[whole..self.filled]);
+        self.filled = self.carried.len();
+        self.piece_start = self.filled;
         let segment = self.segment.clone();
-        self.in_flight = Some(tokio::task::spawn_blocking(move || segment.write(&full[..filled], position)));
+        self.in_flight = Some(tokio::task::spawn_blocking(move || segment.write(&full[..whole], position)));
         Ok(())
     }
 

@@ -20,6 +20,7 @@ use std::thread::JoinHandle;
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::cipher::Keys;
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::fs::blocking;
@@ -30,6 +31,7 @@ use crate::zone::{Damage, Stray, Trouble, Zone, ZoneId, ZoneInfo, ZoneState};
 mod codec;
 mod hash;
 mod layout;
+mod sealing;
 mod shard_name;
 mod stripe;
 
@@ -85,6 +87,8 @@ pub struct BlobsOptions {
     pub store_id: [u8; 16],
     /// Where time comes from.
     pub clock: Arc<dyn Clock>,
+    /// With which records are sealed, if it has any.
+    pub keys: Arc<Keys>,
     /// New segments get this id or a higher one, and never that of a segment which is there. It must be above every id
     /// that was ever in use, or a stale placement could name a new record's place.
     pub next_segment: u64,
@@ -213,9 +217,9 @@ impl Blobs {
         let bytes: usize = content.iter().map(Bytes::len).sum();
         assert!((1..=SMALL_BYTES_MAX).contains(&bytes), "a small chunk has 1 byte to 1 MiB");
         assert_eq!(table.values().len(), hash::table_entries(bytes), "the table is that of the content");
-        let plain_bytes = u32::try_from(bytes).expect("at most 1 MiB");
         let (reply, answer) = oneshot::channel();
-        self.queue(pool, Job::Append(Append { id, table, content, plain_bytes, reply })).await?;
+        let append = Append::new(&self.shared.segments.keys, (id, table), content, reply);
+        self.queue(pool, Job::Append(append)).await?;
         answer.await.map_err(|_| Error::Closed)?
     }
 

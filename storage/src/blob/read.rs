@@ -1,7 +1,7 @@
 //! Reads: the pieces that a range needs, each checked against the chunk's name before it is handed out.
 //!
 //! A record's head and tail are read with the first pieces: they prove that the record is the one which the index
-//! means, and give the hashes that further pieces are checked against.
+//! means, and give the tags and hashes that further pieces are opened with and checked against.
 //!
 //! What the page cache holds is read at once; only a miss goes to the blocking threads, and what is not sound, which is
 //! read there in every other way. Compressed records are read by `read_frames`.
@@ -16,10 +16,12 @@ use crate::blob::ReadResult;
 use crate::blob::buffer::{Buffers, ReadBuffer};
 use crate::blob::codec::FRAME_BYTES;
 use crate::blob::hash::{BlobId, PIECE_BYTES, PieceTable};
-use crate::blob::layout::{HEAD_BYTES, Placement, check_frame};
+use crate::blob::layout::{Fault, HEAD_BYTES, Placement, check_frame};
 use crate::blob::read_frames::{FrameReader, FrameSource};
+use crate::blob::sealing::RecordOpener;
 use crate::blob::segments::{ReadFile, SegmentSet};
 use crate::blob::ways::{Repairs, fill};
+use crate::cipher::Keys;
 use crate::error::{Error, Result};
 use crate::fs::blocking;
 
@@ -89,21 +91,23 @@ struct Fetch {
     id: BlobId,
     placement: Placement,
     plan: Plan,
-    /// The table, if an earlier read of the record has checked it.
-    table: Option<Arc<PieceTable>>,
+    /// What an earlier read of the record has checked.
+    opener: Option<Arc<RecordOpener>>,
+    keys: Arc<Keys>,
     repairs: Arc<Repairs>,
 }
 
-/// Verified bytes, with the table for further reads of the record.
+/// Verified bytes, with what it takes for further reads of the record.
 struct Fetched {
     bytes: Bytes,
-    table: Arc<PieceTable>,
+    opener: Arc<RecordOpener>,
 }
 
 impl Fetch {
-    fn new(file: Arc<ReadFile>, source: &Source, range: Range<u32>, table: Option<Arc<PieceTable>>) -> Fetch {
-        let plan = Plan::new(&source.placement, range, table.is_none());
-        Fetch { file, id: source.id, placement: source.placement, plan, table, repairs: source.repairs.clone() }
+    fn new(file: Arc<ReadFile>, source: &Source, range: Range<u32>, opener: Option<Arc<RecordOpener>>) -> Fetch {
+        let plan = Plan::new(&source.placement, range, opener.is_none());
+        let (keys, repairs) = (source.segments.keys.clone(), source.repairs.clone());
+        Fetch { file, id: source.id, placement: source.placement, plan, opener, keys, repairs }
     }
 
     /// Reads what is in memory already, or else on a thread that may block.
@@ -111,41 +115,45 @@ impl Fetch {
         let mut buffer = buffers.read_buffer(self.plan.bytes);
         let file = &self.file.file;
         if self.plan.spans.iter().all(|(offset, memory)| file.read_at_cached(&mut buffer[memory.clone()], *offset))
-            && let Ok(table) = self.check(&buffer)
+            && let Ok(opener) = self.check(&mut buffer)
         {
-            return Ok((Fetched { bytes: buffer.into_bytes(self.plan.wanted), table }, Served::FromMemory));
+            return Ok((Fetched { bytes: buffer.into_bytes(self.plan.wanted), opener }, Served::FromMemory));
         }
         Ok((blocking(move || self.run_blocking(buffer)).await??, Served::FromDisk))
     }
 
     fn run_blocking(self, mut buffer: ReadBuffer) -> Result<Fetched> {
-        let table = self.repairs.read(&self.file, self.placement.offset, |way| {
+        let opener = self.repairs.read(&self.file, self.placement.offset, |way| {
             for (offset, memory) in &self.plan.spans {
                 fill(&self.file, way, &mut buffer[memory.clone()], *offset)?;
             }
-            self.check(&buffer)
+            self.check(&mut buffer)
         })?;
-        Ok(Fetched { bytes: buffer.into_bytes(self.plan.wanted), table })
+        Ok(Fetched { bytes: buffer.into_bytes(self.plan.wanted), opener })
     }
 
-    /// Lets only verified bytes through, and returns the table for further reads of the record.
-    fn check(&self, buffer: &[u8]) -> Result<Arc<PieceTable>> {
-        let table = match &self.table {
-            Some(table) => table.clone(),
+    /// Opens the pieces where they are, lets only verified bytes through, and returns what it takes for further reads
+    /// of the record. After an `Err` the buffer has to be filled anew.
+    fn check(&self, buffer: &mut [u8]) -> Result<Arc<RecordOpener>> {
+        let opener = match &self.opener {
+            Some(opener) => opener.clone(),
             None => Arc::new(self.check_frame(buffer)?),
         };
-        if !table.verifies(&self.id, self.plan.first_piece, &buffer[self.plan.pieces.clone()]) {
-            let place = self.file.place(self.placement.offset);
-            return Err(Error::Corrupt { what: "record content", place });
+        let at = |fault: Fault| fault.at(self.file.place(self.placement.offset));
+        let pieces = &mut buffer[self.plan.pieces.clone()];
+        opener.open_pieces(self.plan.first_piece, pieces).map_err(at)?;
+        if !opener.tail.table.verifies(&self.id, self.plan.first_piece, pieces) {
+            return Err(at(Fault::Corrupt("record content")));
         }
-        Ok(table)
+        Ok(opener)
     }
 
-    fn check_frame(&self, buffer: &[u8]) -> Result<PieceTable> {
+    fn check_frame(&self, buffer: &[u8]) -> Result<RecordOpener> {
         debug_assert!(self.plan.has_frame, "who has no table reads the frame");
         let head = buffer[..HEAD_BYTES].try_into().expect("the range has the size of a head");
-        check_frame(head, &buffer[self.plan.pieces.end..], &self.id, &self.placement)
-            .map_err(|fault| fault.at(self.file.place(self.placement.offset)))
+        let tail = check_frame(head, &buffer[self.plan.pieces.end..], &self.id, &self.placement)
+            .map_err(|fault| fault.at(self.file.place(self.placement.offset)))?;
+        RecordOpener::new(&self.keys, &self.placement, tail)
     }
 }
 
@@ -192,7 +200,7 @@ impl Source {
             return Ok(blocking(move || frames.stored()).await??);
         }
         let (fetched, _) = Fetch::new(file, self, content, None).run(&self.buffers).await?;
-        Ok((Arc::unwrap_or_clone(fetched.table), fetched.bytes))
+        Ok((fetched.opener.tail.table.clone(), fetched.bytes))
     }
 
     async fn read_frames(&self, file: Arc<ReadFile>, range: Range<u32>) -> Result<Bytes> {
@@ -212,7 +220,8 @@ impl Source {
     }
 
     fn frames(&self, file: Arc<ReadFile>) -> FrameSource {
-        FrameSource { file, id: self.id, placement: self.placement, repairs: self.repairs.clone() }
+        let (keys, repairs) = (self.segments.keys.clone(), self.repairs.clone());
+        FrameSource { file, id: self.id, placement: self.placement, keys, repairs }
     }
 
     /// The segment's file, after a look at the placement and the range.
@@ -232,7 +241,7 @@ pub struct ChunkReader {
     source: Source,
     left: Range<u32>,
     file: Option<Arc<ReadFile>>,
-    table: Option<Arc<PieceTable>>,
+    opener: Option<Arc<RecordOpener>>,
     ahead: Option<JoinHandle<Result<Fetched>>>,
     /// Reads the record if it is compressed.
     frames: Option<FrameReader>,
@@ -241,7 +250,7 @@ pub struct ChunkReader {
 impl ChunkReader {
     /// Reads nothing yet.
     pub fn new(source: Source, range: Range<u32>) -> ChunkReader {
-        ChunkReader { source, left: range, file: None, table: None, ahead: None, frames: None }
+        ChunkReader { source, left: range, file: None, opener: None, ahead: None, frames: None }
     }
 
     /// The next bytes, at most 256 KiB, or `None` at the end. `Err(Moved)` is possible for the first bytes only. A
@@ -264,18 +273,18 @@ impl ChunkReader {
                 (joined(fetched)?, Served::FromDisk)
             }
             None => {
-                Fetch::new(file.clone(), &self.source, self.step(), self.table.clone())
+                Fetch::new(file.clone(), &self.source, self.step(), self.opener.clone())
                     .run(&self.source.buffers)
                     .await?
             }
         };
         self.left.start = self.step().end;
         if served == Served::FromDisk && !self.left.is_empty() {
-            let fetch = Fetch::new(file, &self.source, self.step(), Some(fetched.table.clone()));
+            let fetch = Fetch::new(file, &self.source, self.step(), Some(fetched.opener.clone()));
             let buffer = self.source.buffers.read_buffer(fetch.plan.bytes);
             self.ahead = Some(tokio::task::spawn_blocking(move || fetch.run_blocking(buffer)));
         }
-        self.table = Some(fetched.table);
+        self.opener = Some(fetched.opener);
         Ok(Some(fetched.bytes))
     }
 

@@ -14,8 +14,10 @@ use crate::blob::codec::{self, Directory, FRAME_BYTES};
 use crate::blob::hash::{BlobId, PIECE_BYTES, PieceTable};
 use crate::blob::layout::{Fault, HEAD_BYTES, Placement, check_frame};
 use crate::blob::read::joined;
+use crate::blob::sealing::RecordOpener;
 use crate::blob::segments::ReadFile;
 use crate::blob::ways::{Repairs, fill};
+use crate::cipher::Keys;
 use crate::error::Result;
 
 /// A compressed record in an open segment, whose placement was checked. All calls block the thread.
@@ -26,13 +28,15 @@ pub struct FrameSource {
     pub id: BlobId,
     /// Where the record lies.
     pub placement: Placement,
+    /// With which it may be sealed.
+    pub keys: Arc<Keys>,
     /// Counts what only another way could read.
     pub repairs: Arc<Repairs>,
 }
 
 /// What surrounds the frames of a record, checked against the name and the place.
 struct Surround {
-    table: PieceTable,
+    opener: RecordOpener,
     directory: Directory,
 }
 
@@ -44,20 +48,20 @@ struct Frame {
 }
 
 impl FrameSource {
-    /// The whole record as it is stored, with the table of its pieces. All of it is verified.
+    /// The data of the record, opened but still compressed, with the table of its pieces. All of it is verified.
     pub fn stored(&self) -> Result<(PieceTable, Bytes)> {
         let data = HEAD_BYTES..HEAD_BYTES + self.placement.stored_bytes as usize;
         let mut record = vec![0; self.placement.record_bytes() as usize];
         let table = self.repairs.read(&self.file, self.placement.offset, |way| {
             fill(&self.file, way, &mut record, self.placement.offset)?;
-            let (head, tail) = (&record[..data.start], &record[data.end..]);
-            let stored = &record[data.clone()];
+            let (head, rest) = record.split_at_mut(data.start);
+            let (stored, tail) = rest.split_at_mut(data.len());
             let surround = self.check_surround(head, &stored[..self.directory_bytes().min(stored.len())], tail)?;
             for position in 0..surround.directory.frames() {
                 let wanted = codec::plain_range(position, self.plain_bytes());
-                self.decompress(&surround, position, &stored[surround.directory.frame(position)], wanted)?;
+                self.decompress(&surround, position, &mut stored[surround.directory.frame(position)], wanted)?;
             }
-            Ok(surround.table)
+            Ok(surround.opener.tail.table)
         })?;
         Ok((table, Bytes::from(record).slice(data)))
     }
@@ -74,7 +78,7 @@ impl FrameSource {
         let mut frame = vec![0; within.len()];
         let plain = self.repairs.read(&self.file, at, |way| {
             fill(&self.file, way, &mut frame, at)?;
-            self.decompress(&surround, position, &frame, wanted.clone())
+            self.decompress(&surround, position, &mut frame, wanted.clone())
         })?;
         Ok(Frame { position, plain: plain.into(), surround })
     }
@@ -94,21 +98,28 @@ impl FrameSource {
     fn check_surround(&self, head: &[u8], directory: &[u8], tail: &[u8]) -> Result<Surround> {
         let head = head.try_into().expect("the range has the size of a head");
         let at = |fault: Fault| fault.at(self.file.place(self.placement.offset));
-        let table = check_frame(head, tail, &self.id, &self.placement).map_err(at)?;
+        let tail = check_frame(head, tail, &self.id, &self.placement).map_err(at)?;
         let stored_bytes = self.placement.stored_bytes as usize;
         let directory = Directory::decode(directory, self.plain_bytes(), stored_bytes).map_err(at)?;
-        Ok(Surround { table, directory })
+        Ok(Surround { opener: RecordOpener::new(&self.keys, &self.placement, tail)?, directory })
     }
 
-    /// Decompresses a frame and verifies the pieces in it that `wanted` touches.
-    fn decompress(&self, surround: &Surround, position: usize, frame: &[u8], wanted: Range<usize>) -> Result<Vec<u8>> {
+    /// Opens a frame where it is, decompresses it, and verifies the pieces in it that `wanted` touches.
+    fn decompress(
+        &self,
+        surround: &Surround,
+        position: usize,
+        frame: &mut [u8],
+        wanted: Range<usize>,
+    ) -> Result<Vec<u8>> {
         let at = |fault: Fault| fault.at(self.file.place(self.placement.offset));
         let whole = codec::plain_range(position, self.plain_bytes());
+        surround.opener.open_frame(position, frame).map_err(at)?;
         let plain = codec::decompress(frame, whole.len()).map_err(at)?;
         let first_piece = wanted.start / PIECE_BYTES;
         let pieces = first_piece * PIECE_BYTES..wanted.end.next_multiple_of(PIECE_BYTES).min(whole.end);
-        if !surround.table.verifies(&self.id, first_piece, &plain[pieces.start - whole.start..pieces.end - whole.start])
-        {
+        let verified = &plain[pieces.start - whole.start..pieces.end - whole.start];
+        if !surround.opener.tail.table.verifies(&self.id, first_piece, verified) {
             return Err(at(Fault::Corrupt("record content")));
         }
         Ok(plain)

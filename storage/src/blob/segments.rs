@@ -18,6 +18,7 @@ use crate::blob::segment::Segment;
 use crate::blob::shard_name::{SegmentName, ShardName};
 use crate::blob::shards::{Opener, ReadShards, Sound};
 use crate::blob::{ReadError, ReadResult, SegmentInfo, TroubleCallback};
+use crate::cipher::Keys;
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::fs::{DiskFile, blocking};
@@ -36,6 +37,8 @@ pub struct SegmentSet {
     pub(super) segment_bytes: u64,
     pub(super) store_id: [u8; 16],
     pub(super) clock: Arc<dyn Clock>,
+    /// With which records are sealed.
+    pub(super) keys: Arc<Keys>,
     pub(super) on_trouble: TroubleCallback,
     /// The id of the next segment.
     pub(super) next: AtomicU64,

@@ -32,7 +32,7 @@ impl SegmentSet {
     /// The directory of an only zone is made if it is missing. Where there are several, one that cannot be listed, or is
     /// missing, is lost: its disk may not be mounted. `Err` if all are.
     pub fn open(options: BlobsOptions) -> Result<SegmentSet> {
-        let BlobsOptions { zones, segment_bytes, store_id, clock, next_segment, on_trouble, .. } = options;
+        let BlobsOptions { zones, segment_bytes, store_id, clock, keys, next_segment, on_trouble, .. } = options;
         if let [only] = &zones[..] {
             make_directory(only)?;
         }
@@ -67,7 +67,7 @@ impl SegmentSet {
         let above = state.known.last_key_value().map_or(1, |(segment, _)| segment.saturating_add(1));
         let next = AtomicU64::new(next_segment.max(above).saturating_add(skipped));
         let (state, rooms, changes) = (Mutex::new(state), Rooms::default(), Mutex::default());
-        Ok(SegmentSet { segment_bytes, store_id, clock, on_trouble, next, state, rooms, changes })
+        Ok(SegmentSet { segment_bytes, store_id, clock, keys, on_trouble, next, state, rooms, changes })
     }
 
     /// The zones, by number. Looks at every segment.

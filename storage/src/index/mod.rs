@@ -7,6 +7,7 @@
 mod batch;
 mod commit;
 mod family;
+pub(crate) mod inline;
 pub(crate) mod key;
 pub(crate) mod record;
 

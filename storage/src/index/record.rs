@@ -10,6 +10,7 @@ use crate::account::AccountId;
 use crate::blob::{BlobId, Placement};
 use crate::bucket::{Bucket, BucketRules};
 use crate::checksum::{Checksum, ChecksumAlgorithm, ChecksumKind};
+use crate::cipher::{ContentSalt, sealed_bytes};
 use crate::error::{Error, Result};
 use crate::object::{ChecksumSummary, ETag, Metadata, StorageClass, Tag};
 use crate::pool::{Pool, PoolSet};
@@ -47,8 +48,18 @@ pub(crate) struct ChunkRef {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Content {
     pub(crate) id: Stamp,
+    /// The size of the plain content.
     pub(crate) bytes: u64,
     pub(crate) form: ContentForm,
+    /// Set if it is sealed with a data key of its own; then the form is that of the sealed bytes.
+    pub(crate) seal: Option<ContentSalt>,
+}
+
+impl Content {
+    /// The size of what is stored, in bytes.
+    pub(crate) fn stored_bytes(&self) -> u64 {
+        if self.seal.is_some() { sealed_bytes(self.bytes) } else { self.bytes }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -148,7 +159,8 @@ pub(crate) struct UploadRecord {
 /// A value of the part family.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct PartRecord {
-    pub(crate) md5: [u8; 16],
+    /// The digest of its entity tag.
+    pub(crate) digest: [u8; 16],
     pub(crate) modified: Timestamp,
     /// The checksum to report for the part.
     pub(crate) checksum: Option<Checksum>,
@@ -292,7 +304,7 @@ mod tests {
                 checksum: None,
                 metadata: Metadata { user: vec![("a".into(), "b".into())], ..Metadata::default() },
                 tags: Vec::new(),
-                body: Body::Single(Content { id, bytes: 4, form: ContentForm::Inline }),
+                body: Body::Single(Content { id, bytes: 4, form: ContentForm::Inline, seal: None }),
                 residence: Residence::new(StorageClass::Standard, Timestamp::from_nanos(7), PoolSet::EMPTY, 4),
                 protection: Protection::default(),
             }),
@@ -316,7 +328,7 @@ mod tests {
             "00000000000000",                   // no system metadata
             "01016101620000",                   // one user entry, no tags, a single body
             "0506",                             // content id
-            "0401",                             // bytes, inline
+            "040100",                           // bytes, inline, not sealed
             "0000070004",                       // class, tier, since, no pools, stored bytes
             "00",                               // no restore
             "0000",                             // owner, no list of grants

@@ -7,10 +7,11 @@
 //!    another zone. Segments only ever grow, and a store that opens never writes to the segments that it finds, so
 //!    neither side disturbs the other. A store of several zones is read from its copy with all of its redundancy, until
 //!    the healer of the copy writes the segments anew for one zone, or for those that it is opened with.
-//! 5. The copy, until here under another name, is synced and renamed.
+//! 5. The data keys are copied, wrapped as they are: the copy opens with the same master key.
+//! 6. The copy, until here under another name, is synced and renamed.
 //!
 //! All of it runs in a task of its own: dropping the call leaves neither a part of a copy nor segments unguarded.
-//! Dying before 5 leaves a directory `<name>.partial-<random>`, which nothing refers to and anybody may delete.
+//! Dying before 6 leaves a directory `<name>.partial-<random>`, which nothing refers to and anybody may delete.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -69,7 +70,7 @@ async fn write_copy(inner: &Arc<Inner>, partial: &Path, directory: &Path) -> Res
 
 fn copy_index(inner: &Inner, partial: &Path) -> Result<()> {
     fs::create_directories(partial)?;
-    write_format(partial, inner.directory.store_id)?;
+    write_format(partial, inner.directory.store_id, inner.keys.seals())?;
     inner.copy_index(&index_in(partial))
 }
 
@@ -88,6 +89,8 @@ fn link_segments(inner: &Inner, partial: &Path) -> Result<()> {
             fs::link_or_copy(&path, &segments.join(name))?;
         }
     }
+    // Last, so that it has every key that anything in the copy was sealed with.
+    inner.keys.copy_to(partial)?;
     fs::sync_directory(&segments)?;
     fs::sync_directory(partial)
 }

@@ -29,7 +29,7 @@ pub(super) const SMALL_BYTES_MAX: u64 = 16 << 20;
 /// The chunks of a body that its record holds, if it has no others, and the content that they belong to.
 pub(super) fn small_chunks(body: &Body) -> Option<(Stamp, &[ChunkRef])> {
     match body {
-        Body::Single(Content { id, form: ContentForm::Chunks(chunks), bytes }) if *bytes <= SMALL_BYTES_MAX => {
+        Body::Single(Content { id, form: ContentForm::Chunks(chunks), bytes, .. }) if *bytes <= SMALL_BYTES_MAX => {
             Some((*id, chunks))
         }
         Body::Single(Content { id, form: ContentForm::Inline | ContentForm::Empty, .. }) => Some((*id, &[])),

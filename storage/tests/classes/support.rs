@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use strata_storage::{
-    BucketName, CompleteUpload, CompletedPart, CopyStage, DeleteObject, Error, ManualClock, NewBucket, NewUpload,
-    ObjectInfo, ObjectKey, OpenOptions, PutObject, Result, SeededEntropy, StorageClass, Store, Timestamp,
+    BucketName, CompleteUpload, CompletedPart, CopyStage, DeleteObject, Error, ManualClock, MasterKey, NewBucket,
+    NewUpload, ObjectInfo, ObjectKey, OpenOptions, PutObject, Result, SeededEntropy, StorageClass, Store, Timestamp,
     VersionSelector, WriteCondition,
 };
 use tempfile::TempDir;
@@ -34,6 +34,7 @@ pub fn options(directory: PathBuf, clock: &Arc<ManualClock>) -> OpenOptions {
     options.clock = Arc::clone(clock) as Arc<dyn strata_storage::Clock>;
     options.entropy = Arc::new(SeededEntropy::new(1));
     options.segment_bytes = 4 << 20;
+    options.master_key = Some(MasterKey::new([1; 32]));
     options.cache_bytes = 4 << 20;
     options.part_bytes_min = 1;
     options.collect_every = None;

@@ -362,7 +362,7 @@ impl Run {
         let Some(upload) = self.model.uploads.get_mut(upload) else { return };
         let store = &self.fixture.store;
         let digests = Digests::NONE.with(ChecksumAlgorithm::Crc64Nvme);
-        let mut stage = store.stage(StageOptions { size: Some(bytes.len() as u64), digests });
+        let mut stage = store.stage(StageOptions { size: Some(bytes.len() as u64), digests, seal: None });
         stage.write(bytes.clone().into()).await.expect("bytes are staged");
         let staged = stage.finish().await.expect("bytes are staged");
         let part = store.put_part(&bucket(), &key(KEYS[upload.key]), upload.id, number, staged, None).await;
@@ -569,7 +569,11 @@ fn checksums_of_copies_are_taken_over() {
         fixture.store.put(request).await.expect("it is stored");
         let source = fixture.store.object(&bucket(), &key("a"), VersionSelector::Current).await.expect("it is there");
         let digests = Digests::NONE.with(ChecksumAlgorithm::Crc64Nvme).with(ChecksumAlgorithm::Sha256);
-        let copy = fixture.store.stage_copy(&source, CopyStage { range: None, digests }).await.expect("it is copied");
+        let copy = fixture
+            .store
+            .stage_copy(&source, CopyStage { range: None, digests, seal: None })
+            .await
+            .expect("it is copied");
         assert_eq!(copy.checksum(ChecksumAlgorithm::Crc64Nvme), checksum.as_ref());
         assert!(copy.checksum(ChecksumAlgorithm::Sha256).is_some());
     });

@@ -110,7 +110,7 @@ async fn apply(store: &Store, op: &Op, seed: u64) {
 async fn upload(store: &Store, name: &str, bytes: Vec<u8>, new: NewUpload, complete: bool) {
     let id = store.create_upload(&bucket(), &key(name), new).await.expect("an upload begins");
     let digests = Digests::NONE.with(ChecksumAlgorithm::Crc64Nvme);
-    let mut stage = store.stage(StageOptions { size: Some(bytes.len() as u64), digests });
+    let mut stage = store.stage(StageOptions { size: Some(bytes.len() as u64), digests, seal: None });
     stage.write(bytes.into()).await.expect("bytes are staged");
     let staged = stage.finish().await.expect("bytes are staged");
     let part = store.put_part(&bucket(), &key(name), id, 1, staged, None).await.expect("the upload is open");

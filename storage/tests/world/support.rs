@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use md5::{Digest as _, Md5};
 use strata_storage::{
-    BucketName, ETag, Error, ManualClock, NewBucket, ObjectKey, OpenOptions, SeededEntropy, Store, Timestamp,
-    ZoneOptions,
+    BucketName, ETag, Error, ManualClock, MasterKey, NewBucket, ObjectKey, OpenOptions, SeededEntropy, Store,
+    Timestamp, ZoneOptions,
 };
 use tempfile::TempDir;
 
@@ -38,6 +38,7 @@ fn options(directory: &Path, clock: &Arc<ManualClock>, zones: usize) -> OpenOpti
     options.clock = Arc::clone(clock) as Arc<dyn strata_storage::Clock>;
     options.entropy = Arc::new(SeededEntropy::new(1));
     options.segment_bytes = 2 << 20;
+    options.master_key = Some(MasterKey::new([1; 32]));
     options.cache_bytes = 4 << 20;
     options.part_bytes_min = 1;
     options.collect_every = None;

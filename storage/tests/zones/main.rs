@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use strata_storage::{
-    BucketName, DeleteObject, Error, ManualClock, NewBucket, ObjectKey, OpenOptions, PutObject, SeededEntropy,
-    StorageClass, Store, Timestamp, VersionSelector, ZoneOptions, ZoneState,
+    BucketName, DeleteObject, Error, ManualClock, MasterKey, NewBucket, ObjectKey, OpenOptions, PutObject,
+    SeededEntropy, StorageClass, Store, Timestamp, VersionSelector, ZoneOptions, ZoneState,
 };
 
 /// A store over zones that are directories side by side.
@@ -49,6 +49,7 @@ impl World {
         (options.collect_every, options.settle_every, options.evaluate_every, options.heal_every) =
             (None, None, None, None);
         options.segment_bytes = 4 << 20;
+        options.master_key = Some(MasterKey::new([1; 32]));
         options.background_bytes_per_second = 1 << 40;
         let zone = |name: &&str| ZoneOptions { name: (*name).to_owned(), directory: self.zone(name) };
         options.zones = self.zones.iter().map(zone).collect();
@@ -393,6 +394,7 @@ async fn a_checkpoint_has_no_zone_in_common_with_its_origin() {
         let before: Vec<_> = homes.iter().map(|home| files(home)).collect();
         let origin = world.store.take();
         let mut options = OpenOptions::new(&copy);
+        options.master_key = Some(MasterKey::new([1; 32]));
         (options.collect_every, options.heal_every) = (None, None);
         world.store = Some(Store::open(options).await.unwrap());
         world.put("more", StorageClass::Standard).await;

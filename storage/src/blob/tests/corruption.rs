@@ -7,12 +7,12 @@ use std::path::Path;
 use super::{append, assert_corrupt, content, open, put_large, read_all, segment_path};
 use crate::blob::{BlobId, Blobs, Placement, StreamHint};
 
-fn damage(path: &Path, offset: u64, damaged: &[u8]) {
+pub(super) fn damage(path: &Path, offset: u64, damaged: &[u8]) {
     File::options().write(true).open(path).unwrap().write_all_at(damaged, offset).unwrap();
 }
 
 /// Flips bits of chosen bytes of a record, one after the other.
-async fn check(blobs: &Blobs, id: &BlobId, placement: &Placement, chosen: impl Iterator<Item = u64>) {
+pub(super) async fn check(blobs: &Blobs, id: &BlobId, placement: &Placement, chosen: impl Iterator<Item = u64>) {
     let path = segment_path(blobs, placement.segment);
     for at in chosen.map(|at| placement.offset + at) {
         let mut byte = [0];

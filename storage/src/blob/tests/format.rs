@@ -3,10 +3,11 @@
 use crate::blob::codec::{Directory, Level, compress, decompress};
 use crate::blob::hash::{BlobId, PieceTable};
 use crate::blob::layout::{
-    BLOCK_BYTES, Fault, Placement, SegmentHeader, check_frame, decode_head, encode_head, encode_tail, tail_bytes,
+    BLOCK_BYTES, Fault, Placement, RecordTail, SegmentHeader, check_frame, decode_head, encode_head, encode_tail,
 };
 use crate::blob::shard_name::SegmentName;
 use crate::blob::stripe::Layout;
+use crate::cipher::Seal;
 use crate::pool::Pool;
 use crate::zone::ZoneId;
 
@@ -16,7 +17,10 @@ const PLACEMENT: Placement = Placement {
     offset: 0x0021_2223_2425_2640,
     plain_bytes: 0x0003_0001,
     stored_bytes: 0x0003_0001,
+    seal: None,
 };
+
+const SEALED: Placement = Placement { seal: Some(Seal { key: 0x4142_4344, salt: [0x5a; 16] }), ..PLACEMENT };
 
 /// A thousand times the letter a.
 const GOLDEN: &str = "010000001700000028b52ffd60e8024d00001061610100e32b8005c1804af1";
@@ -89,20 +93,50 @@ fn the_head_of_a_record() {
     let head = encode_head(&PLACEMENT);
     let expected = concat!(
         "53747248",
-        "0100",
+        "0200",
         "00",
         "00",
-        "0100030000000000",
-        "0100030000000000",
-        "0807060504030201",
-        "14131211",
+        "01000300",
+        "01000300",
         "00000000",
+        "14131211",
+        "0807060504030201",
         "4026252423222100",
-        "000000000000000000000000",
-        "ef924c9c",
+        "00000000000000000000000000000000",
+        "00000000",
     );
-    assert_eq!(hex::encode(head), expected);
+    assert_eq!(hex::encode(&head[..60]), expected);
+    assert_eq!(hex::encode(&head[60..]), "HEADCRC");
     assert_eq!(decode_head(&head), Ok(PLACEMENT));
+}
+
+#[test]
+fn the_head_of_a_sealed_record() {
+    let head = encode_head(&SEALED);
+    let expected = concat!(
+        "53747248",
+        "0200",
+        "00",
+        "01",
+        "01000300",
+        "01000300",
+        "44434241",
+        "14131211",
+        "0807060504030201",
+        "4026252423222100",
+        "5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a",
+        "00000000",
+    );
+    assert_eq!(hex::encode(&head[..60]), expected);
+    assert_eq!(decode_head(&head), Ok(SEALED));
+    // A data key and a salt without a cipher, and a cipher without a data key, are none.
+    let corrupt = Err(Fault::Corrupt("record head"));
+    assert_eq!(decode_head(&forged_head(&SEALED, 7, &[0])), corrupt);
+    assert_eq!(decode_head(&forged_head(&SEALED, 16, &[0; 4])), corrupt);
+    assert_eq!(decode_head(&forged_head(&PLACEMENT, 40, &[1])), corrupt);
+    assert_eq!((SEALED.tags(), PLACEMENT.tags()), (4, 0));
+    let compressed = Placement { plain_bytes: (1 << 20) + 1, ..SEALED };
+    assert_eq!((compressed.tags(), compressed.tail_bytes()), (2, 17 * 32 + 2 * 16 + 64));
 }
 
 /// The head of [`PLACEMENT`] with other bytes in one place, and the checksum that belongs to them.
@@ -118,14 +152,14 @@ fn forged_head(placement: &Placement, at: usize, bytes: &[u8]) -> [u8; 64] {
 fn the_head_of_a_compressed_record() {
     let compressed = Placement { stored_bytes: 0x0002_0304, ..PLACEMENT };
     let head = encode_head(&compressed);
-    assert_eq!(hex::encode(&head[..24]), "537472480100010001000300000000000403020000000000");
+    assert_eq!(hex::encode(&head[..24]), "537472480200010001000300040302000000000014131211");
     assert_eq!(decode_head(&head), Ok(compressed));
     // The codec says the same as the lengths, or the head is not one.
     let corrupt = Err(Fault::Corrupt("record head"));
     assert_eq!(decode_head(&forged_head(&compressed, 6, &[0])), corrupt);
     assert_eq!(decode_head(&forged_head(&PLACEMENT, 6, &[1])), corrupt);
-    assert_eq!(decode_head(&forged_head(&compressed, 16, &0_u64.to_le_bytes())), corrupt);
-    assert_eq!(decode_head(&forged_head(&compressed, 16, &0x0003_0002_u64.to_le_bytes())), corrupt);
+    assert_eq!(decode_head(&forged_head(&compressed, 12, &0_u32.to_le_bytes())), corrupt);
+    assert_eq!(decode_head(&forged_head(&compressed, 12, &0x0003_0002_u32.to_le_bytes())), corrupt);
     assert_eq!(compressed.record_bytes(), 64 + 0x0002_0304 + 4 * 32 + 64 + 60);
 }
 
@@ -154,20 +188,28 @@ fn the_data_of_a_compressed_record() {
 #[test]
 fn the_tail_of_a_record() {
     let (head, id) = (encode_head(&PLACEMENT), BlobId([0xb1; 32]));
-    let tail = encode_tail(&head, &id, &table());
-    assert_eq!(tail.len(), tail_bytes(PLACEMENT.plain_bytes as usize));
+    let tail = encode_tail(&head, &id, &table(), &[]);
+    assert_eq!(tail.len(), PLACEMENT.tail_bytes());
     let values: String = ["a1", "a2", "a3", "a4"].iter().map(|byte| byte.repeat(32)).collect();
-    let trailer = ["53747254", &"b1".repeat(32), "04000000", &"00".repeat(20), "d3cd5c62"].concat();
-    assert_eq!(hex::encode(tail), values + &trailer);
+    let trailer = ["53747254", &"b1".repeat(32), "04000000", &"00".repeat(20), "TAILCRC"].concat();
+    assert_eq!(hex::encode(tail), values.clone() + &trailer);
+
+    let head = encode_head(&SEALED);
+    let tail = encode_tail(&head, &id, &table(), &[[0xc1; 16], [0xc2; 16], [0xc3; 16], [0xc4; 16]]);
+    assert_eq!(tail.len(), SEALED.tail_bytes());
+    let tags: String = ["c1", "c2", "c3", "c4"].iter().map(|byte| byte.repeat(16)).collect();
+    let trailer = ["53747254", &"b1".repeat(32), "04000000", "04000000", &"00".repeat(16), "SEALEDCRC"].concat();
+    assert_eq!(hex::encode(tail), values + &tags + &trailer);
 }
 
 #[test]
 fn a_frame_must_fit_its_name_and_place() {
     let id = table().root().unwrap();
     let head = encode_head(&PLACEMENT);
-    let mut tail = encode_tail(&head, &id, &table());
+    let whole = RecordTail { table: table(), tags: Vec::new() };
+    let mut tail = encode_tail(&head, &id, &table(), &[]);
     tail.resize(PLACEMENT.record_bytes() as usize - 64 - PLACEMENT.plain_bytes as usize, 0);
-    assert_eq!(check_frame(&head, &tail, &id, &PLACEMENT), Ok(table()));
+    assert_eq!(check_frame(&head, &tail, &id, &PLACEMENT), Ok(whole));
 
     let corrupt = |what| Err(Fault::Corrupt(what));
     assert_eq!(check_frame(&head, &tail, &BlobId([0; 32]), &PLACEMENT), corrupt("record tail"));
@@ -180,7 +222,7 @@ fn a_frame_must_fit_its_name_and_place() {
     assert_eq!(check_frame(&head, &tail, &id, &PLACEMENT), corrupt("record tail"));
     // A table that is whole but adds up to another name.
     let other = PieceTable::new(vec![[0; 32]; 4]);
-    assert_eq!(check_frame(&head, &encode_tail(&head, &id, &other), &id, &PLACEMENT), corrupt("record tail"));
+    assert_eq!(check_frame(&head, &encode_tail(&head, &id, &other, &[]), &id, &PLACEMENT), corrupt("record tail"));
 }
 
 #[test]
@@ -189,9 +231,9 @@ fn formats_of_later_builds_are_told_from_damage() {
         let head = forged_head(&PLACEMENT, at, &[found as u8]);
         assert_eq!(decode_head(&head), Err(Fault::Unknown { found, known }));
     }
-    check(4, 2, 1);
+    check(4, 3, 2);
     check(6, 2, 1);
-    check(7, 3, 0);
+    check(7, 3, 1);
 }
 
 #[test]

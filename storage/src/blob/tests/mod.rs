@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::blob::{BlobId, Blobs, BlobsOptions, LargeWriter, Placement, ReadError, StreamHint};
+use crate::cipher::Keys;
 use crate::clock::ManualClock;
 use crate::error::{Error, Result};
 use crate::fs::{Disk, SystemDisk};
@@ -20,6 +21,7 @@ mod fault;
 mod format;
 mod read;
 mod room;
+mod sealed;
 mod stripe;
 mod ways;
 mod write;
@@ -39,6 +41,7 @@ fn options(directory: &Path) -> BlobsOptions {
         segment_bytes: 1 << 30,
         store_id: STORE_ID,
         clock: Arc::new(ManualClock::new(Timestamp::from_nanos(1))),
+        keys: Arc::new(Keys::none()),
         next_segment: 1,
         write_buffers_max: 16,
     }
