@@ -6,6 +6,7 @@ use strata_storage::{
 };
 
 use crate::encryption::{self, Sealing};
+use crate::authorize::{self, Resource};
 use crate::error::S3Error;
 use crate::op::keep_alive::{Finished, keep_alive};
 use crate::op::put_object::header_tags;
@@ -59,6 +60,11 @@ pub async fn run(ctx: &Context, request: Request) -> Result<Response, S3Error> {
             "This copy request is illegal because it is trying to copy an object to itself without changing the \
              object's metadata, storage class, website redirect location or encryption attributes.",
         ));
+    }
+    if tagging_directive == Directive::Copy && !info.tags.is_empty() {
+        let read = if source.version.is_some() { "s3:GetObjectVersionTagging" } else { "s3:GetObjectTagging" };
+        authorize::require(ctx, &request, read, source.resource()).await?;
+        authorize::require(ctx, &request, "s3:PutObjectTagging", Resource::Object(&bucket, &key, None)).await?;
     }
     ctx.store.meter().retrieval(&source.bucket, info.class, info.size);
     let metadata = copied_metadata(headers, metadata_directive, info)?;
