@@ -16,6 +16,7 @@ use strata_storage::{AccountId, Timestamp};
 use super::access::{KmsConditions, Usage, authorize};
 use super::error::KmsError;
 use super::key::Key;
+use super::service::KmsService;
 use super::store::KeyStore;
 use crate::identity::Identity;
 use crate::response::{Payload, Response};
@@ -40,8 +41,15 @@ pub struct KmsCall {
 }
 
 /// Answers a request; refusals are answers too.
-pub async fn answer(keys: &KeyStore, call: &KmsCall) -> Response {
-    match run(keys, call).await {
+pub async fn answer(service: &KmsService, call: &KmsCall) -> Response {
+    let outcome = match service {
+        KmsService::Local(keys) => run(keys, call).await,
+        KmsService::External(_) => {
+            let message = "Keys are in another service, at kms.endpoint of the settings.";
+            Err(KmsError::new("UnsupportedOperationException", message))
+        }
+    };
+    match outcome {
         Ok(document) => document_response(StatusCode::OK, &document),
         Err(error) => refusal(&error),
     }
