@@ -10,11 +10,14 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
+use aws_lc_rs::hmac;
 use rand::TryRngCore as _;
 use rand::rngs::OsRng;
 use serde::Deserialize;
+use zeroize::{Zeroize, Zeroizing};
 
 use crate::config::RootSettings;
+use crate::directory::{DirectoryKeys, KeyBytes};
 use crate::identity::Account;
 use crate::request::Owner;
 
@@ -31,9 +34,23 @@ impl Secret {
         Secret(text)
     }
 
+    /// A new secret key.
+    pub fn generate() -> Result<Secret, RandomnessError> {
+        // Only letters and digits, so that the secret survives every shell, URL and configuration file: 238 bits.
+        let letters = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+        random_text(letters, 40).map(Secret)
+    }
+
     /// The text itself, for computing signatures and for handing it to its owner.
     pub fn expose(&self) -> &str {
         &self.0
+    }
+}
+
+/// Whoever reads the memory later finds no secret of the past.
+impl Drop for Secret {
+    fn drop(&mut self) {
+        self.0.zeroize();
     }
 }
 
@@ -76,6 +93,9 @@ pub enum CredentialsError {
          ones generated", path = .0.display()
     )]
     Damaged(PathBuf),
+    /// The file is not a key.
+    #[error("the key file {path} is damaged; put its 32 bytes back from a backup", path = .0.display())]
+    DamagedKey(PathBuf),
     /// The file system refused.
     #[error("cannot {action} {path}: {source}", path = .path.display())]
     Io {
@@ -87,9 +107,14 @@ pub enum CredentialsError {
         source: io::Error,
     },
     /// The operating system gave no randomness.
-    #[error("the operating system gives no randomness to generate credentials from: {0}")]
-    Randomness(rand::rand_core::OsError),
+    #[error(transparent)]
+    Randomness(#[from] RandomnessError),
 }
+
+/// The operating system gave no randomness.
+#[derive(Debug, thiserror::Error)]
+#[error("the operating system gives no randomness to generate credentials from: {0}")]
+pub struct RandomnessError(rand::rand_core::OsError);
 
 impl Credentials {
     /// The configured credentials, or those kept in `data`, or new ones that are then kept there.
@@ -98,7 +123,7 @@ impl Credentials {
             return Ok(present);
         }
         let path = data.join(FILE_NAME);
-        let credentials = Credentials::generate().map_err(CredentialsError::Randomness)?;
+        let credentials = Credentials::generate()?;
         write(&path, &credentials)?;
         Ok((credentials, Origin::Generated(path)))
     }
@@ -118,12 +143,11 @@ impl Credentials {
         }
     }
 
-    fn generate() -> Result<Credentials, rand::rand_core::OsError> {
+    /// New credentials of a root.
+    pub fn generate() -> Result<Credentials, RandomnessError> {
         // Base32 without padding after a fixed word, as AWS does it: 70 random bits in 20 characters.
         let access_key = format!("STRATA{}", random_text(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", 14)?);
-        // Only letters and digits, so that the secret survives every shell, URL and configuration file: 238 bits.
-        let letters = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
-        Ok(Credentials { access_key, secret_key: Secret(random_text(letters, 40)?) })
+        Ok(Credentials { access_key, secret_key: Secret::generate()? })
     }
 
     /// The lines that make S3 clients in a shell talk to `endpoint` with these credentials.
@@ -142,18 +166,50 @@ pub fn endpoint_export(endpoint: &str) -> String {
     format!("export AWS_ENDPOINT_URL={endpoint}")
 }
 
+/// The file in the data directory that holds the directory's key.
+const DIRECTORY_KEY_FILE: &str = "directory.key";
+
+/// The keys that the directory seals with, derived from the one in `data`, which is made if there is none.
+pub(crate) fn directory_keys(data: &Path) -> Result<DirectoryKeys, CredentialsError> {
+    let path = data.join(DIRECTORY_KEY_FILE);
+    let io = |action, source| CredentialsError::Io { action, path: path.clone(), source };
+    let key: KeyBytes = match fs::metadata(&path) {
+        Ok(metadata) if metadata.permissions().mode() & 0o077 != 0 => return Err(CredentialsError::Exposed(path)),
+        Ok(_) => {
+            let bytes = fs::read(&path).map(Zeroizing::new).map_err(|error| io("read the key file", error))?;
+            let bytes = bytes.as_slice().try_into();
+            Zeroizing::new(bytes.map_err(|_| CredentialsError::DamagedKey(path.clone()))?)
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let mut bytes = Zeroizing::new([0; 32]);
+            OsRng.try_fill_bytes(bytes.as_mut_slice()).map_err(RandomnessError)?;
+            replace(&path, bytes.as_slice()).map_err(|error| io("write the key file", error))?;
+            bytes
+        }
+        Err(error) => return Err(io("look at", error)),
+    };
+    let root = hmac::Key::new(hmac::HMAC_SHA256, key.as_slice());
+    let derive = |purpose: &str| {
+        let mut derived: KeyBytes = Zeroizing::new([0; 32]);
+        derived.copy_from_slice(hmac::sign(&root, purpose.as_bytes()).as_ref());
+        derived
+    };
+    Ok(DirectoryKeys { secrets: derive("secrets of access keys"), tokens: derive("session tokens") })
+}
+
 /// The account that owns everything, as `Owner` elements name it.
 pub fn root_owner() -> Owner {
     Account::root().owner()
 }
 
-fn random_text(letters: &[u8], length: usize) -> Result<String, rand::rand_core::OsError> {
+/// A text of so many random letters, of at most 256.
+pub fn random_text(letters: &[u8], length: usize) -> Result<String, RandomnessError> {
     // The largest multiple of the alphabet below 256: bytes beyond it would favour the first letters.
     let fair = 256 - 256 % letters.len();
     let mut text = String::with_capacity(length);
     while text.len() < length {
         let mut bytes = [0; 64];
-        OsRng.try_fill_bytes(&mut bytes)?;
+        OsRng.try_fill_bytes(&mut bytes).map_err(RandomnessError)?;
         let drawn = bytes.iter().map(|&byte| usize::from(byte)).filter(|&byte| byte < fair);
         text.extend(drawn.take(length - text.len()).map(|byte| char::from(letters[byte % letters.len()])));
     }

@@ -1,11 +1,13 @@
-//! Who sends a request: an account's root, a user, a role, or nobody who is known.
+//! Who sends a request: an account's root, a user, a role, or nobody who is known; and which policies say what they may.
 
-use std::fmt::Write as _;
+use std::fmt;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
-use strata_storage::AccountId;
+use strata_storage::{AccountId, Quota, Timestamp};
 
+use crate::policy::{Decision, Policy, Principal, Question};
 use crate::request::Owner;
 
 /// An account: what buckets and objects belong to.
@@ -17,6 +19,27 @@ pub struct Account {
     pub canonical_id: String,
     /// What it is called in lists.
     pub display_name: String,
+    /// The address of whoever answers for it; no two accounts share one.
+    pub email: Option<String>,
+    /// Whether all its keys and sessions are refused.
+    pub disabled: bool,
+    /// How much its buckets may hold together.
+    pub quota: Quota,
+    /// What is blocked in all its buckets; `None` if that was never set.
+    pub public_access_block: Option<PublicAccessBlock>,
+}
+
+/// Which kinds of public access are blocked, whatever ACLs and policies say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct PublicAccessBlock {
+    /// Writes of public ACLs are refused.
+    pub block_public_acls: bool,
+    /// Public grants of ACLs have no effect.
+    pub ignore_public_acls: bool,
+    /// Writes of public policies are refused.
+    pub block_public_policy: bool,
+    /// A public policy counts for the owner's account only.
+    pub restrict_public_buckets: bool,
 }
 
 impl Account {
@@ -26,6 +49,10 @@ impl Account {
             id: AccountId::ROOT,
             canonical_id: Account::canonical_id_of(AccountId::ROOT),
             display_name: "root".to_owned(),
+            email: None,
+            disabled: false,
+            quota: Quota::default(),
+            public_access_block: None,
         }
     }
 
@@ -69,8 +96,8 @@ pub enum Who {
     },
 }
 
-/// Who sends a request.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Who sends a request, with every policy that the directory knows about them.
+#[derive(Clone)]
 pub struct Identity {
     /// The account that it acts for; `None` for anonymous callers.
     pub account: Option<Arc<Account>>,
@@ -78,17 +105,57 @@ pub struct Identity {
     pub who: Who,
     /// The access key id that it signed with.
     pub access_key: Option<String>,
+    /// The policies of the principal and of its groups, inline and managed.
+    pub policies: Vec<Arc<Policy>>,
+    /// The session policies, of which one has to allow what is asked; `None` if the session has none.
+    pub session: Option<Vec<Arc<Policy>>>,
+    /// The permissions boundary, which has to allow what is asked.
+    pub boundary: Option<Arc<Policy>>,
+    /// `aws:PrincipalTag`: the tags of the user, or those of the role under those of the session.
+    pub tags: Vec<(String, String)>,
+    /// When temporary credentials were issued.
+    pub issued: Option<Timestamp>,
+    /// The identity provider that vouched for the session, by its ARN.
+    pub provider: Option<String>,
+    /// Whom a session says that it acts for, and cannot take back.
+    pub source_identity: Option<String>,
+}
+
+/// What the policies of an identity say to one question: one part of what decides it.
+pub struct Decisions {
+    /// Each of [`Identity::policies`].
+    pub identity: Vec<Decision>,
+    /// All session policies together; `None` if there are none.
+    pub session: Option<Decision>,
+    /// The permissions boundary; `None` if there is none.
+    pub boundary: Option<Decision>,
 }
 
 impl Identity {
     /// Somebody without credentials.
     pub fn anonymous() -> Identity {
-        Identity { account: None, who: Who::Anonymous, access_key: None }
+        Identity::new(None, Who::Anonymous)
     }
 
     /// An account's root.
     pub fn root(account: Arc<Account>, access_key: String) -> Identity {
-        Identity { account: Some(account), who: Who::Root, access_key: Some(access_key) }
+        Identity { access_key: Some(access_key), ..Identity::new(Some(account), Who::Root) }
+    }
+
+    /// Somebody of an account whom no policy says anything about.
+    pub fn new(account: Option<Arc<Account>>, who: Who) -> Identity {
+        Identity {
+            account,
+            who,
+            access_key: None,
+            policies: Vec::new(),
+            session: None,
+            boundary: None,
+            tags: Vec::new(),
+            issued: None,
+            provider: None,
+            source_identity: None,
+        }
     }
 
     /// The account id, if it is known.
@@ -112,16 +179,71 @@ impl Identity {
         }
     }
 
+    /// The ARN of the role behind a session; of anyone else, its own.
+    pub fn principal_arn(&self) -> String {
+        match (&self.who, self.account_id()) {
+            (Who::Role { path, name, .. }, Some(account)) => format!("arn:aws:iam::{account}:role{path}{name}"),
+            _ => self.arn(),
+        }
+    }
+
     /// `aws:userid`
     pub fn user_id(&self) -> String {
-        let mut text = String::new();
         match &self.who {
-            Who::Anonymous => text.push_str("anonymous"),
-            Who::Root => self.account_id().into_iter().for_each(|id| write!(text, "{id}").unwrap_or_default()),
-            Who::User { id, .. } => text.push_str(id),
-            Who::Role { id, session, .. } => write!(text, "{id}:{session}").unwrap_or_default(),
+            Who::Anonymous => "anonymous".to_owned(),
+            Who::Root => self.account_id().map(|id| id.to_string()).unwrap_or_default(),
+            Who::User { id, .. } => id.clone(),
+            Who::Role { id, session, .. } => format!("{id}:{session}"),
         }
-        text
+    }
+
+    /// Whom the principals of a policy are compared with.
+    pub fn principal(&self) -> Principal {
+        let Some(account) = self.account_id().map(|id| id.to_string()) else { return Principal::Anonymous };
+        match &self.who {
+            Who::Anonymous => Principal::Anonymous,
+            Who::Root => Principal::Root { account },
+            Who::User { id, .. } => Principal::User { account, arn: self.arn(), id: id.clone() },
+            Who::Role { id, .. } => Principal::Role {
+                account,
+                role_arn: self.principal_arn(),
+                role_id: id.clone(),
+                session_arn: self.arn(),
+                user_id: self.user_id(),
+            },
+        }
+    }
+
+    /// Asks all its policies.
+    pub fn decisions(&self, question: &Question<'_>) -> Decisions {
+        let ask = |policy: &Arc<Policy>| policy.decide(question);
+        Decisions {
+            identity: self.policies.iter().map(ask).collect(),
+            session: self.session.as_ref().map(|policies| together(policies.iter().map(ask))),
+            boundary: self.boundary.as_ref().map(ask),
+        }
+    }
+}
+
+/// What policies say of which any may allow, and any may deny.
+fn together(decisions: impl Iterator<Item = Decision>) -> Decision {
+    let mut sum = Decision::Silent;
+    for decision in decisions {
+        match decision {
+            Decision::Deny { .. } => return decision,
+            Decision::Allow { .. } => sum = decision,
+            Decision::Silent => {}
+        }
+    }
+    sum
+}
+
+/// Names whom it is; policies would fill pages.
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("Identity");
+        shown.field("account", &self.account_id()).field("who", &self.who).field("access_key", &self.access_key);
+        shown.finish_non_exhaustive()
     }
 }
 
@@ -133,16 +255,20 @@ mod tests {
 
     #[test]
     fn names() {
-        fn check(who: Who, arn: &str, user_id: &str) {
-            let identity = Identity { account: Some(Arc::new(Account::root())), who, access_key: None };
+        fn check(who: Who, arn: &str, principal_arn: &str, user_id: &str) {
+            let identity = Identity::new(Some(Arc::new(Account::root())), who);
             assert_eq!((identity.arn().as_str(), identity.user_id().as_str()), (arn, user_id));
+            assert_eq!(identity.principal_arn(), principal_arn);
         }
         let text = str::to_owned;
-        check(Who::Root, "arn:aws:iam::000000000000:root", "000000000000");
+        let root = "arn:aws:iam::000000000000:root";
+        check(Who::Root, root, root, "000000000000");
         let user = Who::User { path: text("/a/"), name: text("bob"), id: text("AIDA1") };
-        check(user, "arn:aws:iam::000000000000:user/a/bob", "AIDA1");
-        let role = Who::Role { path: text("/"), name: text("reader"), id: text("AROA1"), session: text("s") };
-        check(role, "arn:aws:sts::000000000000:assumed-role/reader/s", "AROA1:s");
+        let arn = "arn:aws:iam::000000000000:user/a/bob";
+        check(user, arn, arn, "AIDA1");
+        let role = Who::Role { path: text("/p/"), name: text("reader"), id: text("AROA1"), session: text("s") };
+        let arn = "arn:aws:sts::000000000000:assumed-role/reader/s";
+        check(role, arn, "arn:aws:iam::000000000000:role/p/reader", "AROA1:s");
         assert_eq!((Identity::anonymous().arn(), Identity::anonymous().user_id()), (String::new(), text("anonymous")));
     }
 }

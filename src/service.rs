@@ -27,6 +27,7 @@ use crate::body::Body;
 use crate::config::Config;
 use crate::credentials::Secret;
 use crate::directory::Directory;
+use crate::encryption::Keyring;
 use crate::error::S3Error;
 use crate::incoming::{IncomingBody, Rest};
 use crate::log::RequestLine;
@@ -86,6 +87,7 @@ impl Service {
         config: Arc<Config>,
         store: Store,
         directory: Directory,
+        keyring: Keyring,
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
     ) -> Service {
@@ -95,7 +97,7 @@ impl Service {
         let server_id = entropy.next_u64();
         let sts = Sts::new(directory.clone(), &config);
         let policies = BucketPolicies::default();
-        let context = Context { store, config, directory, policies, entropy: Arc::clone(&entropy) };
+        let context = Context { store, config, directory, policies, keyring, entropy: Arc::clone(&entropy) };
         Service { context, authenticator, clock, entropy, uploads, sts, server_id }
     }
 

@@ -168,6 +168,11 @@ impl Writer {
         Writer::with_root(root, "")
     }
 
+    /// A document whose root has another namespace.
+    pub fn in_namespace(root: &str, namespace: &str) -> Writer {
+        Writer::with_root(root, &format!(" xmlns=\"{namespace}\""))
+    }
+
     fn with_root(root: &str, attributes: &str) -> Writer {
         let mut text = String::with_capacity(1024);
         text.push_str("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<");
