@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use http::{HeaderMap, HeaderName, StatusCode};
-use strata_storage::{Checksum, ChecksumAlgorithm, ChecksumKind, Digests, StageOptions, Staged};
+use strata_storage::{Checksum, ChecksumAlgorithm, ChecksumKind, DataKey, Digests, StageOptions, Staged};
 
 use crate::body::Body;
 use crate::error::S3Error;

@@ -33,13 +33,14 @@ use crate::directory::document::{PREFIX, Row, decode, encode, row, used_row};
 use crate::directory::entity::{AccountRecord, Group, ManagedPolicy, Provider, Role, User};
 use crate::directory::roster::{Entity, Kind};
 use crate::directory::sealer::Sealer;
-use crate::directory::token::{Session, TokenFault};
+use crate::directory::token::Session;
 use crate::directory::used::{LastUse, LastUses};
 
 pub use accounts::{ACCOUNTS_MAX, NewAccount};
 pub use draft::Draft;
 pub use sealer::{DirectoryKeys, KeyBytes};
 pub use snapshot::{Found, Snapshot};
+pub use token::TokenFault;
 
 /// Rows read at once when the directory is opened.
 const ROWS_PER_READ: usize = 1000;

@@ -5,7 +5,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::{HeaderMap, StatusCode};
-use md5::{Digest as _, Md5};
+use strata_storage::{Checksum, ChecksumAlgorithm};
 use zeroize::Zeroizing;
 
 use crate::error::S3Error;
@@ -69,7 +69,8 @@ impl CustomerKey {
             return Err(fault("The secret key was invalid - too short."));
         }
         let key = decode(key);
-        let computed: [u8; 16] = Md5::digest(&key).into();
+        let computed = Checksum::of(ChecksumAlgorithm::Md5, &key).value;
+        let computed: [u8; 16] = computed.try_into().map_err(|_| S3Error::internal("an MD5 has 16 bytes"))?;
         if md5.is_some_and(|sent| sent != STANDARD.encode(computed).as_bytes()) {
             return Err(fault("The calculated MD5 hash of the key did not match the hash that was provided."));
         }

@@ -12,9 +12,8 @@ mod reads;
 mod writes;
 
 pub use answer::{set_headers, set_headers_of_write};
-pub use asked::{Asked, AskedKms, asked};
-pub use customer::{CustomerKey, Side};
-pub use default::{Algorithm, DefaultEncryption};
-pub use keyring::{Asker, Keyring};
+pub use customer::Side;
+pub use default::DefaultEncryption;
+pub use keyring::Keyring;
 pub use reads::{check_head, part_key, refuse_on_read, unseal};
 pub use writes::{Sealing, sealing};

@@ -12,11 +12,10 @@ mod key;
 mod service;
 mod store;
 
-pub use access::{KmsConditions, Usage, authorize};
-pub use api::{KmsCall, answer, refusal};
+pub use access::{KmsConditions, Usage};
+pub use api::{KmsCall, answer};
 pub use context::EncryptionContext;
 pub use error::KmsError;
 pub use external::External;
-pub use key::{Key, KeyState};
 pub use service::KmsService;
-pub use store::{DataKeyPair, KeyStore, NewKey};
+pub use store::KeyStore;

@@ -302,7 +302,8 @@ impl KeyStore {
             let message = "The key ID in the request does not identify a key that can perform this operation.";
             return Err(KmsError::new("IncorrectKeyException", message));
         }
-        envelope::open(&self.material(key, head.material)?, &context.text(), ciphertext)
+        let material = self.material(key, head.material)?;
+        envelope::open(&material, &context.text(), ciphertext)
     }
 
     fn seal(&self, id: &str, number: u32, material: &Material) -> String {

@@ -8,6 +8,7 @@ use strata_storage::{
 
 use crate::checksum_headers::{self, Need};
 use crate::conditions;
+use crate::encryption;
 use crate::error::S3Error;
 use crate::lifecycle_headers;
 use crate::op::completed_parts::{self, Created};

@@ -1,7 +1,7 @@
 //! CreateMultipartUpload: everything about the object but its bytes is settled here.
 
 use http::{HeaderMap, HeaderName};
-use strata_storage::{ChecksumAlgorithm, ChecksumKind, NewUpload, UploadId};
+use strata_storage::{ChecksumAlgorithm, ChecksumKind, NewUpload, Protection, UploadId};
 
 use crate::checksum_headers;
 use crate::encryption;

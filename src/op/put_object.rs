@@ -1,7 +1,7 @@
 //! PutObject: a request body becomes the newest version of a key.
 
 use http::{HeaderMap, StatusCode, header};
-use strata_storage::{ChecksumAlgorithm, Digests, PutObject, Subject, Tag, Written};
+use strata_storage::{ChecksumAlgorithm, Digests, Protection, PutObject, Subject, Tag, Written};
 
 use crate::encryption::{self, Sealing};
 use crate::error::S3Error;
