@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use http::{HeaderMap, HeaderName, StatusCode};
-use strata_storage::{Checksum, ChecksumAlgorithm, ChecksumKind, Digests, StageOptions, Staged};
+use strata_storage::{Checksum, ChecksumAlgorithm, ChecksumKind, DataKey, Digests, StageOptions, Staged};
 
 use crate::body::Body;
 use crate::error::S3Error;
@@ -191,6 +191,7 @@ pub async fn stage_body(
     request: &mut Request,
     most_bytes: u64,
     more: Digests,
+    seal: Option<DataKey>,
 ) -> Result<(Staged, Option<Checksum>), S3Error> {
     let md5 = content_md5(&request.headers)?;
     let expected = expected(&request.headers)?;
@@ -199,7 +200,7 @@ pub async fn stage_body(
         return Err(too_large(size, most_bytes));
     }
     let digests = expected.as_ref().map_or(more, |expected| more.with(expected.algorithm));
-    let mut stage = ctx.store.stage(StageOptions { size, digests, seal: None });
+    let mut stage = ctx.store.stage(StageOptions { size, digests, seal });
     let mut received = 0;
     while let Some(bytes) = request.body.next().await? {
         received += bytes.len() as u64;

@@ -107,26 +107,12 @@ pub fn storage_class(headers: &HeaderMap) -> Result<StorageClass, S3Error> {
     })
 }
 
-/// Refuses headers of writes that ask for what is not offered: encryption, appends.
+/// Refuses headers of writes that ask for what is not offered: appends.
 pub fn refuse_unsupported(headers: &HeaderMap) -> Result<(), S3Error> {
     for name in headers.keys().map(HeaderName::as_str) {
-        let unsupported = name.starts_with("x-amz-server-side-encryption") || name == "x-amz-write-offset-bytes";
+        let unsupported = name == "x-amz-write-offset-bytes";
         if unsupported {
             return Err(not_implemented(name));
-        }
-    }
-    Ok(())
-}
-
-/// Refuses encryption headers on reads: no object is stored with a customer's key.
-pub fn refuse_unsupported_on_read(headers: &HeaderMap) -> Result<(), S3Error> {
-    for name in headers.keys().map(HeaderName::as_str) {
-        if name.starts_with("x-amz-server-side-encryption-customer-") {
-            return Err(S3Error::invalid_request("The encryption parameters are not applicable to this object."));
-        }
-        if name.starts_with("x-amz-server-side-encryption") {
-            let message = format!("{name} header is not supported for this operation.");
-            return Err(S3Error::invalid_argument(message, name, ""));
         }
     }
     Ok(())
@@ -179,7 +165,7 @@ mod tests {
     use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
     use strata_storage::StorageClass;
 
-    use super::{metadata, refuse_unsupported, refuse_unsupported_on_read, set_headers, storage_class};
+    use super::{metadata, refuse_unsupported, set_headers, storage_class};
     use crate::response::Response;
 
     fn headers(pairs: &[(&'static str, &[u8])]) -> HeaderMap {

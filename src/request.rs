@@ -9,6 +9,7 @@ use crate::auth::{Authenticator, Signing};
 use crate::authorize::{BucketPolicies, Permit, Said, Through};
 use crate::body::Body;
 use crate::config::Config;
+use crate::encryption::Keyring;
 use crate::directory::Directory;
 use crate::error::S3Error;
 use crate::identity::Identity;
@@ -21,6 +22,8 @@ pub struct Context {
     pub store: Store,
     /// The settings in force.
     pub config: Arc<Config>,
+    /// Where data keys of objects come from.
+    pub keyring: Keyring,
     /// Accounts, users, roles and keys.
     pub directory: Directory,
     /// The policies of buckets, ready to be asked.

@@ -29,6 +29,7 @@ use crate::config::{Config, TlsVersion};
 use crate::cors;
 use crate::credentials::Secret;
 use crate::directory::Directory;
+use crate::encryption::Keyring;
 use crate::error::S3Error;
 use crate::incoming::{IncomingBody, Rest};
 use crate::log::RequestLine;
@@ -94,6 +95,7 @@ impl Service {
         config: Arc<Config>,
         store: Store,
         directory: Directory,
+        keyring: Keyring,
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
     ) -> Service {
@@ -104,7 +106,8 @@ impl Service {
         let server_id = entropy.next_u64();
         let sts = Sts::new(directory.clone(), &config);
         let policies = BucketPolicies::default();
-        let context = Context { store, config, directory, policies, authenticator, entropy: Arc::clone(&entropy) };
+        let context =
+            Context { store, config, directory, policies, authenticator, keyring, entropy: Arc::clone(&entropy) };
         Service { context, failures, clock, entropy, uploads, sts, server_id }
     }
 

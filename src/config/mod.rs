@@ -64,6 +64,8 @@ pub struct Config {
     pub previous_master_key: Option<Secret>,
     /// Where the master key is.
     pub encryption: EncryptionSettings,
+    /// Where keys for SSE-KMS are.
+    pub kms: KmsSettings,
     /// The accounts that are made at the start unless they are there.
     pub accounts: Vec<AccountSettings>,
     /// The identity providers that every account can trust.
@@ -213,6 +215,8 @@ pub struct LifecycleSettings {
 pub struct NewBucketSettings {
     /// Whether all four switches of Block Public Access are on.
     pub block_public_access: bool,
+    /// Whether customers' keys are refused.
+    pub block_sse_c: bool,
     /// Who owns the objects, and whether access control lists count.
     pub object_ownership: ObjectOwnership,
 }
@@ -224,6 +228,21 @@ pub struct EncryptionSettings {
     pub master_key_file: Option<PathBuf>,
     /// The command that prints it.
     pub master_key_command: Option<String>,
+    /// Whether SSE-C and SSE-KMS need a connection with TLS.
+    pub require_tls: bool,
+}
+
+/// Where keys for SSE-KMS are, if not in this server.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct KmsSettings {
+    /// The endpoint of the service.
+    pub endpoint: Option<String>,
+    /// The region to sign for.
+    pub region: Option<String>,
+    /// The access key id.
+    pub access_key: Option<String>,
+    /// The secret key.
+    pub secret_key: Option<Secret>,
 }
 
 impl Default for Config {
@@ -268,7 +287,7 @@ impl Config {
     }
 
     fn check_master_key(self) -> Result<Config, ConfigError> {
-        let EncryptionSettings { master_key_file, master_key_command } = &self.encryption;
+        let EncryptionSettings { master_key_file, master_key_command, .. } = &self.encryption;
         let sources = [self.master_key.is_some(), master_key_file.is_some(), master_key_command.is_some()];
         if sources.into_iter().filter(|given| *given).count() > 1 { Err(ConfigError::MasterKeys) } else { Ok(self) }
     }
@@ -303,6 +322,7 @@ impl Config {
             lifecycle: LifecycleSettings { day: Duration::ZERO },
             new_buckets: NewBucketSettings {
                 block_public_access: true,
+                block_sse_c: true,
                 object_ownership: ObjectOwnership::BucketOwnerEnforced,
             },
             master_key: None,
@@ -310,6 +330,7 @@ impl Config {
             encryption: EncryptionSettings::default(),
             accounts: Vec::new(),
             oidc: Vec::new(),
+            kms: KmsSettings::default(),
         }
     }
 }

@@ -159,6 +159,12 @@ pub const SETTINGS: &[Setting] = &[
         set: |config, text| value::secret_key(text).map(|key| config.root.secret_key = key.map(Secret::new)),
     },
     setting(
+        "encryption.require_tls",
+        "true",
+        "Whether SSE-C and SSE-KMS are refused on connections without TLS, as S3 does; false only for trials.",
+        |config, text| flag(text).map(|require| config.encryption.require_tls = require),
+    ),
+    setting(
         "encryption.master_key_file",
         r#""""#,
         "The file that holds the master key; empty for master-key in the data directory. Generated if it is missing.",
@@ -303,6 +309,29 @@ pub const SETTINGS: &[Setting] = &[
         },
     ),
     setting(
+        "kms.endpoint",
+        r#""""#,
+        "Another key management service with KMS's API, https://HOST; empty to keep the keys here.",
+        |config, text| {
+            config.kms.endpoint = (!text.is_empty()).then(|| text.to_owned());
+            Ok(())
+        },
+    ),
+    setting("kms.region", r#""""#, "The region to sign for with that service; empty for this server's.", |config, text| {
+        config.kms.region = (!text.is_empty()).then(|| text.to_owned());
+        Ok(())
+    }),
+    setting("kms.access_key", r#""""#, "The access key id for that service.", |config, text| {
+        value::access_key(text).map(|key| config.kms.access_key = key)
+    }),
+    Setting {
+        name: "kms.secret_key",
+        default: r#""""#,
+        doc: "The secret key for that service.",
+        secret: true,
+        set: |config, text| value::secret_key(text).map(|key| config.kms.secret_key = key.map(Secret::new)),
+    },
+    setting(
         "new_buckets.block_public_access",
         "true",
         "Whether new buckets begin with all four switches of Block Public Access on.",
@@ -310,6 +339,12 @@ pub const SETTINGS: &[Setting] = &[
             value::choice(text, &[("true", true), ("false", false)])
                 .map(|block| config.new_buckets.block_public_access = block)
         },
+    ),
+    setting(
+        "new_buckets.block_sse_c",
+        "true",
+        "Whether new buckets refuse objects that are encrypted with customers' keys, as S3's do since 2026.",
+        |config, text| flag(text).map(|block| config.new_buckets.block_sse_c = block),
     ),
     setting(
         "new_buckets.object_ownership",
@@ -329,6 +364,10 @@ pub const SETTINGS: &[Setting] = &[
         },
     ),
 ];
+
+fn flag(text: &str) -> Result<bool, Allowed> {
+    value::choice(text, &[("true", true), ("false", false)])
+}
 
 /// From next to nothing to the times of a slow tape library.
 fn restore_time(text: &str) -> Result<Duration, Allowed> {

@@ -8,6 +8,7 @@ use strata_storage::{
 
 use crate::checksum_headers::{self, Need};
 use crate::conditions;
+use crate::encryption;
 use crate::error::S3Error;
 use crate::lifecycle_headers;
 use crate::op::completed_parts::{self, Created};
@@ -28,8 +29,12 @@ pub async fn run(ctx: &Context, mut request: Request) -> Result<Response, S3Erro
     let bytes = request.body.collect(ctx.config.limits.xml_list_bytes).await?;
     check_document(&request, &bytes)?;
     let listed = completed_parts::read(&bytes, &target.id_text)?;
+    let mut sealed = None;
     let created = match ctx.store.upload(&target.bucket, &target.key, target.id).await {
-        Ok(open) => Created::With(open.new.checksum),
+        Ok(open) => {
+            sealed = Some(open.new.protection.encryption);
+            Created::With(open.new.checksum)
+        }
         // A repeated completion finds its upload gone, and is answered as before.
         Err(Error::NotFound(Entity::Upload)) => Created::Unknown,
         Err(error) => return Err(upload::error(error, &target)),
@@ -47,7 +52,11 @@ pub async fn run(ctx: &Context, mut request: Request) -> Result<Response, S3Erro
         condition,
     };
     let location = format!("http://{}{}", request.host, request.raw_path);
-    keep_alive(&request.name, finish(ctx.store.clone(), complete, target, location)).await
+    let mut response = keep_alive(&request.name, finish(ctx.store.clone(), complete, target, location)).await?;
+    if let Some(sealed) = &sealed {
+        encryption::set_headers(&mut response, sealed);
+    }
+    Ok(response)
 }
 
 /// The part that can take long.

@@ -1,10 +1,9 @@
 //! CopyObject: a stored object becomes the newest version of another key, or of its own with other attributes.
 
 use http::{HeaderMap, HeaderName};
-use strata_storage::{
-    Checksum, ChecksumAlgorithm, CopyStage, Digests, Metadata, ObjectInfo, OpenObject, PutObject, Subject, Tag, Written,
-};
+use strata_storage::{Checksum, ChecksumAlgorithm, CopyStage, DataKey, Digests, Encryption, Metadata, ObjectInfo, OpenObject, Protection, PutObject, Subject, Tag, Written};
 
+use crate::encryption::{self, Sealing};
 use crate::authorize::{self, Resource};
 use crate::error::S3Error;
 use crate::op::keep_alive::{Finished, keep_alive};
@@ -37,7 +36,9 @@ pub async fn run(ctx: &Context, request: Request) -> Result<Response, S3Error> {
     refuse_version(&request)?;
     let found = ctx.store.bucket(&bucket).await?;
     let class = metadata_headers::storage_class(headers)?;
+    let Sealing { encryption, key: seal } = encryption::sealing(ctx, &request, &bucket, &found, &key).await?;
     let protection = protection_headers::protection(ctx, &found, &request).await?;
+    let protection = Protection { encryption: encryption.clone(), ..protection };
     if headers.contains_key("x-amz-copy-source-range") {
         return Err(metadata_headers::not_implemented("x-amz-copy-source-range"));
     }
@@ -50,7 +51,8 @@ pub async fn run(ctx: &Context, request: Request) -> Result<Response, S3Error> {
     let info = object.info();
     check_size(info.size)?;
     let changes = metadata_directive == Directive::Replace
-        || ["x-amz-storage-class", "x-amz-website-redirect-location"].iter().any(|name| headers.contains_key(*name));
+        || ["x-amz-storage-class", "x-amz-website-redirect-location"].iter().any(|name| headers.contains_key(*name))
+        || changes_encryption(headers, info, &encryption);
     if source.bucket == bucket && source.key == key && !changes && !restores(&source, info) {
         return Err(S3Error::invalid_request(
             "This copy request is illegal because it is trying to copy an object to itself without changing the \
@@ -73,7 +75,7 @@ pub async fn run(ctx: &Context, request: Request) -> Result<Response, S3Error> {
     let refused = condition.clone();
     let store = ctx.store.clone();
     let mut response = keep_alive(&request.name, async move {
-        let (staged, checksum) = stage(&store, &object, algorithm).await?;
+        let (staged, checksum) = stage(&store, &object, algorithm, seal).await?;
         let (size, kept, kept_tags) = (staged.size(), checksum.clone(), tags.clone());
         let put = PutObject {
             bucket,
@@ -98,18 +100,27 @@ pub async fn run(ctx: &Context, request: Request) -> Result<Response, S3Error> {
         })
     })
     .await?;
+    encryption::set_headers_of_write(&mut response, &encryption);
     if let Some(version_id) = source_version {
         response.set(SOURCE_VERSION_ID, version_id);
     }
     Ok(response)
 }
 
+/// Whether a copy onto itself changes how the object is encrypted: it asks for something else, or names a key again,
+/// which makes a data key anew.
+fn changes_encryption(headers: &HeaderMap, info: &ObjectInfo, wanted: &Encryption) -> bool {
+    let asks = headers.keys().any(|name| name.as_str().starts_with("x-amz-server-side-encryption"));
+    asks && (wanted.is_sealed() || info.protection.encryption.is_sealed())
+}
+
 async fn stage(
     store: &strata_storage::Store,
     object: &OpenObject,
     algorithm: ChecksumAlgorithm,
+    seal: Option<DataKey>,
 ) -> Result<(strata_storage::Staged, Option<Checksum>), S3Error> {
-    let options = CopyStage { range: None, digests: Digests::NONE.with(algorithm), seal: None };
+    let options = CopyStage { range: None, digests: Digests::NONE.with(algorithm), seal };
     // A restored copy may expire between the look at it and its reading.
     let staged = store.stage_copy(object, options).await.map_err(read_error)?;
     let checksum = staged.checksum(algorithm).cloned();

@@ -8,6 +8,7 @@ use strata_storage::{
 
 use crate::authorize::{self, Resource};
 use crate::conditions::{self, Outcome};
+use crate::encryption::{self, Side};
 use crate::error::S3Error;
 use crate::op::target::parse_version;
 use crate::request::{Context, Request};
@@ -102,12 +103,9 @@ pub async fn open_source(
     let action = if source.version.is_some() { "s3:GetObjectVersion" } else { "s3:GetObject" };
     authorize::require(ctx, request, action, source.resource()).await?;
     authorize::check_source_owner(ctx, request, &source.bucket).await?;
-    if headers.keys().any(|name| name.as_str().starts_with("x-amz-copy-source-server-side-encryption-")) {
-        return Err(S3Error::invalid_request("The encryption parameters are not applicable to this object."));
-    }
     let selector = source.version.map_or(VersionSelector::Current, VersionSelector::Id);
     let opened = ctx.store.object(&source.bucket, &source.key, selector).await;
-    let object = match opened {
+    let mut object = match opened {
         Ok(object) => object,
         Err(error) => {
             return Err(authorize::conceal_in(ctx, request, &source.bucket, source_error(error, &source)).await);
@@ -118,6 +116,7 @@ pub async fn open_source(
     if !readable {
         return Err(read_error(Error::Archived { class, tier }));
     }
+    encryption::unseal(ctx, request, &source.bucket, &mut object, Side::Source).await?;
     match conditions::evaluate_copy_source(headers, object.info(), request.now) {
         Outcome::Failed(name) => Err(S3Error::precondition_failed(name)),
         Outcome::Proceed | Outcome::NotModified => Ok((source, object)),

@@ -7,6 +7,7 @@ use strata_storage::{AccountId, BucketDocument, BucketName, Error, NewBucket, Ob
 use crate::acl::{self, Acl, CanonicalId, Scope};
 use crate::authorize::{self, Resource};
 use crate::checksum_headers::Need;
+use crate::encryption::DefaultEncryption;
 use crate::error::S3Error;
 use crate::metadata_headers::not_implemented;
 use crate::op::bucket;
@@ -43,6 +44,10 @@ pub async fn run(ctx: &Context, mut request: Request) -> Result<Response, S3Erro
     if ctx.config.new_buckets.block_public_access {
         let block = PublicAccessBlock::ALL.to_stored();
         new.documents.insert(BucketDocument::PublicAccessBlock, block.into());
+    }
+    if ctx.config.new_buckets.block_sse_c {
+        let encryption = DefaultEncryption { blocks_customer_keys: true, ..DefaultEncryption::default() };
+        new.documents.insert(BucketDocument::Encryption, encryption.to_stored()?.into());
     }
     match ctx.store.create_bucket(&name, new).await {
         Ok(_) => {}

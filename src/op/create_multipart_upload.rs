@@ -1,9 +1,10 @@
 //! CreateMultipartUpload: everything about the object but its bytes is settled here.
 
 use http::{HeaderMap, HeaderName};
-use strata_storage::{ChecksumAlgorithm, ChecksumKind, NewUpload, UploadId};
+use strata_storage::{ChecksumAlgorithm, ChecksumKind, NewUpload, Protection, UploadId};
 
 use crate::checksum_headers;
+use crate::encryption;
 use crate::error::S3Error;
 use crate::lifecycle_headers;
 use crate::metadata_headers;
@@ -23,7 +24,10 @@ pub async fn run(ctx: &Context, request: Request) -> Result<Response, S3Error> {
     refuse_version(&request)?;
     upload::refuse_conditions(&request.headers)?;
     let found = bucket::find(ctx, bucket).await?;
+    let sealing = encryption::sealing(ctx, &request, bucket, &found, key).await?;
     let protection = protection_headers::protection(ctx, &found, &request).await?;
+    let protection = Protection { encryption: sealing.encryption, ..protection };
+    let encryption = protection.encryption.clone();
     let new = NewUpload {
         class: metadata_headers::storage_class(&request.headers)?,
         metadata: metadata_headers::metadata(&request.headers)?,
@@ -35,6 +39,7 @@ pub async fn run(ctx: &Context, request: Request) -> Result<Response, S3Error> {
     let chosen = new.checksum;
     let id = ctx.store.create_upload(bucket, key, new).await.map_err(|error| bucket::error(error, bucket))?;
     let mut response = Response::xml(document(bucket.as_str(), key.as_str(), id));
+    encryption::set_headers_of_write(&mut response, &encryption);
     if let Some((algorithm, kind)) = chosen {
         response.set(HeaderName::from_static("x-amz-checksum-algorithm"), algorithm.name());
         response.set(TYPE, checksum_headers::kind_name(kind));

@@ -9,13 +9,14 @@ use http_body_util::{BodyExt as _, StreamBody};
 use strata_storage::{Checksum, ChecksumKind, Error, ObjectInfo, OpenObject, Subject};
 
 use crate::authorize::Resource;
+use crate::encryption::{self, Side};
 use crate::error::S3Error;
 use crate::op::object_headers;
 use crate::op::target::Target;
 use crate::range::{self, Requested};
 use crate::request::{Context, Request};
 use crate::response::{Payload, Response};
-use crate::{checksum_headers, conditions, lifecycle_headers, lock_headers, metadata_headers};
+use crate::{checksum_headers, conditions, lifecycle_headers, lock_headers};
 
 const PARTS_COUNT: HeaderName = HeaderName::from_static("x-amz-mp-parts-count");
 const PART_NUMBER_MAX: u16 = 10_000;
@@ -23,10 +24,11 @@ const PART_NUMBER_MAX: u16 = 10_000;
 /// Runs GetObject.
 pub async fn run(ctx: &Context, request: Request) -> Result<Response, S3Error> {
     let asked = Asked::of(ctx, &request).await?;
-    let object = asked.open(ctx).await?;
+    let mut object = asked.open(ctx).await?;
     // HTTP has conditions and ranges count only where the answer without them would be a success (RFC 9110, 13.2.1), so
     // the state of what is archived comes before them. S3's order is unconfirmed.
     check_readable(object.info())?;
+    encryption::unseal(ctx, &request, &asked.target.bucket, &mut object, Side::Read).await?;
     let answer = prepare(ctx, &request, asked, object).await?;
     let Some((object, bytes)) = answer.content else { return Ok(answer.response) };
     ctx.store.note_read(request.bucket()?, request.key()?, object.info(), bytes.end - bytes.start).await;
@@ -39,6 +41,7 @@ pub async fn run(ctx: &Context, request: Request) -> Result<Response, S3Error> {
 pub async fn head(ctx: &Context, request: Request) -> Result<Response, S3Error> {
     let asked = Asked::of(ctx, &request).await?;
     let object = asked.open(ctx).await?;
+    encryption::check_head(ctx, &request, object.info())?;
     let mut answer = prepare(ctx, &request, asked, object).await?;
     if let Some((object, _)) = &answer.content {
         object_headers::set_archive(&mut answer.response, object.info());
@@ -64,7 +67,7 @@ struct Asked {
 impl Asked {
     async fn of(ctx: &Context, request: &Request) -> Result<Asked, S3Error> {
         let target = Target::of(ctx, request).await?;
-        metadata_headers::refuse_unsupported_on_read(&request.headers)?;
+        encryption::refuse_on_read(&request.headers)?;
         Ok(Asked {
             target,
             part_number: part_number(request)?,
@@ -113,6 +116,7 @@ async fn prepare(ctx: &Context, request: &Request, asked: Asked, object: OpenObj
     let Target { bucket, key, version } = &asked.target;
     let resource = Resource::Object(bucket, key, *version);
     lock_headers::set_visible(ctx, request, resource, info, &mut response).await?;
+    encryption::set_headers(&mut response, &info.protection.encryption);
     if asked.target.version.is_none()
         && let Some(text) = expiration(ctx, &asked.target, &object).await?
     {

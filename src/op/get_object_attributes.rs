@@ -7,7 +7,7 @@ use crate::error::S3Error;
 use crate::op::target::{Target, set_version};
 use crate::request::{Context, Request};
 use crate::response::Response;
-use crate::{checksum_headers, metadata_headers, time, xml};
+use crate::{checksum_headers, encryption, time, xml};
 
 const ATTRIBUTES: &str = "x-amz-object-attributes";
 /// The most parts in one answer.
@@ -16,11 +16,12 @@ const PARTS_MAX: u32 = 1000;
 /// Runs the operation.
 pub async fn run(ctx: &Context, request: Request) -> Result<Response, S3Error> {
     let target = Target::of(ctx, &request).await?;
-    metadata_headers::refuse_unsupported_on_read(&request.headers)?;
+    encryption::refuse_on_read(&request.headers)?;
     let wanted = Wanted::from_headers(&request.headers)?;
     let page = Page::from_headers(&request.headers)?;
     let object = ctx.store.object(&target.bucket, &target.key, target.selector()).await?;
     let info = object.info();
+    encryption::check_head(ctx, &request, info)?;
     let composite = info.checksum.as_ref().is_some_and(|checksum| checksum.kind == ChecksumKind::Composite);
     let listed = match wanted.object_parts && composite && page.max > 0 {
         true => object.parts(page.after, page.max.min(PARTS_MAX) as usize).await?,

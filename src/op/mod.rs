@@ -28,6 +28,7 @@ mod upload;
 mod bucket_acl;
 mod bucket_analytics;
 mod bucket_cors;
+mod bucket_encryption;
 mod bucket_intelligent_tiering;
 pub mod bucket_lifecycle;
 mod bucket_ownership_controls;
@@ -80,6 +81,9 @@ pub async fn run(operation: Operation, ctx: &Context, request: Request) -> Resul
         Operation::GetBucketTagging => bucket_tagging::get(ctx, request).await,
         Operation::PutBucketTagging => bucket_tagging::put(ctx, request).await,
         Operation::DeleteBucketTagging => bucket_tagging::delete(ctx, request).await,
+        Operation::GetBucketEncryption => bucket_encryption::get(ctx, request).await,
+        Operation::PutBucketEncryption => bucket_encryption::put(ctx, request).await,
+        Operation::DeleteBucketEncryption => bucket_encryption::delete(ctx, request).await,
         Operation::GetBucketAcl => bucket_acl::get(ctx, request).await,
         Operation::PutBucketAcl => bucket_acl::put(ctx, request).await,
         Operation::GetBucketCors => bucket_cors::get(ctx, request).await,

@@ -1,8 +1,9 @@
 //! PutObject: a request body becomes the newest version of a key.
 
 use http::{HeaderMap, StatusCode, header};
-use strata_storage::{ChecksumAlgorithm, Digests, PutObject, Subject, Tag, Written};
+use strata_storage::{ChecksumAlgorithm, Digests, Protection, PutObject, Subject, Tag, Written};
 
+use crate::encryption::{self, Sealing};
 use crate::error::S3Error;
 use crate::op::target::{refuse_version, set_version};
 use crate::request::{Context, Request};
@@ -23,8 +24,10 @@ pub async fn run(ctx: &Context, mut request: Request) -> Result<Response, S3Erro
     let found = ctx.store.bucket(&bucket).await?;
     let class = metadata_headers::storage_class(&request.headers)?;
     checksum_headers::content_md5(&request.headers)?;
+    let Sealing { encryption, key: seal } = encryption::sealing(ctx, &request, &bucket, &found, &key).await?;
     let protection = protection_headers::protection(ctx, &found, &request).await?;
     lock_headers::require_digest(&request.headers, &found, &protection.lock)?;
+    let protection = Protection { encryption, ..protection };
     let condition = conditions::write_condition(&request.headers)?;
     let metadata = metadata_headers::metadata(&request.headers)?;
     let tags = header_tags(&request.headers)?;
@@ -35,10 +38,11 @@ pub async fn run(ctx: &Context, mut request: Request) -> Result<Response, S3Erro
     };
     ctx.store.check_room_for_object(&bucket, &key, request.body.require_length()?).await?;
     let most_bytes = ctx.config.limits.object_bytes.min(PUT_BYTES_MAX);
-    let (staged, sent) = checksum_headers::stage_body(ctx, &mut request, most_bytes, more).await?;
+    let (staged, sent) = checksum_headers::stage_body(ctx, &mut request, most_bytes, more, seal).await?;
     let checksum = sent.or_else(|| staged.checksum(ChecksumAlgorithm::Crc64Nvme).cloned());
 
     let mut response = Response::empty(StatusCode::OK);
+    encryption::set_headers_of_write(&mut response, &protection.encryption);
     if let Some(checksum) = &checksum {
         checksum_headers::set_headers(&mut response, checksum, 0);
     }

@@ -68,7 +68,8 @@ pub fn part_number(query: &Query) -> Result<u16, S3Error> {
     })
 }
 
-/// Refuses what no part can have: encryption or a lock of its own, or a condition, which belongs to the completion.
+/// Refuses what no part can have: encryption of its own, but for a customer's key, which each part brings, a lock, or a
+/// condition, which belongs to the completion.
 pub fn refuse_for_part(headers: &HeaderMap) -> Result<(), S3Error> {
     const ENCRYPTION: &str = "x-amz-server-side-encryption";
     if let Some(value) = headers.get(ENCRYPTION) {

@@ -1,8 +1,9 @@
 //! UploadPartCopy: bytes of a stored object become a part.
 
-use strata_storage::{CopyStage, Error, OpenObject, PartInfo, Store, UploadInfo};
+use strata_storage::{CopyStage, DataKey, Error, OpenObject, PartInfo, Store, UploadInfo};
 
 use crate::checksum_headers;
+use crate::encryption;
 use crate::error::S3Error;
 use crate::op::copy_object::SOURCE_VERSION_ID;
 use crate::op::copy_range::CopyRange;
@@ -32,8 +33,11 @@ pub async fn run(ctx: &Context, request: Request) -> Result<Response, S3Error> {
     room.map_err(|error| upload::error(error, &target))?;
     ctx.store.meter().retrieval(&copied.bucket, info.class, size);
     let source_version = info.bucket_versioned.then(|| info.version_id.to_string());
-    let work = Copy { store: ctx.store.clone(), target, open, number, source, range };
+    let encryption = open.new.protection.encryption.clone();
+    let seal = encryption::part_key(ctx, &request, &target.bucket, &encryption).await?;
+    let work = Copy { store: ctx.store.clone(), target, open, number, source, range, seal };
     let mut response = keep_alive(&request.name, work.run()).await?;
+    encryption::set_headers(&mut response, &encryption);
     if let Some(version_id) = source_version {
         response.set(SOURCE_VERSION_ID, version_id);
     }
@@ -48,13 +52,14 @@ struct Copy {
     number: u16,
     source: OpenObject,
     range: Option<std::ops::Range<u64>>,
+    seal: Option<DataKey>,
 }
 
 impl Copy {
     async fn run(self) -> Result<Finished, S3Error> {
-        let Copy { store, target, open, number, source, range } = self;
+        let Copy { store, target, open, number, source, range, seal } = self;
         let named = |error: Error| upload::error(error, &target);
-        let options = CopyStage { range, digests: upload::digests(&open), seal: None };
+        let options = CopyStage { range, digests: upload::digests(&open), seal };
         let staged = store.stage_copy(&source, options).await.map_err(|error| match error {
             Error::Archived { .. } => read_error(error),
             error => named(error),

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use strata_storage::{Clock, OpenOptions, Store, SystemClock, Timestamp};
+use strata_storage::{Clock, Entropy, OpenOptions, Store, SystemClock, Timestamp};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
@@ -14,6 +14,8 @@ use tokio::task::JoinHandle;
 use crate::config::{AccountSettings, Config};
 use crate::credentials::{self, Credentials, CredentialsError, Origin};
 use crate::directory::{Directory, DirectoryError, NewAccount};
+use crate::encryption::Keyring;
+use crate::kms::{External, KeyStore, KmsError, KmsService};
 use crate::master_key::{self, MasterKeyError};
 use crate::service::Service;
 
@@ -77,6 +79,12 @@ pub enum ServerError {
     /// Accounts, users, roles or keys could not be read.
     #[error("cannot open the directory of accounts: {0}")]
     Directory(#[from] DirectoryError),
+    /// The keys for SSE-KMS could not be read.
+    #[error("cannot open the key store: {0}")]
+    Keys(#[from] KmsError),
+    /// There can be no secure connections to the key management service.
+    #[error("cannot prepare connections to the key management service: {0}")]
+    KeyService(io::Error),
     /// The store could not be closed cleanly; what was acknowledged is safe.
     #[error("cannot close the store: {0}")]
     Close(strata_storage::Error),
@@ -115,7 +123,14 @@ impl Server {
                 return Err(error);
             }
         };
-        let service = Service::new(Arc::clone(&config), store.clone(), directory.clone(), clock, entropy);
+        let keyring = match open_keyring(&config, &store, &clock, &entropy).await {
+            Ok(keyring) => keyring,
+            Err(error) => {
+                store.close().await.map_err(ServerError::Close)?;
+                return Err(error);
+            }
+        };
+        let service = Service::new(Arc::clone(&config), store.clone(), directory.clone(), keyring, clock, entropy);
         let permits = Arc::new(Semaphore::new(config.limits.connections));
         let (phase, changes) = watch::channel(Phase::Serving);
         if let Some(tls) = &tls {
@@ -248,6 +263,34 @@ async fn open_directory(
     }
     Ok(directory)
 }
+
+/// Opens the keys for SSE-KMS: this server's own, or those of another service.
+async fn open_keyring(
+    config: &Config,
+    store: &Store,
+    clock: &Arc<dyn Clock>,
+    entropy: &Arc<dyn Entropy>,
+) -> Result<Keyring, ServerError> {
+    let settings = &config.kms;
+    let service = match (&settings.endpoint, &settings.access_key, &settings.secret_key) {
+        (Some(endpoint), Some(access_key), Some(secret_key)) => {
+            let region = settings.region.clone().unwrap_or_else(|| config.region.clone());
+            let credentials = Credentials { access_key: access_key.clone(), secret_key: secret_key.clone() };
+            let external = External::new(endpoint.clone(), region, credentials, Arc::clone(clock));
+            KmsService::External(external.map_err(ServerError::KeyService)?)
+        }
+        _ => {
+            let failed = |source| ServerError::Open { directory: config.data.clone(), source };
+            let secret = store.derived_key(KEYS_PURPOSE).map_err(failed)?;
+            let (clock, entropy) = (Arc::clone(clock), Arc::clone(entropy));
+            KmsService::Local(KeyStore::open(store.clone(), config.region.clone(), secret, clock, entropy).await?)
+        }
+    };
+    Ok(Keyring::new(service, Arc::clone(entropy)))
+}
+
+/// What the secret that seals the local keys is derived for.
+const KEYS_PURPOSE: &str = "kms";
 
 /// Every body that may be stored at once can hold a write buffer, however slow its client; with these besides, the fast
 /// ones fill one while the other is being written.

@@ -14,6 +14,7 @@ use crate::control::{self, ControlRequest};
 use crate::error::S3Error;
 use crate::identity::Identity;
 use crate::incoming::IncomingBody;
+use crate::kms::{self, KmsCall};
 use crate::origin::Origin;
 use crate::query_api::{Form, QueryCall};
 use crate::request::{Query, RequestName};
@@ -48,7 +49,16 @@ impl Service {
             false => Arc::new(Identity::anonymous()),
         };
         if api == Api::Kms {
-            return Err(S3Error::not_implemented("Keys are not implemented by this server."));
+            let target = parts.headers.get("x-amz-target").and_then(|value| value.to_str().ok()).unwrap_or_default();
+            let call = KmsCall {
+                caller,
+                source: origin.source,
+                secure: origin.secure,
+                target: target.to_owned(),
+                body,
+                now,
+            };
+            return Ok(kms::answer(self.context.keyring.service(), &call).await);
         }
         let form = match parts.method {
             Method::GET => Form::parse(parts.uri.query().unwrap_or_default().as_bytes())?,
