@@ -11,11 +11,15 @@ pub mod credentials;
 pub mod log;
 pub mod server;
 
+// Who may do what.
+pub mod policy;
+
 // What is said of the store itself.
 pub mod admin;
 pub mod cli;
 
 // One request.
+mod acl;
 mod address;
 mod auth;
 mod authorize;
@@ -29,7 +33,9 @@ mod lifecycle_headers;
 mod metadata_headers;
 mod metering;
 mod op;
+mod owners;
 mod protection_headers;
+mod public_access_block;
 mod query_headers;
 mod range;
 mod request;

@@ -107,20 +107,9 @@ pub fn storage_class(headers: &HeaderMap) -> Result<StorageClass, S3Error> {
     })
 }
 
-/// Access lists that a write may ask for although they are off in every bucket: both give nobody but the owner
-/// anything. S3 itself refuses `private`, but some clients send it with every object unless told otherwise.
-const ACLS_OF_THE_OWNER: [&[u8]; 2] = [b"bucket-owner-full-control", b"private"];
-
-/// Refuses headers of writes that ask for what is not offered: encryption, locks, appends, and access lists, which
-/// are off in every bucket.
+/// Refuses headers of writes that ask for what is not offered: encryption, locks, appends.
 pub fn refuse_unsupported(headers: &HeaderMap) -> Result<(), S3Error> {
-    for (name, value) in headers {
-        let name = name.as_str();
-        let other_acl = name == "x-amz-acl" && !ACLS_OF_THE_OWNER.contains(&value.as_bytes());
-        if other_acl || name.starts_with("x-amz-grant-") {
-            let message = "The bucket does not allow ACLs";
-            return Err(S3Error::new(StatusCode::BAD_REQUEST, "AccessControlListNotSupported", message));
-        }
+    for name in headers.keys().map(HeaderName::as_str) {
         let unsupported = name.starts_with("x-amz-server-side-encryption")
             || name.starts_with("x-amz-object-lock-")
             || name == "x-amz-write-offset-bytes";
@@ -318,10 +307,6 @@ mod tests {
             let found = refuse_unsupported(&headers(&[(name, value)]));
             assert_eq!(found.err().map(|error| error.code), expected, "{name}");
         }
-        check("x-amz-acl", b"bucket-owner-full-control", None);
-        check("x-amz-acl", b"private", None);
-        check("x-amz-acl", b"public-read", Some("AccessControlListNotSupported"));
-        check("x-amz-grant-read", b"id=1", Some("AccessControlListNotSupported"));
         check("x-amz-server-side-encryption", b"AES256", Some("NotImplemented"));
         check("x-amz-server-side-encryption-customer-key", b"k", Some("NotImplemented"));
         check("x-amz-object-lock-mode", b"GOVERNANCE", Some("NotImplemented"));

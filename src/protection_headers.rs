@@ -3,26 +3,52 @@
 //!
 //! Each of the three has a room of its own; this file only calls them in S3's order.
 
-use http::HeaderMap;
-use strata_storage::{AccountId, Bucket, Encryption, Lock, ObjectOwner, ObjectOwnership, Protection};
+use strata_storage::{Bucket, Encryption, Lock, ObjectOwner, ObjectOwnership, Protection};
 
+use crate::acl::{self, Canned, CanonicalId, Requested, Scope};
+use crate::authorize::{self, Resource};
 use crate::error::S3Error;
-use crate::metadata_headers;
 use crate::request::{Context, Request};
+use crate::{metadata_headers, owners, public_access_block};
 
 /// Reads what shall protect a new version in `bucket`, and refuses what cannot be honoured.
-pub async fn protection(_ctx: &Context, bucket: &Bucket, request: &Request) -> Result<Protection, S3Error> {
+pub async fn protection(ctx: &Context, bucket: &Bucket, request: &Request) -> Result<Protection, S3Error> {
     metadata_headers::refuse_unsupported(&request.headers)?;
     Ok(Protection {
-        owner: owner(bucket, request, &request.headers)?,
+        owner: owner(ctx, bucket, request).await?,
         lock: Lock::default(),
         encryption: Encryption::default(),
     })
 }
 
-/// Who will own the version. In a bucket without ACLs that is the bucket's owner; else the writer.
-fn owner(bucket: &Bucket, request: &Request, _headers: &HeaderMap) -> Result<ObjectOwner, S3Error> {
-    let enforced = bucket.ownership == Some(ObjectOwnership::BucketOwnerEnforced);
-    let writer: AccountId = request.caller.account_id().unwrap_or(bucket.owner);
-    Ok(ObjectOwner { account: if enforced { bucket.owner } else { writer }, acl: None })
+/// Who will own the version, and whom its access control list grants what.
+async fn owner(ctx: &Context, bucket: &Bucket, request: &Request) -> Result<ObjectOwner, S3Error> {
+    // An object written by nobody who is known belongs to the bucket's owner: S3's anonymous user is no account here.
+    let writer = request.caller.account_id().unwrap_or(bucket.owner);
+    let exists = |id: &CanonicalId| owners::exists(ctx, id);
+    let requested = acl::requested(&request.headers, Scope::Object, &exists);
+    if !acl::acls_count(bucket) {
+        let asks_for_none = requested.is_ok_and(|requested| {
+            requested.is_none_or(|requested| requested.gives_only_the_owner(CanonicalId::of(bucket.owner)))
+        });
+        return match asks_for_none {
+            true => Ok(ObjectOwner { account: bucket.owner, acl: None }),
+            false => Err(acl::not_supported()),
+        };
+    }
+    let requested = requested?;
+    if requested.is_some() {
+        let (name, key) = (request.bucket()?, request.key()?);
+        authorize::require(ctx, request, "s3:PutObjectAcl", Resource::Object(name, key, None)).await?;
+    }
+    let account = match (bucket.ownership, &requested) {
+        (Some(ObjectOwnership::BucketOwnerPreferred), Some(Requested::Canned(Canned::BucketOwnerFullControl))) => {
+            bucket.owner
+        }
+        _ => writer,
+    };
+    let Some(requested) = requested else { return Ok(ObjectOwner { account, acl: None }) };
+    let acl = requested.acl(CanonicalId::of(account), CanonicalId::of(bucket.owner));
+    acl::refuse_blocked(&acl, public_access_block::effective(ctx, bucket)?)?;
+    Ok(ObjectOwner { account, acl: acl::encode(&acl) })
 }

@@ -198,6 +198,19 @@ impl Writer {
         self
     }
 
+    /// Begins an element with attributes that holds others.
+    pub fn open_with(&mut self, name: &str, attributes: &[(&str, &str)]) -> &mut Writer {
+        self.open(name);
+        self.text.pop();
+        for (attribute, value) in attributes {
+            self.text.extend([" ", attribute, "=\""]);
+            escape(&mut self.text, value);
+            self.text.push('"');
+        }
+        self.text.push('>');
+        self
+    }
+
     /// Ends the element opened last.
     pub fn close(&mut self) -> &mut Writer {
         if let Some(name) = self.open.pop() {

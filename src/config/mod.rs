@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use strata_storage::{RestoreTimes, ZoneOptions};
+use strata_storage::{ObjectOwnership, RestoreTimes, ZoneOptions};
 
 use crate::credentials::Secret;
 
@@ -49,6 +49,8 @@ pub struct Config {
     pub storage: StorageSettings,
     /// How lifecycle rules are carried out.
     pub lifecycle: LifecycleSettings,
+    /// How buckets begin.
+    pub new_buckets: NewBucketSettings,
 }
 
 /// What is logged, and how.
@@ -126,6 +128,15 @@ pub struct LifecycleSettings {
     pub day: Duration,
 }
 
+/// How buckets begin, unless the request that makes one asks for something else.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewBucketSettings {
+    /// Whether all four switches of Block Public Access are on.
+    pub block_public_access: bool,
+    /// Who owns the objects, and whether access control lists count.
+    pub object_ownership: ObjectOwnership,
+}
+
 impl Default for Config {
     fn default() -> Config {
         let mut config = Config::blank();
@@ -184,6 +195,10 @@ impl Config {
             background: BackgroundSettings { bytes_per_second: 0 },
             storage: StorageSettings { cache_bytes: 0, segment_bytes: 0, collect_seconds: 0 },
             lifecycle: LifecycleSettings { day: Duration::ZERO },
+            new_buckets: NewBucketSettings {
+                block_public_access: true,
+                object_ownership: ObjectOwnership::BucketOwnerEnforced,
+            },
         }
     }
 }

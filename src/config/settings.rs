@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use strata_storage::ObjectOwnership;
+
 use super::value::{self, Allowed};
 use super::{Config, LogFormat};
 use crate::credentials::Secret;
@@ -219,6 +221,32 @@ pub const SETTINGS: &[Setting] = &[
         |config, text| {
             value::duration(text, Duration::from_millis(1), Duration::from_secs(DAY_SECONDS))
                 .map(|day| config.lifecycle.day = day)
+        },
+    ),
+    setting(
+        "new_buckets.block_public_access",
+        "true",
+        "Whether new buckets begin with all four switches of Block Public Access on.",
+        |config, text| {
+            value::choice(text, &[("true", true), ("false", false)])
+                .map(|block| config.new_buckets.block_public_access = block)
+        },
+    ),
+    setting(
+        "new_buckets.object_ownership",
+        r#""BucketOwnerEnforced""#,
+        "Who owns the objects in new buckets that do not say: BucketOwnerEnforced, BucketOwnerPreferred or ObjectWriter; \
+         with the first, access control lists are off.",
+        |config, text| {
+            value::choice(
+                text,
+                &[
+                    ("BucketOwnerEnforced", ObjectOwnership::BucketOwnerEnforced),
+                    ("BucketOwnerPreferred", ObjectOwnership::BucketOwnerPreferred),
+                    ("ObjectWriter", ObjectOwnership::ObjectWriter),
+                ],
+            )
+            .map(|ownership| config.new_buckets.object_ownership = ownership)
         },
     ),
 ];

@@ -2,15 +2,19 @@
 
 use http::{HeaderMap, HeaderName, StatusCode};
 use serde::Deserialize;
-use strata_storage::{Error, NewBucket, ObjectOwnership};
+use strata_storage::{AccountId, BucketDocument, BucketName, Error, NewBucket, ObjectOwnership};
 
+use crate::acl::{self, Acl, CanonicalId, Scope};
+use crate::authorize::{self, Resource};
 use crate::checksum_headers::Need;
 use crate::error::S3Error;
 use crate::metadata_headers::not_implemented;
 use crate::op::bucket;
+use crate::op::bucket_ownership_controls::{bucket_has_acl, parse_ownership};
+use crate::public_access_block::{self, PublicAccessBlock};
 use crate::request::{Context, Request};
 use crate::response::Response;
-use crate::{tagging, xml};
+use crate::{owners, tagging, xml};
 
 /// The region whose buckets may be created again, and whose name is no location constraint.
 const FIRST_REGION: &str = "us-east-1";
@@ -21,18 +25,28 @@ const TAGS_MAX: usize = 50;
 /// Answers `PUT /bucket`.
 pub async fn run(ctx: &Context, mut request: Request) -> Result<Response, S3Error> {
     let name = request.bucket()?.clone();
-    let ownership = ownership(&request.headers)?;
-    check_headers(&request.headers, ownership)?;
+    check_headers(&request.headers)?;
+    let owner = request.caller.account_id().ok_or_else(|| S3Error::access_denied("Access Denied"))?;
+    let sent = ownership(&request.headers)?;
+    if sent.is_some() {
+        let action = "s3:PutBucketOwnershipControls";
+        authorize::require(ctx, &request, action, Resource::Bucket(&name)).await?;
+    }
+    let ownership = sent.unwrap_or(ctx.config.new_buckets.object_ownership);
+    let acl = access(ctx, &request, &name, ownership, owner).await?;
     let bytes = bucket::read_document(&mut request, ctx.config.limits.xml_bytes, Need::Optional).await?;
     let configuration = Configuration::read(&bytes)?;
     check_location(&configuration.location, &ctx.config.region)?;
-    let owner = request.caller.account_id().ok_or_else(|| S3Error::access_denied("Access Denied"))?;
     let region = ctx.config.region.clone();
-    let new = NewBucket { owner, region, ownership, tags: configuration.tags, ..NewBucket::default() };
+    let mut new = NewBucket { owner, region, ownership, tags: configuration.tags, ..NewBucket::default() };
+    new.documents.extend(acl.as_ref().and_then(acl::encode).map(|acl| (BucketDocument::Acl, acl.into())));
+    if ctx.config.new_buckets.block_public_access {
+        let block = PublicAccessBlock::ALL.to_stored();
+        new.documents.insert(BucketDocument::PublicAccessBlock, block.into());
+    }
     match ctx.store.create_bucket(&name, new).await {
         Ok(_) => {}
-        // The oldest region answers a repeated creation as if it were the first.
-        Err(Error::BucketExists) if ctx.config.region == FIRST_REGION => {}
+        Err(Error::BucketExists) => exists(ctx, &name, owner).await?,
         Err(error) => return Err(bucket::error(error, &name)),
     }
     let mut response = Response::empty(StatusCode::OK);
@@ -114,24 +128,65 @@ fn check_location(constraint: &str, region: &str) -> Result<(), S3Error> {
     }
 }
 
-fn ownership(headers: &HeaderMap) -> Result<ObjectOwnership, S3Error> {
-    const NAME: &str = "x-amz-object-ownership";
-    let Some(value) = headers.get(NAME) else { return Ok(ObjectOwnership::default()) };
-    match value.as_bytes() {
-        b"BucketOwnerEnforced" => Ok(ObjectOwnership::BucketOwnerEnforced),
-        b"BucketOwnerPreferred" => Ok(ObjectOwnership::BucketOwnerPreferred),
-        b"ObjectWriter" => Ok(ObjectOwnership::ObjectWriter),
-        other => {
-            let value = String::from_utf8_lossy(other);
-            Err(S3Error::invalid_argument(format!("Invalid x-amz-object-ownership header: {value}"), NAME, value))
-        }
+/// What a name that is taken means: to its owner something else than to others.
+async fn exists(ctx: &Context, name: &BucketName, owner: AccountId) -> Result<(), S3Error> {
+    if ctx.store.bucket(name).await?.owner != owner {
+        return Err(S3Error::new(
+            StatusCode::CONFLICT,
+            "BucketAlreadyExists",
+            "The requested bucket name is not available. The bucket namespace is shared by all users of the system. \
+             Please select a different name and try again.",
+        )
+        .with("BucketName", name.as_str()));
     }
+    // The oldest region answers a repeated creation as if it were the first.
+    if ctx.config.region == FIRST_REGION { Ok(()) } else { Err(bucket::error(Error::BucketExists, name)) }
+}
+
+fn ownership(headers: &HeaderMap) -> Result<Option<ObjectOwnership>, S3Error> {
+    const NAME: &str = "x-amz-object-ownership";
+    let Some(value) = headers.get(NAME) else { return Ok(None) };
+    let value = String::from_utf8_lossy(value.as_bytes());
+    parse_ownership(&value).map(Some).ok_or_else(|| {
+        S3Error::invalid_argument(format!("Invalid x-amz-object-ownership header: {value}"), NAME, value)
+    })
+}
+
+/// The access control list that the bucket begins with; `None` for the private one.
+async fn access(
+    ctx: &Context,
+    request: &Request,
+    name: &BucketName,
+    ownership: ObjectOwnership,
+    owner: AccountId,
+) -> Result<Option<Acl>, S3Error> {
+    let known = |id: &CanonicalId| owners::exists(ctx, id);
+    let requested = acl::requested(&request.headers, Scope::Bucket, &known);
+    let enforced = ownership == ObjectOwnership::BucketOwnerEnforced;
+    if enforced && request.headers.keys().any(|name| name.as_str().starts_with("x-amz-grant-")) {
+        return Err(bucket_has_acl());
+    }
+    let Some(requested) = requested? else { return Ok(None) };
+    let id = CanonicalId::of(owner);
+    let acl = requested.acl(id, id);
+    if acl.is_private() {
+        return Ok(None);
+    }
+    if enforced {
+        return Err(bucket_has_acl());
+    }
+    authorize::require(ctx, request, "s3:PutBucketAcl", Resource::Bucket(name)).await?;
+    acl::refuse_blocked(&acl, public_access_block::of_account(ctx, owner))?;
+    if acl.is_public() && ctx.config.new_buckets.block_public_access {
+        let message = "Bucket cannot have public ACLs set with BlockPublicAccess enabled";
+        return Err(S3Error::new(StatusCode::BAD_REQUEST, "InvalidBucketAclWithBlockPublicAccessError", message));
+    }
+    Ok(Some(acl))
 }
 
 /// Refuses what this server can't honour, rather than making a bucket that lacks it.
-fn check_headers(headers: &HeaderMap, ownership: ObjectOwnership) -> Result<(), S3Error> {
+fn check_headers(headers: &HeaderMap) -> Result<(), S3Error> {
     const LOCK: &str = "x-amz-bucket-object-lock-enabled";
-    const ACL: &str = "x-amz-acl";
     match headers.get(LOCK).map(|value| value.as_bytes().to_ascii_lowercase()).as_deref() {
         None | Some(b"false") => {}
         Some(b"true") => return Err(not_implemented(LOCK)),
@@ -143,23 +198,7 @@ fn check_headers(headers: &HeaderMap, ownership: ObjectOwnership) -> Result<(), 
     if headers.get("x-amz-bucket-namespace").is_some_and(|value| value != "global") {
         return Err(not_implemented("x-amz-bucket-namespace"));
     }
-    let acl = headers.get(ACL).map(http::HeaderValue::as_bytes);
-    match acl {
-        None | Some(b"private" | b"public-read" | b"public-read-write" | b"authenticated-read") => {}
-        // S3 has no message for this.
-        Some(other) => return Err(S3Error::invalid_argument("", ACL, String::from_utf8_lossy(other))),
-    }
-    let grant = headers.keys().find(|name| name.as_str().starts_with("x-amz-grant-"));
-    let wider = grant.map(HeaderName::as_str).or_else(|| acl.filter(|&acl| acl != b"private").map(|_| ACL));
-    match (wider, ownership) {
-        (None, _) => Ok(()),
-        (Some(_), ObjectOwnership::BucketOwnerEnforced) => Err(S3Error::new(
-            StatusCode::BAD_REQUEST,
-            "InvalidBucketAclWithObjectOwnership",
-            "Bucket cannot have ACLs set with ObjectOwnership's BucketOwnerEnforced setting",
-        )),
-        (Some(name), _) => Err(not_implemented(name)),
-    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -211,17 +250,13 @@ mod tests {
             let pairs = pairs.iter();
             let headers: HeaderMap =
                 pairs.map(|&(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value))).collect();
-            let result = ownership(&headers).and_then(|ownership| check_headers(&headers, ownership));
+            let result = ownership(&headers).and_then(|_| check_headers(&headers));
             assert_eq!(result.err().map(|error| error.code), expected, "{headers:?}");
         }
         check(&[], None);
-        check(&[("x-amz-bucket-object-lock-enabled", "false"), ("x-amz-acl", "private")], None);
+        check(&[("x-amz-bucket-object-lock-enabled", "false")], None);
         check(&[("x-amz-bucket-object-lock-enabled", "true")], Some("NotImplemented"));
         check(&[("x-amz-bucket-object-lock-enabled", "maybe")], Some("InvalidArgument"));
-        check(&[("x-amz-acl", "public-read")], Some("InvalidBucketAclWithObjectOwnership"));
-        check(&[("x-amz-acl", "public-read"), ("x-amz-object-ownership", "ObjectWriter")], Some("NotImplemented"));
-        check(&[("x-amz-acl", "open")], Some("InvalidArgument"));
-        check(&[("x-amz-grant-read", "id=1")], Some("InvalidBucketAclWithObjectOwnership"));
         check(&[("x-amz-object-ownership", "BucketOwnerPreferred")], None);
         check(&[("x-amz-object-ownership", "me")], Some("InvalidArgument"));
         check(&[("x-amz-bucket-namespace", "account-regional")], Some("NotImplemented"));

@@ -1,10 +1,10 @@
 //! ListBuckets: the owner's buckets by name.
 
-use strata_storage::{BucketPage, BucketQuery};
+use strata_storage::{AccountId, BucketPage, BucketQuery};
 
 use crate::error::S3Error;
 use crate::op::{continuation_token, list_document, list_parameters};
-use crate::request::{Context, Owner, Query, Request};
+use crate::request::{Context, Query, Request};
 use crate::response::Response;
 use crate::time;
 use crate::xml::Writer;
@@ -21,7 +21,7 @@ pub async fn run(ctx: &Context, request: Request) -> Result<Response, S3Error> {
     let owner = request.caller.account_id().ok_or_else(|| S3Error::access_denied("Access Denied"))?;
     let query = BucketQuery { owner: Some(owner), ..bucket_query(&request.query)? };
     let page = ctx.store.list_buckets(query).await?;
-    Ok(Response::xml(document(&page, request.query.get("prefix"), &ctx.owner)))
+    Ok(Response::xml(document(&page, request.query.get("prefix"), owner)))
 }
 
 fn bucket_query(query: &Query) -> Result<BucketQuery, S3Error> {
@@ -42,7 +42,7 @@ fn bucket_query(query: &Query) -> Result<BucketQuery, S3Error> {
     Ok(BucketQuery { owner: None, prefix, region: region.map(str::to_string), after, max })
 }
 
-fn document(page: &BucketPage, prefix: Option<&str>, owner: &Owner) -> String {
+fn document(page: &BucketPage, prefix: Option<&str>, owner: AccountId) -> String {
     let mut writer = Writer::new("ListAllMyBucketsResult");
     list_document::owner(&mut writer, owner);
     writer.open("Buckets");
@@ -63,10 +63,11 @@ fn document(page: &BucketPage, prefix: Option<&str>, owner: &Owner) -> String {
 
 #[cfg(test)]
 mod tests {
-    use strata_storage::{Bucket, BucketName, BucketPage, BucketQuery, Timestamp};
+    use strata_storage::{AccountId, Bucket, BucketName, BucketPage, BucketQuery, Timestamp};
 
     use super::{LIST, bucket_query, continuation_token, document};
-    use crate::request::{Owner, Query};
+    use crate::identity::Account;
+    use crate::request::Query;
 
     fn query(pairs: &[(&str, &str)]) -> Query {
         Query(pairs.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect())
@@ -107,11 +108,12 @@ mod tests {
             Bucket { id: 1, created: Timestamp::from_secs(1), region: "eu-west-1".to_string(), ..Bucket::default() };
         let name = BucketName::parse("abc").expect("a valid name");
         let page = BucketPage { buckets: vec![(name, bucket)], next: Some("abc".to_string()) };
-        let owner = Owner { account: "1".to_string(), id: "me".to_string(), display_name: "x".to_string() };
-        let text = document(&page, Some("a"), &owner);
+        let text = document(&page, Some("a"), AccountId::ROOT);
         let token = continuation_token::encode(LIST, "abc");
+        let owner = Account::canonical_id_of(AccountId::ROOT);
         for part in [
-            "<Owner><ID>me</ID></Owner><Buckets><Bucket><Name>abc</Name><CreationDate>1970-01-01T00:00:01",
+            &format!("<Owner><ID>{owner}</ID></Owner><Buckets><Bucket><Name>abc</Name>"),
+            "<CreationDate>1970-01-01T00:00:01",
             "<BucketRegion>eu-west-1</BucketRegion></Bucket></Buckets>",
             &format!("<ContinuationToken>{token}</ContinuationToken><Prefix>a</Prefix></ListAllMyBucketsResult>"),
         ] {

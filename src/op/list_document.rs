@@ -1,23 +1,26 @@
 //! The pieces that the documents of list operations share.
 
 use http::HeaderName;
-use strata_storage::{Bucket, ChecksumSummary, ListEntry, Restore, Timestamp};
+use strata_storage::{AccountId, Bucket, ChecksumSummary, ListEntry, Restore, Timestamp};
 
 use crate::checksum_headers;
+use crate::identity::Account;
 use crate::op::list_parameters::Encoding;
-use crate::request::Owner;
 use crate::response::Response;
 use crate::time;
 use crate::xml::Writer;
 
 /// Writes `<Owner>`; S3 no longer names owners otherwise than by their id.
-pub fn owner(writer: &mut Writer, owner: &Owner) {
-    writer.open("Owner").element("ID", &owner.id).close();
+pub fn owner(writer: &mut Writer, account: AccountId) {
+    writer.open("Owner").element("ID", Account::canonical_id_of(account)).close();
 }
 
-/// Writes `<Initiator>`.
-pub fn initiator(writer: &mut Writer, owner: &Owner) {
-    writer.open("Initiator").element("ID", &owner.id).element("DisplayName", &owner.display_name).close();
+/// Writes `<Initiator>`: accounts by their canonical id, others by their ARN.
+pub fn initiator(writer: &mut Writer, arn: &str) {
+    let root = arn.strip_prefix("arn:aws:iam::").and_then(|rest| rest.strip_suffix(":root"));
+    let id = root.and_then(AccountId::parse).map_or_else(|| arn.to_owned(), Account::canonical_id_of);
+    let display_name = arn.rsplit(['/', ':']).next().unwrap_or_default();
+    writer.open("Initiator").element("ID", id).element("DisplayName", display_name).close();
 }
 
 /// Writes `<ChecksumAlgorithm>` and `<ChecksumType>`, if there is a checksum.
@@ -28,22 +31,25 @@ pub fn checksum_summary(writer: &mut Writer, summary: Option<ChecksumSummary>) {
     }
 }
 
-/// Writes `<Contents>` of one object; `owner` only where the list names owners, `restores` as `restores_told` has it.
-pub fn object(
-    writer: &mut Writer,
-    entry: &ListEntry,
-    encoding: Encoding,
-    owner: Option<&Owner>,
-    restores: Option<Timestamp>,
-) {
+/// Whether a list names the owners of objects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Owners {
+    /// It does.
+    Told,
+    /// It does not.
+    Left,
+}
+
+/// Writes `<Contents>` of one object; `restores` as `restores_told` has it.
+pub fn object(writer: &mut Writer, entry: &ListEntry, encoding: Encoding, owners: Owners, restores: Option<Timestamp>) {
     writer.open("Contents");
     writer.element("Key", encoding.apply(entry.key.as_str()));
     writer.element("LastModified", time::iso8601(entry.modified));
     writer.element("ETag", format!("\"{}\"", entry.etag));
     checksum_summary(writer, entry.checksum);
     writer.element("Size", entry.size.to_string());
-    if let Some(named) = owner {
-        self::owner(writer, named);
+    if owners == Owners::Told {
+        owner(writer, entry.owner);
     }
     writer.element("StorageClass", entry.class.name());
     restore_status(writer, entry.restore, restores);
@@ -96,10 +102,24 @@ pub fn answer(writer: Writer, bucket: &Bucket) -> Response {
 
 #[cfg(test)]
 mod tests {
-    use strata_storage::{Restore, RestoreSpeed, Timestamp};
+    use strata_storage::{AccountId, Restore, RestoreSpeed, Timestamp};
 
-    use super::restore_status;
+    use super::{initiator, restore_status};
+    use crate::identity::Account;
     use crate::xml::Writer;
+
+    #[test]
+    fn initiators_are_accounts_or_have_arns() {
+        fn check(arn: &str, id: &str, display_name: &str) {
+            let mut writer = Writer::plain("E");
+            initiator(&mut writer, arn);
+            let expected = format!("<Initiator><ID>{id}</ID><DisplayName>{display_name}</DisplayName></Initiator></E>");
+            assert!(writer.finish().ends_with(&expected), "{arn}");
+        }
+        check("arn:aws:iam::000000000000:root", &Account::canonical_id_of(AccountId::ROOT), "root");
+        check("arn:aws:iam::000000000000:user/a/bob", "arn:aws:iam::000000000000:user/a/bob", "bob");
+        check("arn:aws:sts::000000000000:assumed-role/r/s", "arn:aws:sts::000000000000:assumed-role/r/s", "s");
+    }
 
     #[test]
     fn restores_are_told_on_request_while_they_last() {

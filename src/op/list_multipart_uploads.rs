@@ -6,7 +6,7 @@ use crate::error::S3Error;
 use crate::op::bucket;
 use crate::op::list_document::{self, boolean};
 use crate::op::list_parameters::{self, Encoding, PageSize};
-use crate::request::{Context, Owner, Query, Request};
+use crate::request::{Context, Query, Request};
 use crate::response::Response;
 use crate::time;
 use crate::xml::Writer;
@@ -23,7 +23,7 @@ pub async fn run(ctx: &Context, request: Request) -> Result<Response, S3Error> {
             ctx.store.list_uploads(name, query).await.map_err(|error| bucket::error(error, name))?
         }
     };
-    Ok(list_document::answer(document(name.as_str(), &parameters, &page, &ctx.owner), &bucket))
+    Ok(list_document::answer(document(name.as_str(), &parameters, &page), &bucket))
 }
 
 struct Parameters<'q> {
@@ -66,7 +66,7 @@ impl Parameters<'_> {
     }
 }
 
-fn document(bucket: &str, parameters: &Parameters<'_>, page: &UploadsPage, owner: &Owner) -> Writer {
+fn document(bucket: &str, parameters: &Parameters<'_>, page: &UploadsPage) -> Writer {
     let encoding = parameters.encoding;
     let (next_key, next_upload) = match &page.next {
         None => ("", String::new()),
@@ -83,19 +83,19 @@ fn document(bucket: &str, parameters: &Parameters<'_>, page: &UploadsPage, owner
     writer.element("MaxUploads", parameters.page.max.to_string());
     writer.element("IsTruncated", boolean(page.truncated));
     for entry in &page.uploads {
-        upload(&mut writer, entry, encoding, owner);
+        upload(&mut writer, entry, encoding);
     }
     list_document::common_prefixes(&mut writer, &page.common_prefixes, encoding);
     writer
 }
 
-fn upload(writer: &mut Writer, entry: &UploadEntry, encoding: Encoding, owner: &Owner) {
+fn upload(writer: &mut Writer, entry: &UploadEntry, encoding: Encoding) {
     let new = &entry.upload.new;
     writer.open("Upload");
     writer.element("Key", encoding.apply(entry.key.as_str()));
     writer.element("UploadId", entry.upload.id.to_string());
-    list_document::initiator(writer, owner);
-    list_document::owner(writer, owner);
+    list_document::initiator(writer, &new.initiator);
+    list_document::owner(writer, new.protection.owner.account);
     writer.element("StorageClass", new.class.name());
     writer.element("Initiated", time::iso8601(entry.upload.initiated));
     let summary = new.checksum.map(|(algorithm, kind)| ChecksumSummary { algorithm, kind });
@@ -108,7 +108,7 @@ mod tests {
     use strata_storage::{NewUpload, ObjectKey, Stamp, Timestamp, UploadEntry, UploadId, UploadInfo, UploadsPage};
 
     use super::{Parameters, document};
-    use crate::request::{Owner, Query};
+    use crate::request::Query;
 
     fn query(pairs: &[(&str, &str)]) -> Query {
         Query(pairs.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect())
@@ -138,8 +138,7 @@ mod tests {
     fn documents() {
         fn check(page: &UploadsPage, expected: &str) {
             let query = query(&[("delimiter", "/"), ("prefix", "a b"), ("encoding-type", "url")]);
-            let owner = Owner { account: "1".to_string(), id: "me".to_string(), display_name: "x".to_string() };
-            let text = document("abc", &Parameters::from_query(&query).expect("valid"), page, &owner).finish();
+            let text = document("abc", &Parameters::from_query(&query).expect("valid"), page).finish();
             assert!(text.contains(expected), "{expected} in {text}");
         }
         check(

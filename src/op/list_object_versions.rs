@@ -1,12 +1,12 @@
 //! ListObjectVersions: versions and delete markers, newest first within a key.
 
-use strata_storage::{Timestamp, VersionEntry, VersionId, VersionsPage, VersionsQuery};
+use strata_storage::{AccountId, Timestamp, VersionEntry, VersionId, VersionsPage, VersionsQuery};
 
 use crate::error::S3Error;
 use crate::op::bucket;
 use crate::op::list_document::{self, boolean};
 use crate::op::list_parameters::{self, Encoding, PageSize};
-use crate::request::{Context, Owner, Query, Request};
+use crate::request::{Context, Query, Request};
 use crate::response::Response;
 use crate::time;
 use crate::xml::Writer;
@@ -24,7 +24,7 @@ pub async fn run(ctx: &Context, request: Request) -> Result<Response, S3Error> {
             ctx.store.list_versions(name, query).await.map_err(|error| bucket::error(error, name))?
         }
     };
-    Ok(list_document::answer(document(name.as_str(), &parameters, &page, &ctx.owner, restores), &bucket))
+    Ok(list_document::answer(document(name.as_str(), &parameters, &page, bucket.owner, restores), &bucket))
 }
 
 struct Parameters<'q> {
@@ -82,7 +82,7 @@ fn document(
     bucket: &str,
     parameters: &Parameters<'_>,
     page: &VersionsPage,
-    owner: &Owner,
+    bucket_owner: AccountId,
     restores: Option<Timestamp>,
 ) -> Writer {
     let encoding = parameters.encoding;
@@ -101,13 +101,20 @@ fn document(
     list_document::delimiter_and_encoding(&mut writer, parameters.delimiter, encoding);
     writer.element("IsTruncated", boolean(page.next.is_some()));
     for entry in &page.entries {
-        version(&mut writer, entry, encoding, owner, restores);
+        version(&mut writer, entry, encoding, bucket_owner, restores);
     }
     list_document::common_prefixes(&mut writer, &page.common_prefixes, encoding);
     writer
 }
 
-fn version(writer: &mut Writer, entry: &VersionEntry, encoding: Encoding, owner: &Owner, restores: Option<Timestamp>) {
+/// Writes one version. Markers have no owner of their own.
+fn version(
+    writer: &mut Writer,
+    entry: &VersionEntry,
+    encoding: Encoding,
+    bucket_owner: AccountId,
+    restores: Option<Timestamp>,
+) {
     writer.open(if entry.object.is_some() { "Version" } else { "DeleteMarker" });
     writer.element("Key", encoding.apply(entry.key.as_str()));
     writer.element("VersionId", entry.version_id.to_string());
@@ -119,7 +126,7 @@ fn version(writer: &mut Writer, entry: &VersionEntry, encoding: Encoding, owner:
         writer.element("Size", object.size.to_string());
         writer.element("StorageClass", object.class.name());
     }
-    list_document::owner(writer, owner);
+    list_document::owner(writer, entry.object.as_ref().map_or(bucket_owner, |object| object.owner));
     list_document::restore_status(writer, entry.object.as_ref().and_then(|object| object.restore), restores);
     writer.close();
 }
@@ -127,11 +134,13 @@ fn version(writer: &mut Writer, entry: &VersionEntry, encoding: Encoding, owner:
 #[cfg(test)]
 mod tests {
     use strata_storage::{
-        ETag, ObjectKey, Stamp, StorageClass, Timestamp, VersionEntry, VersionId, VersionObject, VersionsPage,
+        AccountId, ETag, ObjectKey, Stamp, StorageClass, Timestamp, VersionEntry, VersionId, VersionObject,
+        VersionsPage,
     };
 
     use super::{Parameters, document};
-    use crate::request::{Owner, Query};
+    use crate::identity::Account;
+    use crate::request::Query;
 
     fn query(pairs: &[(&str, &str)]) -> Query {
         Query(pairs.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect())
@@ -187,7 +196,7 @@ mod tests {
             class: StorageClass::Standard,
             restore: None,
             checksum: None,
-            owner: strata_storage::AccountId::ROOT,
+            owner: AccountId::ROOT,
         };
         let page = VersionsPage {
             entries: vec![entry(None), entry(Some(object))],
@@ -195,16 +204,17 @@ mod tests {
             next: Some(("k".to_string(), Some(VersionId::Null))),
         };
         let query = query(&[("max-keys", "2147483647"), ("key-marker", "a b"), ("encoding-type", "url")]);
-        let owner = Owner { account: "1".to_string(), id: "me".to_string(), display_name: "x".to_string() };
+        let owner = Account::canonical_id_of(AccountId::ROOT);
         let text =
-            document("b", &Parameters::from_query(&query).expect("valid parameters"), &page, &owner, None).finish();
+            document("b", &Parameters::from_query(&query).expect("valid parameters"), &page, AccountId::ROOT, None)
+                .finish();
         for part in [
             "<Name>b</Name><Prefix></Prefix><KeyMarker>a+b</KeyMarker><VersionIdMarker></VersionIdMarker>\
              <NextKeyMarker>k</NextKeyMarker><NextVersionIdMarker>null</NextVersionIdMarker>\
              <MaxKeys>2147483647</MaxKeys><EncodingType>url</EncodingType><IsTruncated>true</IsTruncated>",
             "<DeleteMarker><Key>k</Key><VersionId>null</VersionId><IsLatest>true</IsLatest>",
-            "<Owner><ID>me</ID></Owner></DeleteMarker><Version><Key>k</Key>",
-            "<Size>3</Size><StorageClass>STANDARD</StorageClass><Owner><ID>me</ID></Owner></Version>",
+            &format!("<Owner><ID>{owner}</ID></Owner></DeleteMarker><Version><Key>k</Key>"),
+            &format!("<Size>3</Size><StorageClass>STANDARD</StorageClass><Owner><ID>{owner}</ID></Owner></Version>"),
         ] {
             assert!(text.contains(part), "{part} in {text}");
         }

@@ -4,9 +4,9 @@ use strata_storage::{ListPage, ListQuery, Timestamp};
 
 use crate::error::S3Error;
 use crate::op::bucket;
-use crate::op::list_document::{self, boolean};
+use crate::op::list_document::{self, Owners, boolean};
 use crate::op::list_parameters::{self, Encoding, PageSize};
-use crate::request::{Context, Owner, Query, Request};
+use crate::request::{Context, Query, Request};
 use crate::response::Response;
 use crate::xml::Writer;
 
@@ -20,7 +20,7 @@ pub async fn run(ctx: &Context, request: Request) -> Result<Response, S3Error> {
         0 => ListPage::default(),
         _ => ctx.store.list(name, parameters.list_query()).await.map_err(|error| bucket::error(error, name))?,
     };
-    Ok(list_document::answer(document(name.as_str(), &parameters, &page, &ctx.owner, restores), &bucket))
+    Ok(list_document::answer(document(name.as_str(), &parameters, &page, restores), &bucket))
 }
 
 struct Parameters<'q> {
@@ -52,13 +52,7 @@ impl Parameters<'_> {
     }
 }
 
-fn document(
-    bucket: &str,
-    parameters: &Parameters<'_>,
-    page: &ListPage,
-    owner: &Owner,
-    restores: Option<Timestamp>,
-) -> Writer {
+fn document(bucket: &str, parameters: &Parameters<'_>, page: &ListPage, restores: Option<Timestamp>) -> Writer {
     let encoding = parameters.encoding;
     let mut writer = Writer::new("ListBucketResult");
     writer.element("Name", bucket);
@@ -73,7 +67,7 @@ fn document(
     list_document::delimiter_and_encoding(&mut writer, parameters.delimiter, encoding);
     writer.element("IsTruncated", boolean(page.next.is_some()));
     for entry in &page.entries {
-        list_document::object(&mut writer, entry, encoding, Some(owner), restores);
+        list_document::object(&mut writer, entry, encoding, Owners::Told, restores);
     }
     list_document::common_prefixes(&mut writer, &page.common_prefixes, encoding);
     writer
@@ -81,10 +75,11 @@ fn document(
 
 #[cfg(test)]
 mod tests {
-    use strata_storage::{ETag, ListEntry, ListPage, ObjectKey, StorageClass, Timestamp};
+    use strata_storage::{AccountId, ETag, ListEntry, ListPage, ObjectKey, StorageClass, Timestamp};
 
     use super::{Parameters, document};
-    use crate::request::{Owner, Query};
+    use crate::identity::Account;
+    use crate::request::Query;
 
     fn page() -> ListPage {
         let entry = ListEntry {
@@ -95,16 +90,15 @@ mod tests {
             class: StorageClass::Standard,
             restore: None,
             checksum: None,
-            owner: strata_storage::AccountId::ROOT,
+            owner: AccountId::ROOT,
         };
         ListPage { entries: vec![entry], common_prefixes: vec!["c/".to_string()], next: Some("c/".to_string()) }
     }
 
     fn text(query: &[(&str, &str)]) -> String {
         let query = Query(query.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect());
-        let owner = Owner { account: "1".to_string(), id: "me".to_string(), display_name: "x".to_string() };
         let parameters = Parameters::from_query(&query).expect("valid parameters");
-        document("b", &parameters, &page(), &owner, None).finish()
+        document("b", &parameters, &page(), None).finish()
     }
 
     #[test]
@@ -125,7 +119,7 @@ mod tests {
                  <IsTruncated>true</IsTruncated>",
                 "<Contents><Key>a b&amp;</Key>",
                 "<ETag>&quot;abababab",
-                "<Owner><ID>me</ID></Owner>",
+                &format!("<Owner><ID>{}</ID></Owner>", Account::canonical_id_of(AccountId::ROOT)),
                 "<CommonPrefixes><Prefix>c/</Prefix></CommonPrefixes></ListBucketResult>",
             ],
             &["NextMarker", "Delimiter", "EncodingType", "ChecksumAlgorithm"],

@@ -3,10 +3,10 @@
 use strata_storage::{ListPage, ListQuery, Timestamp};
 
 use crate::error::S3Error;
-use crate::op::list_document::{self, boolean};
+use crate::op::list_document::{self, Owners, boolean};
 use crate::op::list_parameters::{self, Encoding, PageSize};
 use crate::op::{bucket, continuation_token};
-use crate::request::{Context, Owner, Query, Request};
+use crate::request::{Context, Query, Request};
 use crate::response::Response;
 use crate::xml::Writer;
 
@@ -23,8 +23,8 @@ pub async fn run(ctx: &Context, request: Request) -> Result<Response, S3Error> {
         0 => ListPage::default(),
         _ => ctx.store.list(name, parameters.list_query()).await.map_err(|error| bucket::error(error, name))?,
     };
-    let owner = parameters.fetch_owner.then_some(&ctx.owner);
-    Ok(list_document::answer(document(name.as_str(), &parameters, &page, owner, restores), &bucket))
+    let owners = if parameters.fetch_owner { Owners::Told } else { Owners::Left };
+    Ok(list_document::answer(document(name.as_str(), &parameters, &page, owners, restores), &bucket))
 }
 
 struct Parameters<'q> {
@@ -86,7 +86,7 @@ fn document(
     bucket: &str,
     parameters: &Parameters<'_>,
     page: &ListPage,
-    owner: Option<&Owner>,
+    owners: Owners,
     restores: Option<Timestamp>,
 ) -> Writer {
     let encoding = parameters.encoding;
@@ -108,7 +108,7 @@ fn document(
     list_document::delimiter_and_encoding(&mut writer, parameters.delimiter, encoding);
     writer.element("IsTruncated", boolean(page.next.is_some()));
     for entry in &page.entries {
-        list_document::object(&mut writer, entry, encoding, owner, restores);
+        list_document::object(&mut writer, entry, encoding, owners, restores);
     }
     list_document::common_prefixes(&mut writer, &page.common_prefixes, encoding);
     writer
@@ -118,7 +118,7 @@ fn document(
 mod tests {
     use strata_storage::ListPage;
 
-    use super::{LIST, Parameters, continuation_token, document};
+    use super::{LIST, Owners, Parameters, continuation_token, document};
     use crate::request::Query;
 
     fn query(pairs: &[(&str, &str)]) -> Query {
@@ -159,7 +159,7 @@ mod tests {
         let query = query(&[("continuation-token", &token), ("start-after", "s t"), ("encoding-type", "url")]);
         let parameters = Parameters::from_query(&query).expect("valid parameters");
         let page = ListPage { entries: vec![], common_prefixes: vec!["p/".to_string()], next: Some("p/".to_string()) };
-        let text = document("b", &parameters, &page, None, None).finish();
+        let text = document("b", &parameters, &page, Owners::Left, None).finish();
         let next = continuation_token::encode(LIST, "p/");
         let expected = format!(
             "<Name>b</Name><Prefix></Prefix><StartAfter>s+t</StartAfter><ContinuationToken>{token}</ContinuationToken>\

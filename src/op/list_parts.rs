@@ -9,7 +9,7 @@ use crate::op::bucket;
 use crate::op::list_document::{self, boolean};
 use crate::op::list_parameters::{self, Encoding, PageSize};
 use crate::op::upload::{self, Target};
-use crate::request::{Context, Owner, Query, Request};
+use crate::request::{Context, Query, Request};
 use crate::response::Response;
 use crate::time;
 use crate::xml::Writer;
@@ -25,7 +25,7 @@ pub async fn run(ctx: &Context, request: Request) -> Result<Response, S3Error> {
             listed.map_err(|error| upload::error(error, &target))?
         }
     };
-    let mut response = Response::xml(document(&target, &parameters, &page, &ctx.owner));
+    let mut response = Response::xml(document(&target, &parameters, &page));
     let found = bucket::find(ctx, &target.bucket).await?;
     let upload = (target.key.as_str(), page.upload.initiated);
     lifecycle_headers::set_abort(&mut response, &found, &ctx.store.calendar(), upload);
@@ -54,14 +54,14 @@ impl Parameters {
     }
 }
 
-fn document(target: &Target, parameters: &Parameters, page: &PartsPage, owner: &Owner) -> String {
+fn document(target: &Target, parameters: &Parameters, page: &PartsPage) -> String {
     let new = &page.upload.new;
     let mut writer = Writer::new("ListPartsResult");
     writer.element("Bucket", target.bucket.as_str());
     writer.element("Key", parameters.encoding.apply(target.key.as_str()));
     writer.element("UploadId", target.id.to_string());
-    list_document::initiator(&mut writer, owner);
-    list_document::owner(&mut writer, owner);
+    list_document::initiator(&mut writer, &new.initiator);
+    list_document::owner(&mut writer, new.protection.owner.account);
     writer.element("StorageClass", new.class.name());
     writer.element("PartNumberMarker", parameters.marker.to_string());
     writer.element("NextPartNumberMarker", page.parts.last().map_or(0, |part| part.number).to_string());
@@ -92,12 +92,13 @@ fn part(writer: &mut Writer, part: &PartInfo) {
 #[cfg(test)]
 mod tests {
     use strata_storage::{
-        BucketName, Checksum, ChecksumAlgorithm, ChecksumKind, ETag, NewUpload, ObjectKey, PartInfo, PartsPage, Stamp,
-        Timestamp, UploadId, UploadInfo,
+        AccountId, BucketName, Checksum, ChecksumAlgorithm, ChecksumKind, ETag, NewUpload, ObjectKey, PartInfo,
+        PartsPage, Stamp, Timestamp, UploadId, UploadInfo,
     };
 
     use super::{Parameters, Target, document};
-    use crate::request::{Owner, Query};
+    use crate::identity::Account;
+    use crate::request::Query;
 
     fn query(pairs: &[(&str, &str)]) -> Query {
         Query(pairs.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect())
@@ -127,8 +128,12 @@ mod tests {
             id_text: id.to_string(),
         };
         let checksum = Some((ChecksumAlgorithm::Crc32, ChecksumKind::Composite));
-        let upload =
-            UploadInfo { id, initiated: Timestamp::from_secs(1), new: NewUpload { checksum, ..NewUpload::default() } };
+        let initiator = "arn:aws:iam::000000000000:user/x".to_owned();
+        let upload = UploadInfo {
+            id,
+            initiated: Timestamp::from_secs(1),
+            new: NewUpload { checksum, initiator, ..NewUpload::default() },
+        };
         let part = PartInfo {
             number: 7,
             size: 5,
@@ -140,14 +145,15 @@ mod tests {
                 value: vec![0, 0, 0, 1],
             }),
         };
-        let owner = Owner { account: "1".to_string(), id: "me".to_string(), display_name: "x".to_string() };
+        let owner = Account::canonical_id_of(AccountId::ROOT);
         let parameters =
             Parameters::from_query(&query(&[("max-parts", "2"), ("encoding-type", "url")])).expect("valid");
         let page = PartsPage { upload, parts: vec![part], truncated: true };
-        let text = document(&target, &parameters, &page, &owner);
+        let text = document(&target, &parameters, &page);
         let expected = format!(
             "<Bucket>abc</Bucket><Key>a+b</Key><UploadId>{id}</UploadId>\
-             <Initiator><ID>me</ID><DisplayName>x</DisplayName></Initiator><Owner><ID>me</ID></Owner>\
+             <Initiator><ID>arn:aws:iam::000000000000:user/x</ID><DisplayName>x</DisplayName></Initiator>\
+             <Owner><ID>{owner}</ID></Owner>\
              <StorageClass>STANDARD</StorageClass><PartNumberMarker>0</PartNumberMarker>\
              <NextPartNumberMarker>7</NextPartNumberMarker><MaxParts>2</MaxParts><EncodingType>url</EncodingType>\
              <IsTruncated>true</IsTruncated><ChecksumAlgorithm>CRC32</ChecksumAlgorithm>\

@@ -20,13 +20,17 @@ mod keep_alive;
 mod list_document;
 mod list_parameters;
 mod object_headers;
+mod requested_acl;
 mod target;
 mod upload;
 
 // Buckets.
+mod bucket_acl;
 mod bucket_analytics;
 mod bucket_intelligent_tiering;
 pub mod bucket_lifecycle;
+mod bucket_ownership_controls;
+mod bucket_public_access_block;
 mod bucket_tagging;
 mod bucket_versioning;
 mod create_bucket;
@@ -46,6 +50,7 @@ mod delete_object;
 mod delete_objects;
 mod get_object;
 mod get_object_attributes;
+mod object_acl;
 mod object_tagging;
 mod put_object;
 mod restore_object;
@@ -70,6 +75,14 @@ pub async fn run(operation: Operation, ctx: &Context, request: Request) -> Resul
         Operation::GetBucketTagging => bucket_tagging::get(ctx, request).await,
         Operation::PutBucketTagging => bucket_tagging::put(ctx, request).await,
         Operation::DeleteBucketTagging => bucket_tagging::delete(ctx, request).await,
+        Operation::GetBucketAcl => bucket_acl::get(ctx, request).await,
+        Operation::PutBucketAcl => bucket_acl::put(ctx, request).await,
+        Operation::GetBucketOwnershipControls => bucket_ownership_controls::get(ctx, request).await,
+        Operation::PutBucketOwnershipControls => bucket_ownership_controls::put(ctx, request).await,
+        Operation::DeleteBucketOwnershipControls => bucket_ownership_controls::delete(ctx, request).await,
+        Operation::GetPublicAccessBlock => bucket_public_access_block::get(ctx, request).await,
+        Operation::PutPublicAccessBlock => bucket_public_access_block::put(ctx, request).await,
+        Operation::DeletePublicAccessBlock => bucket_public_access_block::delete(ctx, request).await,
         Operation::GetBucketLifecycleConfiguration => bucket_lifecycle::get(ctx, request).await,
         Operation::PutBucketLifecycleConfiguration => bucket_lifecycle::put(ctx, request).await,
         Operation::DeleteBucketLifecycle => bucket_lifecycle::delete(ctx, request).await,
@@ -101,6 +114,8 @@ pub async fn run(operation: Operation, ctx: &Context, request: Request) -> Resul
         Operation::DeleteObjects => delete_objects::run(ctx, request).await,
         Operation::CopyObject => copy_object::run(ctx, request).await,
         Operation::GetObjectAttributes => get_object_attributes::run(ctx, request).await,
+        Operation::GetObjectAcl => object_acl::get(ctx, request).await,
+        Operation::PutObjectAcl => object_acl::put(ctx, request).await,
         Operation::GetObjectTagging => object_tagging::get(ctx, request).await,
         Operation::PutObjectTagging => object_tagging::put(ctx, request).await,
         Operation::DeleteObjectTagging => object_tagging::delete(ctx, request).await,

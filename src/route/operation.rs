@@ -28,16 +28,22 @@ operations! {
     CreateBucket
     CreateMultipartUpload
     DeleteBucket
+    DeleteBucketOwnershipControls
     DeleteBucketTagging
     DeleteObject
     DeleteObjectTagging
     DeleteObjects
+    DeletePublicAccessBlock
+    GetBucketAcl
     GetBucketLocation
+    GetBucketOwnershipControls
     GetBucketTagging
     GetBucketVersioning
     GetObject
+    GetObjectAcl
     GetObjectAttributes
     GetObjectTagging
+    GetPublicAccessBlock
     HeadBucket
     HeadObject
     ListBuckets
@@ -46,10 +52,14 @@ operations! {
     ListObjects
     ListObjectsV2
     ListParts
+    PutBucketAcl
+    PutBucketOwnershipControls
     PutBucketTagging
     PutBucketVersioning
     PutObject
+    PutObjectAcl
     PutObjectTagging
+    PutPublicAccessBlock
     UploadPart
     UploadPartCopy
 
@@ -70,15 +80,12 @@ operations! {
     DeleteBucketMetadataConfiguration
     DeleteBucketMetadataTableConfiguration
     DeleteBucketMetricsConfiguration
-    DeleteBucketOwnershipControls
     DeleteBucketPolicy
     DeleteBucketReplication
     DeleteBucketWebsite
     DeleteObjectAnnotation
-    DeletePublicAccessBlock
     GetBucketAbac
     GetBucketAccelerateConfiguration
-    GetBucketAcl
     GetBucketAnalyticsConfiguration
     GetBucketCors
     GetBucketEncryption
@@ -90,19 +97,16 @@ operations! {
     GetBucketMetadataTableConfiguration
     GetBucketMetricsConfiguration
     GetBucketNotificationConfiguration
-    GetBucketOwnershipControls
     GetBucketPolicy
     GetBucketPolicyStatus
     GetBucketReplication
     GetBucketRequestPayment
     GetBucketWebsite
-    GetObjectAcl
     GetObjectAnnotation
     GetObjectLegalHold
     GetObjectLockConfiguration
     GetObjectRetention
     GetObjectTorrent
-    GetPublicAccessBlock
     ListBucketAnalyticsConfigurations
     ListBucketIntelligentTieringConfigurations
     ListBucketInventoryConfigurations
@@ -111,7 +115,6 @@ operations! {
     ListObjectAnnotations
     PutBucketAbac
     PutBucketAccelerateConfiguration
-    PutBucketAcl
     PutBucketAnalyticsConfiguration
     PutBucketCors
     PutBucketEncryption
@@ -121,17 +124,14 @@ operations! {
     PutBucketLogging
     PutBucketMetricsConfiguration
     PutBucketNotificationConfiguration
-    PutBucketOwnershipControls
     PutBucketPolicy
     PutBucketReplication
     PutBucketRequestPayment
     PutBucketWebsite
-    PutObjectAcl
     PutObjectAnnotation
     PutObjectLegalHold
     PutObjectLockConfiguration
     PutObjectRetention
-    PutPublicAccessBlock
     RenameObject
     RestoreObject
     SelectObjectContent

@@ -9,6 +9,7 @@ use crate::index::record::VersionRecord;
 use crate::index::{Batch, Family, key};
 use crate::name::{BucketName, ObjectKey};
 use crate::object::DeleteCondition;
+use crate::object_lock::{Governance, Removable};
 use crate::stamp::{Stamp, VersionId};
 use crate::store::{Inner, Store};
 use crate::usage::{Usage, marker_key};
@@ -25,6 +26,8 @@ pub struct DeleteObject {
     pub version: Option<VersionId>,
     /// What must hold of the visible object at commit.
     pub condition: DeleteCondition,
+    /// Whether a governance retention of the version named binds.
+    pub governance: Governance,
 }
 
 /// What a delete did.
@@ -40,7 +43,8 @@ pub struct Deleted {
 impl Store {
     /// Deletes, as S3's table of versioning states says. Deleting what is not there is `Ok`.
     ///
-    /// `Err(NotFound(Key))` if a condition was set and there is no object, `Err(Precondition)` if it does not hold.
+    /// `Err(NotFound(Key))` if a condition was set and there is no object, `Err(Precondition)` if it does not hold,
+    /// `Err(ObjectLocked)` if Object Lock protects the version that would be gone for good.
     pub async fn delete(&self, request: DeleteObject) -> Result<Deleted> {
         let bucket_guard = self.inner.locks.bucket_shared(request.bucket.as_str()).await;
         let bucket = self.bucket(&request.bucket).await?;
@@ -50,7 +54,7 @@ impl Store {
 
         let mut batch = Batch::new();
         let deleted = match request.version {
-            Some(id) => self.inner.remove_by_id(&bucket, &request.key, id, newest, &mut batch).await?,
+            Some(id) => self.inner.remove_by_id(&bucket, &request, id, newest, &mut batch).await?,
             None if bucket.versioning == Versioning::Unversioned => {
                 self.inner.remove_object(&bucket, &request.key, newest, &mut batch).await?
             }
@@ -143,14 +147,18 @@ impl Inner {
     async fn remove_by_id(
         &self,
         bucket: &Bucket,
-        key: &ObjectKey,
+        request: &DeleteObject,
         id: VersionId,
         newest: Option<Version>,
         batch: &mut Batch,
     ) -> Result<Deleted> {
+        let key = &request.key;
         let nothing = Deleted { marker: false, version_id: Some(id) };
         let Some(stamp) = self.resolve(bucket, key, id, newest.as_ref()).await? else { return Ok(nothing) };
-        let Some(removed) = self.remove_version(bucket, key, &stamp, batch).await? else { return Ok(nothing) };
+        let row = key::version(bucket.id, key.as_str(), stamp);
+        let Some(removed) = self.index.record::<VersionRecord>(Family::Version, row).await? else { return Ok(nothing) };
+        let removable = Removable::of(&removed, self.clock.now(), request.governance)?;
+        self.forget_version(bucket, key, &stamp, removable, batch);
         match newest {
             Some(newest) if newest.stamp == stamp => match self.version_before(bucket, key, stamp).await? {
                 Some(next) => {

@@ -1,6 +1,8 @@
 //! What can go wrong in the engine, grouped by what the caller does next.
 
 use crate::object::{ETag, StorageClass};
+use crate::protection::Lock;
+use crate::quota::QuotaExceeded;
 use crate::stamp::{Timestamp, VersionId};
 use crate::tiering::Tier;
 
@@ -56,6 +58,21 @@ pub enum Error {
     /// A document, or its name, is larger than the engine keeps. Do not retry.
     #[error("the document or its name is too large")]
     DocumentTooLarge,
+    /// Object Lock keeps the version as it is. Do not retry before its retention is over and its hold is taken off.
+    #[error("the version is protected by Object Lock")]
+    ObjectLocked {
+        /// What protects it.
+        lock: Lock,
+    },
+    /// The bucket has no Object Lock, so its versions cannot be locked. Do not retry.
+    #[error("the bucket has no Object Lock")]
+    NoObjectLock,
+    /// A retention shall end at a time that is not in the future. Do not retry.
+    #[error("the end of the retention is not in the future")]
+    RetentionOver,
+    /// The bucket, or its owner's account, may not hold as much. Delete something, or have the quota raised.
+    #[error("{0}")]
+    QuotaExceeded(QuotaExceeded),
     /// A condition set by the caller did not hold at commit time. Read again, then decide.
     #[error("a precondition did not hold")]
     Precondition,

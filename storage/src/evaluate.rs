@@ -127,6 +127,7 @@ impl Case<'_> {
             tier: residence.map_or(Tier::default(), |residence| residence.tier),
             created: self.created,
             position: self.position,
+            removable_from: object.map_or(Some(Timestamp::default()), |it| it.protection.lock.removable_from()),
             kind: if object.is_some() { Kind::Object } else { Kind::DeleteMarker },
         };
         match lifecycle.next(&subject, self.bucket.versioning, calendar, now) {

@@ -61,6 +61,7 @@ mod index;
 
 // One file per path that a request can take.
 mod access;
+mod attributes;
 mod copy;
 mod delete;
 mod document;
@@ -73,9 +74,11 @@ mod meter;
 mod multipart;
 mod multipart_complete;
 mod multipart_list;
+mod object_lock;
 mod plan;
 mod preview;
 mod put;
+mod quota;
 mod residence_change;
 mod restore;
 mod stage;
@@ -94,6 +97,7 @@ mod worker;
 pub use access::{Access, Accesses};
 pub use account::AccountId;
 pub use analytics::{AnalyticsConfiguration, AnalyticsExport};
+pub use attributes::Tagged;
 pub use bucket::{
     Bucket, BucketChange, BucketDocument, BucketPage, BucketQuery, NewBucket, ObjectOwnership, Versioning,
 };
@@ -119,6 +123,7 @@ pub use object::{
     ChecksumSummary, DeleteCondition, ETag, Metadata, ObjectInfo, ObjectPart, StorageClass, Tag, VersionSelector,
     WriteCondition,
 };
+pub use object_lock::{Governance, Hold, RetentionChange};
 pub use pool::{Pool, PoolSet};
 pub use preview::{Holding, PreviewAction, PreviewEvent, PreviewPage, PreviewPosition, PreviewQuery, PreviewSums};
 pub use protection::{
@@ -126,6 +131,7 @@ pub use protection::{
     Retention, RetentionMode, RetentionPeriod,
 };
 pub use put::{PutObject, Written};
+pub use quota::{Amount, QuotaExceeded, QuotaResource, QuotaScope};
 pub use residence::{Restore, RestoreSpeed};
 pub use restore::{RestoreOutcome, RestoreRequest, RestoreTimes};
 pub use room::Room;
@@ -133,7 +139,6 @@ pub use stage::{CopyStage, Stage, StageOptions, Staged};
 pub use stamp::{Stamp, Timestamp, UploadId, VersionId};
 pub use store::{OpenOptions, Store, StoreStatus};
 pub use store_info::{PoolStatus, StoreInfo};
-pub use tags::Tagged;
 pub use tiering::{Tier, TieringConfiguration};
 pub use usage::{Usage, UsageKey, has_least_size};
 pub use usage_report::BucketUsage;

@@ -10,10 +10,11 @@ use crate::index::record::{Garbage, PartRecord, UploadRecord};
 use crate::index::{Batch, Family, key};
 use crate::name::{BucketName, ObjectKey};
 use crate::object::{ETag, Metadata, StorageClass, Tag};
-use crate::protection::Protection;
+use crate::protection::{Lock, Protection};
 use crate::stage::Staged;
 use crate::stamp::{Stamp, Timestamp, UploadId};
 use crate::store::Store;
+use crate::usage::{Usage, part_key};
 
 /// How an upload, and the object that it will become, shall be.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -59,13 +60,17 @@ pub struct PartInfo {
 }
 
 impl Store {
-    /// Begins an upload. `Err(NotFound(Bucket))` if the bucket is gone.
+    /// Begins an upload. `Err(NotFound(Bucket))` if the bucket is gone, `Err(NoObjectLock)` if it knows no locks and the
+    /// object shall have one.
     pub async fn create_upload(&self, bucket: &BucketName, key: &ObjectKey, new: NewUpload) -> Result<UploadId> {
         let inner = &self.inner;
         inner.check_takes_bytes()?;
         let mut batch = Batch::new();
         batch.hold(inner.locks.bucket_shared(bucket.as_str()).await);
         let bucket = self.bucket(bucket).await?;
+        if bucket.object_lock.is_none() && new.protection.lock != Lock::default() {
+            return Err(Error::NoObjectLock);
+        }
         batch.hold(inner.locks.key(bucket.id, key.as_str()).await);
         // Later than every version there is, even if the clock was set back: the upload takes its place by this time.
         let newest = inner.newest(&bucket, key).await?;
@@ -78,6 +83,7 @@ impl Store {
             protection: new.protection,
             initiator: new.initiator,
             key_existed: newest.is_some_and(|newest| newest.visible.is_some()),
+            part_bytes: 0,
         };
         batch.put(Family::Upload, key::upload(bucket.id, key.as_str(), stamp), &record);
         if let Some((at, _)) =
@@ -99,7 +105,7 @@ impl Store {
     ///
     /// `staged` must carry the checksum of the upload's algorithm, or CRC64NVME if it has none; `checksum` is the one
     /// to report for the part. `Err(NotFound(Upload))` if the upload ended meanwhile, `Err(ChecksumMismatch)` if
-    /// `staged` lacks the checksum.
+    /// `staged` lacks the checksum, `Err(QuotaExceeded)` if there is no room for the part.
     pub async fn put_part(
         &self,
         bucket: &BucketName,
@@ -114,9 +120,11 @@ impl Store {
         batch.hold(inner.locks.bucket_shared(bucket.as_str()).await);
         let bucket = self.bucket(bucket).await?;
         batch.hold(inner.locks.upload(id.0).await);
-        let upload = self.upload_record(bucket.id, key, id).await?;
+        let mut upload = self.upload_record(bucket.id, key, id).await?;
         let row = key::part(id.0, number);
         if let Some(replaced) = inner.index.record::<PartRecord>(Family::Part, row.clone()).await? {
+            upload.part_bytes = upload.part_bytes.saturating_sub(replaced.content.bytes);
+            batch.count(part_key(bucket.id), Usage::parts(replaced.content.bytes).negated());
             inner.release(Garbage::Content(replaced.content, replaced.pools), &mut batch);
         }
         let algorithm = upload.checksum.map_or(ChecksumAlgorithm::Crc64Nvme, |(algorithm, _)| algorithm);
@@ -125,6 +133,10 @@ impl Store {
         let (content, pools) = staged.attach(&mut batch);
         let part = PartRecord { md5, modified: inner.clock.now(), checksum, object_checksum, content, pools };
         batch.put(Family::Part, row, &part);
+        upload.part_bytes = upload.part_bytes.saturating_add(part.content.bytes);
+        batch.count(part_key(bucket.id), Usage::parts(part.content.bytes));
+        batch.put(Family::Upload, key::upload(bucket.id, key.as_str(), id.0), &upload);
+        inner.reserve(&bucket, &mut batch).await?;
         inner.index.commit(batch).await?;
         inner.meter.write_request(bucket.id, part_request_class(upload.class));
         Ok(PartInfo::of(number, part))
@@ -137,8 +149,9 @@ impl Store {
         batch.hold(inner.locks.bucket_shared(bucket.as_str()).await);
         let bucket = self.bucket(bucket).await?;
         batch.hold(inner.locks.upload(id.0).await);
-        self.upload_record(bucket.id, key, id).await?;
+        let upload = self.upload_record(bucket.id, key, id).await?;
         batch.delete(Family::Upload, key::upload(bucket.id, key.as_str(), id.0));
+        batch.count(part_key(bucket.id), Usage::parts(upload.part_bytes).negated());
         inner.release(Garbage::Upload(id.0), &mut batch);
         inner.index.commit(batch).await
     }
@@ -160,7 +173,7 @@ fn part_request_class(class: StorageClass) -> StorageClass {
 
 impl UploadInfo {
     pub(crate) fn of(stamp: Stamp, record: UploadRecord) -> UploadInfo {
-        let UploadRecord { class, metadata, tags, checksum, key_existed: _, protection, initiator } = record;
+        let UploadRecord { class, metadata, tags, checksum, protection, initiator, .. } = record;
         UploadInfo {
             id: UploadId(stamp),
             initiated: stamp.time,

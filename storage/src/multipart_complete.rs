@@ -27,6 +27,7 @@ use crate::pool::PoolSet;
 use crate::residence::Residence;
 use crate::stamp::{Stamp, Timestamp, UploadId, VersionId};
 use crate::store::{Inner, Store};
+use crate::usage::{Usage, part_key};
 
 /// How long a finished upload answers a repeated request.
 pub(crate) const ANSWER_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
@@ -109,6 +110,7 @@ impl Store {
         let answer = Answer { bucket: &bucket, key: &key, upload, request_hash };
         let class = record.class;
         let completed = inner.finish_upload(answer, record, assembly, &mut batch).await?;
+        inner.reserve(&bucket, &mut batch).await?;
         inner.index.commit(batch).await?;
         inner.meter.write_request(bucket.id, class);
         Ok(completed)
@@ -146,6 +148,7 @@ impl Inner {
     ) -> Result<CompletedUpload> {
         let Answer { bucket, key, upload, request_hash } = answer;
         let Assembly { size, etag, checksum, listed, pools, unlisted } = assembly;
+        batch.count(part_key(bucket.id), Usage::parts(record.part_bytes).negated());
         for &number in unlisted.keys().chain(listed.iter().map(|part| &part.number)) {
             batch.delete(Family::Part, key::part(upload, number));
         }

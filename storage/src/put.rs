@@ -17,6 +17,7 @@ use crate::index::record::{Body, Content, ContentForm, CurrentRecord, Garbage, O
 use crate::index::{Batch, Family, key};
 use crate::name::{BucketName, ObjectKey};
 use crate::object::{ETag, Metadata, StorageClass, Tag, WriteCondition};
+use crate::object_lock::{Governance, Removable, lock_of_new};
 use crate::protection::Protection;
 use crate::residence::Residence;
 use crate::stage::Staged;
@@ -78,7 +79,8 @@ impl Store {
     /// Stores staged bytes as the newest version of a key.
     ///
     /// `Ok` means that the version survives a power cut. `Err(Precondition)` means that the condition did not hold,
-    /// `Err(NotFound(Key))` that `IfMatch` found no visible object, `Err(NotFound(Bucket))` that the bucket is gone.
+    /// `Err(NotFound(Key))` that `IfMatch` found no visible object, `Err(NotFound(Bucket))` that the bucket is gone,
+    /// `Err(QuotaExceeded)` that it has no room for the object, `Err(NoObjectLock)` that it knows no locks.
     /// After any `Err` but `Io`, `Index` and `Poisoned`, and after dropping the future before the commit, readers
     /// still see the previous version.
     pub async fn put(&self, request: PutObject) -> Result<Written> {
@@ -97,6 +99,7 @@ impl Store {
         let object =
             ObjectRecord { size, etag, checksum, metadata, tags, body: Body::Single(content), residence, protection };
         let written = self.inner.install(&bucket, &key, None, object, &mut batch).await?;
+        self.inner.reserve(&bucket, &mut batch).await?;
         batch.hold(bucket_guard);
         batch.hold(key_guard);
         self.inner.index.commit(batch).await?;
@@ -140,6 +143,9 @@ impl Inner {
         }
         let stamp = stamp.unwrap_or_else(|| self.stamp_after(newest.as_ref().map(|newest| newest.stamp.time)));
         object.residence.since = self.clock.now();
+        // An upload's version has the time of its initiation, but it is to be retained from now on.
+        let made = object.residence.since.max(stamp.time);
+        object.protection.lock = lock_of_new(bucket, object.protection.lock, made)?;
         let becomes_current = newest.as_ref().is_none_or(|newest| newest.stamp.time <= stamp.time);
         let row = key::object(bucket.id, key.as_str());
         if becomes_current {
@@ -168,8 +174,8 @@ impl Inner {
         Ok(written)
     }
 
-    /// Adds to `batch` what removes one version's row and leaves its bytes to be collected. The caller mends the
-    /// `current` row, or replaces it in the same batch.
+    /// Adds to `batch` what removes one version's row and leaves its bytes to be collected, or `Err(ObjectLocked)`. The
+    /// caller mends the `current` row, or replaces it in the same batch.
     pub(crate) async fn remove_version(
         &self,
         bucket: &Bucket,
@@ -181,7 +187,8 @@ impl Inner {
         let Some(record) = self.index.record::<VersionRecord>(Family::Version, row).await? else {
             return Ok(None);
         };
-        self.forget_version(bucket, key, stamp, &record, batch);
+        let removable = Removable::of(&record, self.clock.now(), Governance::Binding)?;
+        self.forget_version(bucket, key, stamp, removable, batch);
         Ok(Some(record))
     }
 
@@ -191,9 +198,10 @@ impl Inner {
         bucket: &Bucket,
         key: &ObjectKey,
         stamp: &Stamp,
-        record: &VersionRecord,
+        removable: Removable<'_>,
         batch: &mut Batch,
     ) {
+        let record = removable.record();
         batch.delete(Family::Version, key::version(bucket.id, key.as_str(), *stamp));
         if record.null && bucket.versioning != Versioning::Unversioned {
             batch.delete(Family::Null, key::object(bucket.id, key.as_str()));

@@ -17,6 +17,7 @@ use crate::lifecycle::Calendar;
 use crate::locks::{Locks, Pins, Readers};
 use crate::meter::{self, Meter};
 use crate::pool::Pool;
+use crate::quota::Quotas;
 use crate::restore::{RestoreTimes, Restores};
 use crate::store_buckets::BucketCache;
 use crate::worker::{self, Evaluated, WorkerStatus};
@@ -134,6 +135,7 @@ pub(crate) struct Inner {
     pub(crate) due: worker::DueWorker,
     pub(crate) accesses: Accesses,
     pub(crate) meter: Meter,
+    pub(crate) quotas: Quotas,
     pub(crate) reads: worker::Reads,
     /// What the storage-class analyses say of themselves.
     pub(crate) analytics: Arc<worker::Progress>,
@@ -322,6 +324,7 @@ fn open(options: OpenOptions) -> Result<Inner> {
         workers,
         accesses: Accesses::new(),
         meter: Meter::default(),
+        quotas: Quotas::default(),
         reads: worker::Reads::default(),
         part_bytes_min: options.part_bytes_min,
         segment_bytes: options.segment_bytes,

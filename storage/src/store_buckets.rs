@@ -30,6 +30,14 @@ pub(crate) struct BucketCache {
     ids: Arc<tokio::sync::Mutex<()>>,
 }
 
+/// What becomes of a bucket that is changed.
+#[derive(Debug, Clone, Copy)]
+enum Fate {
+    Stays,
+    /// It is gone, with that id.
+    Deleted(u64),
+}
+
 #[derive(Default)]
 struct CacheState {
     buckets: HashMap<BucketName, Arc<Bucket>>,
@@ -100,7 +108,7 @@ impl Store {
         put_rules(&bucket, &mut batch);
         batch.put_raw(Family::Meta, LAST_ID.to_vec(), id.to_be_bytes().to_vec());
         batch.hold(ids);
-        self.commit_bucket(name, guard, batch).await?;
+        self.commit_bucket(name, guard, Fate::Stays, batch).await?;
         Ok(Arc::new(bucket))
     }
 
@@ -119,12 +127,16 @@ impl Store {
         &self,
         name: &BucketName,
         guard: tokio::sync::OwnedRwLockWriteGuard<()>,
+        fate: Fate,
         batch: Batch,
     ) -> Result<()> {
         let (inner, name) = (Arc::clone(&self.inner), name.clone());
         let commit = tokio::spawn(async move {
             let outcome = inner.index.commit(batch).await;
             inner.buckets.forget(&name);
+            if let (Fate::Deleted(id), Ok(())) = (fate, &outcome) {
+                inner.index.ledger().forget(id);
+            }
             drop(guard);
             outcome
         });
@@ -199,7 +211,7 @@ impl Store {
         bucket.revision += 1;
         batch.put(Family::Bucket, name.as_str().as_bytes().to_vec(), &bucket);
         put_rules(&bucket, &mut batch);
-        self.commit_bucket(name, guard, batch).await
+        self.commit_bucket(name, guard, Fate::Stays, batch).await
     }
 
     /// Removes an empty bucket; its open uploads vanish with it. `Err(BucketNotEmpty)` if any version is left.
@@ -243,7 +255,7 @@ impl Store {
         if uploads {
             self.inner.release(Garbage::Bucket(id), &mut batch);
         }
-        self.commit_bucket(name, guard, batch).await
+        self.commit_bucket(name, guard, Fate::Deleted(id), batch).await
     }
 
     /// Lists buckets by name. The cost is that of the buckets of the account asked for.

@@ -21,13 +21,13 @@ pub const fn has_least_size(class: StorageClass) -> bool {
 pub struct UsageKey {
     /// The bucket's id.
     pub bucket: u64,
-    /// The storage class; delete markers count as STANDARD.
+    /// The storage class; delete markers, and parts of open uploads, count as STANDARD.
     pub class: StorageClass,
     /// The tier, for INTELLIGENT_TIERING.
     pub tier: Tier,
 }
 
-/// What objects and delete markers add up to. Negative numbers are differences.
+/// What objects, delete markers and parts add up to. Negative numbers are differences.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Usage {
     /// Object versions.
@@ -46,22 +46,32 @@ pub struct Usage {
     pub marker_bytes: i64,
     /// Tags on objects.
     pub tags: i64,
+    /// The sizes of the parts of uploads that are open, in bytes.
+    pub part_bytes: i64,
 }
 
 impl Usage {
     /// How many numbers there are.
-    pub(crate) const FIELDS: usize = 8;
+    pub(crate) const FIELDS: usize = 9;
 
     /// The numbers, in the order in which they are stored.
     pub(crate) fn to_array(self) -> [i64; Usage::FIELDS] {
-        let Usage { objects, bytes, billed_bytes, stored_bytes, small_objects, markers, marker_bytes, tags } = self;
-        [objects, bytes, billed_bytes, stored_bytes, small_objects, markers, marker_bytes, tags]
+        let Usage { objects, bytes, billed_bytes, stored_bytes, small_objects, markers, marker_bytes, .. } = self;
+        let Usage { tags, part_bytes, .. } = self;
+        [objects, bytes, billed_bytes, stored_bytes, small_objects, markers, marker_bytes, tags, part_bytes]
     }
 
     /// The inverse of [`Usage::to_array`].
     pub(crate) fn from_array(numbers: [i64; Usage::FIELDS]) -> Usage {
-        let [objects, bytes, billed_bytes, stored_bytes, small_objects, markers, marker_bytes, tags] = numbers;
-        Usage { objects, bytes, billed_bytes, stored_bytes, small_objects, markers, marker_bytes, tags }
+        let [objects, bytes, billed_bytes, stored_bytes, small_objects, markers, marker_bytes, tags, part_bytes] =
+            numbers;
+        let storage = Usage { objects, bytes, billed_bytes, stored_bytes, small_objects, ..Usage::default() };
+        Usage { markers, marker_bytes, tags, part_bytes, ..storage }
+    }
+
+    /// As [`Usage::from_array`], of numbers that [`Usage::to_array`] gave.
+    pub(crate) fn from_slice(numbers: &[i64]) -> Usage {
+        Usage::from_array(numbers.try_into().expect("rows of usage have one length"))
     }
 
     /// One object.
@@ -82,6 +92,11 @@ impl Usage {
         Usage { markers: 1, marker_bytes: i64::try_from(key.len()).unwrap_or(i64::MAX), ..Usage::default() }
     }
 
+    /// Parts of open uploads.
+    pub(crate) fn parts(bytes: u64) -> Usage {
+        Usage { part_bytes: signed(bytes), ..Usage::default() }
+    }
+
     /// The difference that takes this away again.
     #[must_use]
     pub(crate) fn negated(self) -> Usage {
@@ -99,6 +114,11 @@ impl AddAssign for Usage {
 
 /// Under what a bucket's delete markers are counted.
 pub(crate) fn marker_key(bucket: u64) -> UsageKey {
+    UsageKey { bucket, class: StorageClass::Standard, tier: Tier::Frequent }
+}
+
+/// Under what the parts of a bucket's open uploads are counted, whatever class the objects will have.
+pub(crate) fn part_key(bucket: u64) -> UsageKey {
     UsageKey { bucket, class: StorageClass::Standard, tier: Tier::Frequent }
 }
 

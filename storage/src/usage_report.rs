@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use crate::error::Result;
-use crate::index::record::{Record as _, VersionRecord};
+use crate::index::record::{Record as _, UploadRecord, VersionRecord};
 use crate::index::{Family, Rows, Step, key};
 use crate::name::BucketName;
 use crate::object::StorageClass;
 use crate::store::Store;
 use crate::tiering::Tier;
-use crate::usage::{Usage, UsageKey};
+use crate::usage::{Usage, UsageKey, part_key};
 
 /// What one bucket holds in one class and tier.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,8 +39,8 @@ impl Store {
         Ok(found)
     }
 
-    /// Counts a bucket's versions and returns by how much the counters exceed what is there, by class and tier; nothing
-    /// if they are exact. An audit: it reads every version of the bucket, and writes to it wait meanwhile.
+    /// Counts a bucket's versions and open uploads, and returns by how much the counters exceed what is there, by class and tier; nothing
+    /// if they are exact. An audit: it reads every version and upload of the bucket, and writes to it wait meanwhile.
     pub async fn recount(&self, bucket: &BucketName) -> Result<Vec<(StorageClass, Tier, Usage)>> {
         let _guard = self.inner.locks.bucket_exclusive(bucket.as_str()).await;
         let id = self.bucket(bucket).await?.id;
@@ -51,6 +51,11 @@ impl Store {
                 let (name, _) = key::split_version(row).ok_or_else(|| key::corrupt("version row", row))?;
                 let (counted, usage) = VersionRecord::decode(value)?.usage(id, &name);
                 *sums.entry(counted).or_default() += usage.negated();
+                Ok(Step::Next)
+            })?;
+            rows.scan(Family::Upload, &from, &to, |_, value| {
+                let parts = Usage::parts(UploadRecord::decode(value)?.part_bytes);
+                *sums.entry(part_key(id)).or_default() += parts.negated();
                 Ok(Step::Next)
             })?;
             Ok(sums)

@@ -7,6 +7,7 @@ use crate::index::record::{Record, StoredBlob};
 use crate::locks::Guard;
 use crate::meter::MeterKey;
 use crate::name::ObjectKey;
+use crate::quota::{Amount, Reservation};
 use crate::stamp::{Stamp, Timestamp};
 use crate::usage::{Usage, UsageKey};
 
@@ -30,6 +31,8 @@ pub(crate) enum Change {
 pub(crate) struct Batch {
     pub(crate) changes: Vec<Change>,
     pub(crate) guards: Vec<Guard>,
+    /// What it may add to what has a quota.
+    pub(crate) reservation: Option<Reservation>,
 }
 
 impl Batch {
@@ -82,6 +85,16 @@ impl Batch {
         if usage != Usage::default() {
             self.changes.push(Change::Add(Family::Usage, key::usage(key), usage.to_array().to_vec()));
         }
+    }
+
+    /// What it changes, on balance, of what quotas limit.
+    pub(crate) fn amount(&self) -> Amount {
+        let mut sum = Usage::default();
+        for change in &self.changes {
+            let Change::Add(Family::Usage, _, numbers) = change else { continue };
+            sum += Usage::from_slice(numbers);
+        }
+        Amount::of(&sum)
     }
 
     /// Adds to what is metered.

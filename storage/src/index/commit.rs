@@ -7,7 +7,8 @@
 //! 2. Resolve blob changes against the index and the batches before, so that a blob has one place and a segment's
 //!    live bytes count it once.
 //! 3. Write one RocksDB batch with a synced log.
-//! 4. Release each batch's guards, then tell its task.
+//! 4. Book what the group changed where there are quotas, and with it what its batches had reserved.
+//! 5. Release each batch's guards, then tell its task.
 //!
 //! Dying before 3 is durable leaves none of the group; after it, all. A failed write poisons the committer: what the
 //! log holds is unknown then, so every later commit is refused until the store is opened anew.
@@ -26,6 +27,8 @@ use crate::index::batch::{Batch, Change};
 use crate::index::family::Family;
 use crate::index::record::{Record, StoredBlob};
 use crate::index::{handle, key};
+use crate::quota::{Amount, Ledger, Reservation};
+use crate::usage::Usage;
 
 /// Batches that may wait; further ones make their tasks wait.
 const QUEUE_MAX: usize = 4096;
@@ -49,10 +52,10 @@ pub(crate) struct Committer {
 }
 
 impl Committer {
-    pub(crate) fn start(db: Arc<DB>) -> Result<Committer> {
+    pub(crate) fn start(db: Arc<DB>, ledger: Arc<Ledger>) -> Result<Committer> {
         let (queue, requests) = mpsc::channel(QUEUE_MAX);
         let poisoned = Arc::new(AtomicBool::new(false));
-        let thread = Thread { db, requests, poisoned: Arc::clone(&poisoned) };
+        let thread = Thread { db, ledger, requests, poisoned: Arc::clone(&poisoned) };
         let thread = std::thread::Builder::new()
             .name("strata-commit".to_owned())
             .spawn(move || thread.run())
@@ -107,6 +110,7 @@ impl Drop for Committer {
 
 struct Thread {
     db: Arc<DB>,
+    ledger: Arc<Ledger>,
     requests: mpsc::Receiver<Request>,
     poisoned: Arc<AtomicBool>,
 }
@@ -122,7 +126,8 @@ impl Thread {
                     Err(_) => break,
                 }
             }
-            let written = self.write(group);
+            let reservations = taken.iter_mut().filter_map(|taken| taken.reservation.take()).collect();
+            let written = self.write(group, reservations);
             for taken in taken {
                 drop(taken.guards);
                 let outcome = match (taken.refused, &written) {
@@ -136,7 +141,15 @@ impl Thread {
         }
     }
 
-    fn write(&self, mut group: Group<'_>) -> Result<()> {
+    fn write(&self, group: Group<'_>, reservations: Vec<Reservation>) -> Result<()> {
+        let _until_booked = self.ledger.writing();
+        let changes = if self.ledger.is_kept() { group.amounts() } else { Vec::new() };
+        let written = self.write_group(group);
+        self.ledger.book(if written.is_ok() { &changes } else { &[] }, reservations);
+        written
+    }
+
+    fn write_group(&self, mut group: Group<'_>) -> Result<()> {
         if self.poisoned.load(Ordering::Acquire) {
             return Err(Error::Poisoned);
         }
@@ -166,6 +179,7 @@ fn copy(error: &Error) -> Error {
 /// A batch of which the changes were taken into a group.
 struct Taken {
     guards: Vec<crate::locks::Guard>,
+    reservation: Option<Reservation>,
     done: oneshot::Sender<Result<()>>,
     refused: Option<Error>,
 }
@@ -186,14 +200,14 @@ impl<'a> Group<'a> {
     }
 
     fn take(&mut self, request: Request) -> Taken {
-        let Request { batch: Batch { changes, guards }, done } = request;
+        let Request { batch: Batch { changes, guards, reservation }, done } = request;
         let refused = self.look_up_blobs(&changes).err();
         if refused.is_none() {
             for change in changes {
                 self.add(change);
             }
         }
-        Taken { guards, done, refused }
+        Taken { guards, reservation, done, refused }
     }
 
     /// Reads the places of the blobs that a batch changes, so that adding its changes cannot fail half-way.
@@ -257,6 +271,15 @@ impl<'a> Group<'a> {
         let sums = self.counters.entry((family, key)).or_insert_with(|| vec![0; numbers.len()]);
         assert_eq!(sums.len(), numbers.len(), "rows of a family have one length");
         sums.iter_mut().zip(numbers).for_each(|(sum, number)| *sum = sum.wrapping_add(*number));
+    }
+
+    /// What the group changes of what quotas limit, by bucket.
+    fn amounts(&self) -> Vec<(u64, Amount)> {
+        let usage = self.counters.iter().filter(|((family, _), _)| *family == Family::Usage);
+        let amount = |((_, row), numbers): (&(Family, Vec<u8>), &Vec<i64>)| {
+            Some((key::split_usage(row)?.bucket, Amount::of(&Usage::from_slice(numbers))))
+        };
+        usage.filter_map(amount).collect()
     }
 
     fn finish(&mut self) {

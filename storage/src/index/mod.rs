@@ -21,6 +21,7 @@ pub(crate) use family::Family;
 
 use crate::error::{Error, Result};
 use crate::fs::blocking;
+use crate::quota::Ledger;
 use record::Record;
 
 /// RocksDB's write buffers together, in bytes: bounds memory and the log to replay at open.
@@ -33,6 +34,7 @@ const LOG_BYTES_MAX: u64 = 256 << 20;
 pub(crate) struct Index {
     db: Arc<DB>,
     committer: Arc<Committer>,
+    ledger: Arc<Ledger>,
 }
 
 impl Index {
@@ -58,8 +60,9 @@ impl Index {
         let db = DB::open_cf_descriptors(&options, directory, families)
             .map_err(|source| Error::Index { action: "open the index", source })?;
         let db = Arc::new(db);
-        let committer = Arc::new(Committer::start(Arc::clone(&db))?);
-        Ok(Index { db, committer })
+        let ledger = Arc::new(Ledger::default());
+        let committer = Arc::new(Committer::start(Arc::clone(&db), Arc::clone(&ledger))?);
+        Ok(Index { db, committer, ledger })
     }
 
     /// Reads one row.
@@ -90,6 +93,11 @@ impl Index {
     ) -> Result<T> {
         let db = Arc::clone(&self.db);
         blocking(move || work(&Rows { db: &db })).await?
+    }
+
+    /// The books of what has a quota.
+    pub(crate) fn ledger(&self) -> &Arc<Ledger> {
+        &self.ledger
     }
 
     /// Makes a batch visible and durable. Dropping the future does not stop it.

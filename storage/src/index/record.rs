@@ -141,6 +141,8 @@ pub(crate) struct UploadRecord {
     pub(crate) protection: Protection,
     /// Who began it.
     pub(crate) initiator: String,
+    /// The sizes of its parts, in bytes.
+    pub(crate) part_bytes: u64,
 }
 
 /// A value of the part family.

@@ -3,7 +3,8 @@
 //! Every rule in force that matches the version names its candidates, each with the time at which it is due. Candidates
 //! that the version's class or size rules out are not candidates. Of the rest the earliest wins; those that are due
 //! together, or all overdue, are one day's work, of which the strongest is done: to remove for good, then to move to the
-//! class that costs least, then to hide behind a delete marker.
+//! class that costs least, then to hide behind a delete marker. What Object Lock protects is removed when that ends, and
+//! goes on moving meanwhile.
 
 use super::calendar::Calendar;
 use super::{Expiration, Lifecycle, NoncurrentTransition, Rule, TRANSITION_BYTES_MIN, TransitionMinimum, When};
@@ -32,6 +33,8 @@ pub struct Subject<'a> {
     pub created: Timestamp,
     /// Its place among the versions of its key.
     pub position: Position,
+    /// From when on Object Lock lets it be removed for good; `None` as long as a legal hold is on.
+    pub removable_from: Option<Timestamp>,
     /// What it is.
     pub kind: Kind,
 }
@@ -73,6 +76,7 @@ impl<'a> Subject<'a> {
             tier: Tier::default(),
             created,
             position: Position::Current { alone: false },
+            removable_from: Some(Timestamp::default()),
             kind: Kind::Object,
         }
     }
@@ -108,8 +112,8 @@ pub struct Due {
 pub enum Next {
     /// Nothing, as long as version and rules stay as they are.
     Never,
-    /// Nothing, until other versions of the key change: a noncurrent version has too few newer ones, or a delete marker
-    /// is not alone.
+    /// Nothing, until something else changes: a noncurrent version has too few newer ones, or a legal hold, or a delete
+    /// marker is not alone.
     Parked,
     /// This.
     At(Due),
@@ -151,7 +155,7 @@ struct Search<'a> {
     subject: &'a Subject<'a>,
     calendar: &'a Calendar,
     found: Vec<Due>,
-    /// Whether an action only waits for other versions to change.
+    /// Whether an action only waits for other versions, or a legal hold, to change.
     parked: bool,
 }
 
@@ -204,10 +208,16 @@ impl Search<'_> {
 
     fn noncurrent(&mut self, position: usize, rule: &Rule, since: Timestamp, newer: u32) {
         let mut offer = |days, wanted: Option<u32>, action| {
-            if newer < wanted.unwrap_or(0) {
-                self.parked = true;
-            } else {
-                self.found.push(Due { at: self.calendar.days_after(since, days), action, rule: position });
+            let earliest = match action {
+                Action::Remove => self.subject.removable_from,
+                _ => Some(since),
+            };
+            match earliest.filter(|_| newer >= wanted.unwrap_or(0)) {
+                Some(earliest) => {
+                    let at = self.calendar.days_after(since, days).max(earliest);
+                    self.found.push(Due { at, action, rule: position });
+                }
+                None => self.parked = true,
             }
         };
         if let Some(expiration) = rule.noncurrent_expiration {

@@ -125,6 +125,7 @@ impl Follower<'_> {
             tier: state.tier,
             created: version.stamp.time,
             position: state.place,
+            removable_from: object.map_or(Some(Timestamp::default()), |it| it.protection.lock.removable_from()),
             kind: if object.is_some() { Kind::Object } else { Kind::DeleteMarker },
         };
         let by_rule = match horizon.lifecycle.next(&subject, horizon.versioning, &horizon.calendar, state.at) {

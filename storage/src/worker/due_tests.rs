@@ -162,7 +162,16 @@ impl World {
 
     async fn remove(&self, key: ObjectKey, version: Option<VersionId>) {
         let bucket = self.bucket.clone();
-        self.store.delete(DeleteObject { bucket, key, version, condition: Default::default() }).await.unwrap();
+        self.store
+            .delete(DeleteObject {
+                bucket,
+                key,
+                version,
+                condition: Default::default(),
+                governance: Default::default(),
+            })
+            .await
+            .unwrap();
     }
 
     async fn complete(&mut self) {

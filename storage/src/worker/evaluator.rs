@@ -13,14 +13,16 @@ use crate::bucket::{Bucket, BucketRules, Versioning};
 use crate::error::{Error, Result};
 use crate::evaluate::{Act, Case, Verdict, decide, marker_time};
 use crate::index::key::{DueKind, DueRow, Older};
-use crate::index::record::{CurrentRecord, Garbage, Record as _, VersionRecord};
+use crate::index::record::{CurrentRecord, Garbage, Record as _, UploadRecord, VersionRecord};
 use crate::index::{Batch, Family, Rows, Step, key};
 use crate::lifecycle::{Lifecycle, Position, Status};
 use crate::locks::KeyLocks;
 use crate::name::{BucketName, ObjectKey};
 use crate::object::StorageClass;
+use crate::object_lock::{Governance, Removable};
 use crate::stamp::{Stamp, Timestamp};
 use crate::store::Inner;
+use crate::usage::{Usage, part_key};
 
 /// What evaluations did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -127,7 +129,8 @@ impl<'a> Evaluator<'a> {
                 self.deferred.push(row);
                 Ok(())
             }
-            Err(error @ Error::Corrupt { .. }) => {
+            // Rules know locks, so that what is refused here is as little expected as what cannot be read.
+            Err(error @ (Error::Corrupt { .. } | Error::ObjectLocked { .. })) => {
                 tracing::error!(%error, key = row.key, "a version cannot be evaluated; it is tried again in a day");
                 if let (Cause::Due(at, _), Ok(key)) = (cause, ObjectKey::parse(&row.key)) {
                     self.batch.delete_due(row.kind, at, row.bucket, &key, row.stamp);
@@ -176,13 +179,12 @@ impl<'a> Evaluator<'a> {
         }
         let upload = key::upload(row.bucket, key.as_str(), row.stamp);
         let Some(bucket) = bucket else { return Ok(Look::Done) };
-        if self.rows.get(Family::Upload, &upload)?.is_none() {
-            return Ok(Look::Done);
-        }
+        let Some(record) = self.rows.record::<UploadRecord>(Family::Upload, &upload)? else { return Ok(Look::Done) };
         let lifecycle = bucket.lifecycle.as_ref();
         match lifecycle.and_then(|rules| rules.abort(key.as_str(), row.stamp.time, &self.inner.calendar)) {
             Some((at, _)) if at <= self.now && cause != Cause::Reindex => {
                 self.batch.delete(Family::Upload, upload);
+                self.batch.count(part_key(bucket.id), Usage::parts(record.part_bytes).negated());
                 self.inner.release(Garbage::Upload(row.stamp), &mut self.batch);
                 self.done.aborted += 1;
             }
@@ -258,12 +260,12 @@ impl<'a> Evaluator<'a> {
         let (inner, bucket, record) = (self.inner, case.bucket, case.record);
         match verdict.act {
             Act::Expire => {
-                inner.forget_version(bucket, key, &stamp, record, &mut self.batch);
+                inner.forget_version(bucket, key, &stamp, self.removable(record)?, &mut self.batch);
                 self.batch.delete(Family::Current, key::object(bucket.id, key.as_str()));
                 self.done.expired += 1;
             }
             Act::RemoveVersion => {
-                inner.forget_version(bucket, key, &stamp, record, &mut self.batch);
+                inner.forget_version(bucket, key, &stamp, self.removable(record)?, &mut self.batch);
                 self.done.removed += 1;
                 self.wake_marker_above(case, key)?;
             }
@@ -329,7 +331,7 @@ impl<'a> Evaluator<'a> {
         let marker = Stamp { time, random: self.inner.entropy.next_u64() };
         let suspended = bucket.versioning == Versioning::Suspended;
         if suspended && record.null {
-            self.inner.forget_version(bucket, key, &stamp, record, &mut self.batch);
+            self.inner.forget_version(bucket, key, &stamp, self.removable(record)?, &mut self.batch);
         } else {
             if suspended {
                 self.forget_null(bucket, key)?;
@@ -353,9 +355,14 @@ impl<'a> Evaluator<'a> {
         let Some(stamp) = self.rows.record::<Stamp>(Family::Null, &row)? else { return Ok(()) };
         let row = key::version(bucket.id, key.as_str(), stamp);
         if let Some(record) = self.rows.record::<VersionRecord>(Family::Version, &row)? {
-            self.inner.forget_version(bucket, key, &stamp, &record, &mut self.batch);
+            self.inner.forget_version(bucket, key, &stamp, self.removable(&record)?, &mut self.batch);
         }
         Ok(())
+    }
+
+    /// `Err` for a version that Object Lock protects: rules never bypass anything.
+    fn removable<'r>(&self, record: &'r VersionRecord) -> Result<Removable<'r>> {
+        Removable::of(record, self.now, Governance::Binding)
     }
 
     /// Wakes the delete marker that is newest, if one is: a version below it goes, so it may be alone then.

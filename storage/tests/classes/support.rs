@@ -105,7 +105,13 @@ impl Fixture {
 
     pub async fn delete(&self, name: &str) {
         let bucket = self.bucket.clone();
-        let request = DeleteObject { bucket, key: key(name), version: None, condition: Default::default() };
+        let request = DeleteObject {
+            bucket,
+            key: key(name),
+            version: None,
+            condition: Default::default(),
+            governance: Default::default(),
+        };
         self.store.delete(request).await.expect("it is deleted");
     }
 

@@ -57,7 +57,13 @@ impl Fixture {
 
     async fn delete(&self, store: &Store, name: &str) {
         let bucket = self.bucket.clone();
-        let request = DeleteObject { bucket, key: key(name), version: None, condition: Default::default() };
+        let request = DeleteObject {
+            bucket,
+            key: key(name),
+            version: None,
+            condition: Default::default(),
+            governance: Default::default(),
+        };
         store.delete(request).await.expect("it is deleted");
     }
 

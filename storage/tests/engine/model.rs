@@ -270,8 +270,13 @@ impl Run {
     }
 
     async fn delete(&mut self, index: usize) {
-        let request =
-            DeleteObject { bucket: bucket(), key: key(KEYS[index]), version: None, condition: DeleteCondition::None };
+        let request = DeleteObject {
+            bucket: bucket(),
+            key: key(KEYS[index]),
+            version: None,
+            condition: DeleteCondition::None,
+            governance: Default::default(),
+        };
         let deleted = self.fixture.store.delete(request).await.expect("deleting succeeds");
         let time = self.model.tick();
         match self.model.versioning {
@@ -292,7 +297,13 @@ impl Run {
         let marker = versions.iter().any(|version| version.id == found && version.object.is_none());
         versions.retain(|version| version.id != found);
         let (version, condition) = (Some(found), DeleteCondition::None);
-        let request = DeleteObject { bucket: bucket(), key: key(KEYS[index]), version, condition };
+        let request = DeleteObject {
+            bucket: bucket(),
+            key: key(KEYS[index]),
+            version,
+            condition,
+            governance: Default::default(),
+        };
         let deleted = self.fixture.store.delete(request).await.expect("deleting succeeds");
         assert_eq!((deleted.marker, deleted.version_id), (marker, Some(found)));
     }
@@ -301,7 +312,13 @@ impl Run {
         let visible = self.model.visible(index).map(|(_, etag, _)| etag);
         let etag = if right { visible.unwrap_or(ETag::single([7; 16])) } else { ETag::single([9; 16]) };
         let condition = DeleteCondition::IfMatch(Some(etag));
-        let request = DeleteObject { bucket: bucket(), key: key(KEYS[index]), version: None, condition };
+        let request = DeleteObject {
+            bucket: bucket(),
+            key: key(KEYS[index]),
+            version: None,
+            condition,
+            governance: Default::default(),
+        };
         match self.fixture.store.delete(request).await {
             Ok(deleted) => {
                 assert!(right && visible.is_some());

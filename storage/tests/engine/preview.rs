@@ -60,7 +60,13 @@ async fn set_versioning(store: &Store, versioning: Versioning) {
 }
 
 async fn delete(store: &Store, name: &str) {
-    let request = DeleteObject { bucket: bucket(), key: key(name), version: None, condition: DeleteCondition::None };
+    let request = DeleteObject {
+        bucket: bucket(),
+        key: key(name),
+        version: None,
+        condition: DeleteCondition::None,
+        governance: Default::default(),
+    };
     store.delete(request).await.expect("it is deleted");
 }
 

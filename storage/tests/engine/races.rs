@@ -83,7 +83,13 @@ async fn a_conditional_delete_and_a_conditional_write_exclude_each_other() {
             async move {
                 barrier.wait().await;
                 let condition = DeleteCondition::IfMatch(Some(etag));
-                let request = DeleteObject { bucket: bucket(), key: key(&name), version: None, condition };
+                let request = DeleteObject {
+                    bucket: bucket(),
+                    key: key(&name),
+                    version: None,
+                    condition,
+                    governance: Default::default(),
+                };
                 store.delete(request).await.is_ok()
             }
         });

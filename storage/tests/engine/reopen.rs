@@ -32,8 +32,13 @@ async fn what_is_put_is_read_after_reopening() {
             let bytes = object.read(50..end - 7).collect().await.expect("read");
             assert!(bytes == content(size)[50..size - 7], "{size}");
         }
-        let request =
-            DeleteObject { bucket: bucket.clone(), key: key.clone(), version: None, condition: Default::default() };
+        let request = DeleteObject {
+            bucket: bucket.clone(),
+            key: key.clone(),
+            version: None,
+            condition: Default::default(),
+            governance: Default::default(),
+        };
         store.delete(request).await.expect("deleted");
         assert!(store.object(&bucket, &key, VersionSelector::Current).await.is_err());
     }

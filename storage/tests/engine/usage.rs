@@ -123,7 +123,13 @@ async fn upload(store: &Store, name: &str, bytes: Vec<u8>, new: NewUpload, compl
 }
 
 async fn delete(store: &Store, name: &str, version: Option<VersionId>) {
-    let request = DeleteObject { bucket: bucket(), key: key(name), version, condition: DeleteCondition::None };
+    let request = DeleteObject {
+        bucket: bucket(),
+        key: key(name),
+        version,
+        condition: DeleteCondition::None,
+        governance: Default::default(),
+    };
     store.delete(request).await.expect("it is deleted");
 }
 

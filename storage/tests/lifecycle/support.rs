@@ -118,7 +118,13 @@ impl Fixture {
     }
 
     pub async fn remove(&self, name: &str, version: Option<VersionId>) {
-        let request = DeleteObject { bucket: bucket(), key: key(name), version, condition: Default::default() };
+        let request = DeleteObject {
+            bucket: bucket(),
+            key: key(name),
+            version,
+            condition: Default::default(),
+            governance: Default::default(),
+        };
         self.store.delete(request).await.expect("it is deleted");
     }
 

@@ -118,8 +118,13 @@ impl Run {
     }
 
     async fn delete(&mut self, name: &'static str) {
-        let request =
-            DeleteObject { bucket: bucket(), key: key(name), version: None, condition: DeleteCondition::None };
+        let request = DeleteObject {
+            bucket: bucket(),
+            key: key(name),
+            version: None,
+            condition: DeleteCondition::None,
+            governance: Default::default(),
+        };
         let deleted = self.world.store.delete(request).await.expect("deleting succeeds");
         if self.model.versioning == Versioning::Unversioned {
             assert!(!deleted.marker && deleted.version_id.is_none());
@@ -141,7 +146,13 @@ impl Run {
         let (id, marker) = (version.id.expect("every id is known"), version.object.is_none());
         self.model.versions(name).remove(place);
         let condition = DeleteCondition::None;
-        let request = DeleteObject { bucket: bucket(), key: key(name), version: Some(id), condition };
+        let request = DeleteObject {
+            bucket: bucket(),
+            key: key(name),
+            version: Some(id),
+            condition,
+            governance: Default::default(),
+        };
         let deleted = self.world.store.delete(request).await.expect("deleting succeeds");
         assert_eq!((deleted.marker, deleted.version_id), (marker, Some(id)));
     }

@@ -399,7 +399,13 @@ async fn a_checkpoint_has_no_zone_in_common_with_its_origin() {
         let bucket = BucketName::parse(BUCKET).unwrap();
         for size in SIZES {
             let (bucket, key) = (bucket.clone(), key("things", size));
-            let request = DeleteObject { bucket, key, version: None, condition: Default::default() };
+            let request = DeleteObject {
+                bucket,
+                key,
+                version: None,
+                condition: Default::default(),
+                governance: Default::default(),
+            };
             world.store().delete(request).await.unwrap();
         }
         for _ in 0..3 {

@@ -201,8 +201,13 @@ async fn a_large_version_deleted_between_any_two_steps_leaves_nothing() {
         fixture.multipart(StorageClass::StandardIa).await;
         let mut large = Large::new(Arc::clone(&fixture.store.inner), fixture.job().await);
         take_steps(&mut large, steps).await;
-        let request =
-            DeleteObject { bucket: bucket(), key: object_key(), version: None, condition: Default::default() };
+        let request = DeleteObject {
+            bucket: bucket(),
+            key: object_key(),
+            version: None,
+            condition: Default::default(),
+            governance: Default::default(),
+        };
         fixture.store.delete(request).await.unwrap();
         if steps < STEPS {
             assert!(large.begin().await.is_err(), "after {steps} steps");
