@@ -4,12 +4,17 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::HeaderMap;
-use strata_storage::{BucketName, Entropy, ObjectKey, Store, Timestamp};
+use strata_storage::{BucketName, Entropy, ObjectKey, Store, Timestamp, VersionId};
 
+use crate::auth::Signing;
+use crate::authorize::{BucketPolicies, Permit, Said, Through};
 use crate::body::Body;
 use crate::config::Config;
+use crate::control::AccessPoints;
+use crate::directory::Directory;
 use crate::error::S3Error;
 use crate::identity::Identity;
+use crate::route::Operation;
 
 /// What every operation works with; one per server.
 pub struct Context {
@@ -17,8 +22,12 @@ pub struct Context {
     pub store: Store,
     /// The settings in force.
     pub config: Arc<Config>,
-    /// The account of the root credentials.
-    pub owner: Owner,
+    /// Accounts, users, roles and keys.
+    pub directory: Directory,
+    /// The policies of buckets, ready to be asked.
+    pub policies: BucketPolicies,
+    /// Access points.
+    pub access_points: AccessPoints,
     /// Where randomness comes from.
     pub entropy: Arc<dyn Entropy>,
 }
@@ -64,14 +73,24 @@ pub struct Request {
     pub caller: Arc<Identity>,
     /// Where it came from.
     pub origin: Origin,
+    /// How it was signed; `None` for anonymous requests.
+    pub signing: Option<Signing>,
+    /// What it asks for.
+    pub operation: Operation,
+    /// The access point that it came through.
+    pub through: Option<Arc<Through>>,
+    /// What its document says to policies, if one asked.
+    pub said: Option<Arc<Said>>,
+    /// What was found when it was let pass.
+    pub permit: Permit,
     /// The bucket, from the path or the host.
     pub bucket: Option<BucketName>,
     /// The object key, percent-decoded.
     pub key: Option<ObjectKey>,
     /// The query parameters, percent-decoded, in the order sent.
-    pub query: Query,
+    pub query: Arc<Query>,
     /// The headers as sent, and those that the query carried.
-    pub headers: HeaderMap,
+    pub headers: Arc<HeaderMap>,
     /// The body; aws-chunked framing is removed, signatures and the payload hash are checked on the way.
     pub body: Body,
     /// When the request arrived.
@@ -91,6 +110,11 @@ impl Request {
     /// The key; the router only calls object operations with one.
     pub fn key(&self) -> Result<&ObjectKey, S3Error> {
         self.key.as_ref().ok_or_else(|| S3Error::internal("an operation on an object was routed without a key"))
+    }
+
+    /// The version that `versionId` names, if it names one.
+    pub fn version(&self) -> Option<VersionId> {
+        self.query.get("versionId").and_then(VersionId::parse)
     }
 
     /// A header as text; `None` if it is absent. Bytes that are not UTF-8 become `InvalidArgument`.

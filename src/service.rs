@@ -1,7 +1,7 @@
-//! One HTTP request from its head to its answer: id, address, route, signature, operation, error document.
+//! One HTTP request from its head to its answer: id, address, route, signature, permission, operation, error document.
 //!
-//! The order of the checks is AWS's: what the address and the query look like, who asks, and only then what is asked,
-//! so that nobody without a key learns what is implemented or stored.
+//! The order of the checks is AWS's: what the address and the query look like, who asks, whether they may, and only then
+//! what is asked, so that nobody without permission learns what is implemented or stored.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -21,12 +21,13 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::address::{self, Address};
 use crate::admin::{self, AdminRequest};
-use crate::auth::Authenticator;
+use crate::auth::{Authenticated, Authenticator, PayloadAuth, Sent};
+use crate::authorize::{self, Afterwards, BucketPolicies, Permit};
 use crate::body::Body;
 use crate::config::Config;
-use crate::credentials::{Credentials, root_owner};
+use crate::credentials::Secret;
+use crate::directory::Directory;
 use crate::error::S3Error;
-use crate::identity::{Account, Identity};
 use crate::incoming::{IncomingBody, Rest};
 use crate::log::RequestLine;
 use crate::metering::Priced;
@@ -35,6 +36,12 @@ use crate::query_headers;
 use crate::request::{Context, Origin, Query, Request, RequestName};
 use crate::response::{Outgoing, Payload, Response};
 use crate::route::{Operation, route};
+use crate::sts::Sts;
+
+mod api;
+mod call;
+
+use api::Api;
 
 /// How long a request body waits for its turn to be stored: well below the 60 s after which clients give up.
 const UPLOAD_WAIT_MAX: Duration = Duration::from_secs(20);
@@ -50,7 +57,7 @@ pub struct Service {
     entropy: Arc<dyn Entropy>,
     /// Turns at storing a request body.
     uploads: Semaphore,
-    root: Arc<Identity>,
+    sts: Sts,
     /// Random, so that answers of several servers can be told apart.
     server_id: u64,
 }
@@ -67,27 +74,29 @@ pub struct Peer {
 struct Trail {
     query_ids: Vec<(&'static str, String)>,
     method: Method,
+    api: Api,
     operation: &'static str,
     bucket: String,
     key: Option<ObjectKey>,
 }
 
 impl Service {
-    /// Serves `store` to whoever has `credentials`.
+    /// Serves `store` to those whom `directory` knows.
     pub fn new(
         config: Arc<Config>,
         store: Store,
-        credentials: &Credentials,
+        directory: Directory,
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
     ) -> Service {
-        let Credentials { access_key, secret_key } = credentials.clone();
-        let root = Arc::new(Identity::root(Arc::new(Account::root()), access_key.clone()));
-        let authenticator = Authenticator::new(config.region.clone(), access_key, secret_key);
+        let nobodys = Secret::new(format!("{:016x}{:016x}", entropy.next_u64(), entropy.next_u64()));
+        let authenticator = Authenticator::new(config.region.clone(), directory.clone(), nobodys);
         let uploads = Semaphore::new(config.limits.uploads);
         let server_id = entropy.next_u64();
-        let context = Context { store, config, owner: root_owner(), entropy: Arc::clone(&entropy) };
-        Service { context, authenticator, clock, entropy, uploads, root, server_id }
+        let sts = Sts::new(directory.clone(), &config);
+        let policies = BucketPolicies::default();
+        let context = Context { store, config, directory, policies, entropy: Arc::clone(&entropy) };
+        Service { context, authenticator, clock, entropy, uploads, sts, server_id }
     }
 
     /// Answers one request. Dropping the future abandons the request.
@@ -110,7 +119,7 @@ impl Service {
                 tracing::error!(request_id, operation = trail.operation, code = error.code, detail, "request failed");
             }
             code = error.code;
-            Response::error(&error, &name)
+            trail.api.refusal(&error, &name)
         });
         if trail.method == Method::HEAD {
             response.body = Payload::Empty;
@@ -140,16 +149,26 @@ impl Service {
         peer: &Peer,
     ) -> Result<Response, S3Error> {
         let host = host(&parts)?;
-        let address = address::resolve(&host, parts.uri.path(), &self.context.config.domains)?;
+        let mut address = address::resolve(&host, parts.uri.path(), &self.context.config.domains)?;
         if let Some(response) = self.health(&parts, &address) {
             trail.operation = "Health";
             return response;
         }
         let query = address::parse_query(parts.uri.query().unwrap_or_default())?;
+        trail.api = Api::of(&parts, &query, &address);
+        if let Api::Iam | Api::Sts | Api::Kms = trail.api {
+            trail.operation = trail.api.name();
+            return self.call(trail.api, (parts, query), body, name, peer).await;
+        }
         if let Some(topic) = admin::topic(&address) {
             trail.operation = "Admin";
             return self.administer(topic, parts, body, query).await;
         }
+        if trail.api == Api::Control {
+            trail.operation = trail.api.name();
+            return self.control((parts, query), body, name, peer).await;
+        }
+        let point = control::unveil(&self.context, &mut address).await?;
         trail.key = address.key.clone();
         trail.bucket = address.bucket.clone().unwrap_or_default();
         for (parameter, element) in [("versionId", "VersionId"), ("uploadId", "UploadId")] {
@@ -165,38 +184,63 @@ impl Service {
             op::without_signature(operation, headers)?;
         }
         let now = self.clock.now();
-        let payload = self.authenticator.authenticate(&parts, &query, now)?;
+        let authenticated = self.authenticator.authenticate(&parts, &query, Sent::Announced, now)?;
         let operation = routed?;
         let bucket = address.bucket.as_deref().map(address::bucket_name).transpose()?;
-        self.check_owner(headers)?;
-        let idle = Duration::from_secs(self.context.config.limits.idle_seconds);
-        let transport = BoxBody::new(body.map_err(Into::into));
-        let body = Body::new(transport, headers, payload, idle)?;
-        let _turn = self.upload_turn(operation).await?;
-
-        let raw_path = parts.uri.path().to_owned();
-        let request = Request {
+        let Authenticated { identity, payload, signing } = authenticated;
+        let origin = origin(peer);
+        let through = match &point {
+            Some(point) => {
+                control::check_offered(operation)?;
+                Some(Arc::new(control::through(&self.context, point, &identity, origin.source).await?))
+            }
+            None => None,
+        };
+        let body = self.body(body, headers, payload)?;
+        let mut request = Request {
             name: Arc::clone(name),
-            caller: Arc::clone(&self.root),
-            origin: Origin { source: peer.remote.ip(), secure: false, tls_version: None },
+            caller: identity,
+            origin,
+            signing,
+            operation,
+            through,
+            said: None,
+            permit: Permit::default(),
             bucket,
             key: address.key,
-            query,
-            headers: merged.unwrap_or(parts.headers),
+            query: Arc::new(query),
+            raw_path: parts.uri.path().to_owned(),
+            headers: Arc::new(merged.unwrap_or(parts.headers)),
             body,
             now,
             host,
-            raw_path,
         };
+        authorize::authorize(&self.context, &mut request).await?;
+        let _turn = self.upload_turn(operation).await?;
+        self.run(request).await
+    }
+
+    /// Runs the operation of a request that may pass.
+    async fn run(&self, request: Request) -> Result<Response, S3Error> {
+        let operation = request.operation;
         let priced = Priced::of(operation, &request);
-        let response = op::run(operation, &self.context, request).await?;
+        let afterwards = Afterwards::of(&request);
+        let response = match op::run(operation, &self.context, request).await {
+            Ok(response) => response,
+            Err(error) => return Err(afterwards.conceal(&self.context, error).await),
+        };
         if let Some(priced) = priced {
             priced.note(&self.context.store, &response);
         }
         Ok(response)
     }
 
-    /// Answers a request to the admin API, which is authenticated as every other.
+    fn body(&self, body: IncomingBody, headers: &HeaderMap, payload: PayloadAuth) -> Result<Body, S3Error> {
+        let idle = Duration::from_secs(self.context.config.limits.idle_seconds);
+        Body::new(BoxBody::new(body.map_err(Into::into)), headers, payload, idle)
+    }
+
+    /// Answers a request to the admin API, which is authenticated as every other, and only for the root of the store.
     async fn administer(
         &self,
         topic: &str,
@@ -205,11 +249,12 @@ impl Service {
         query: Query,
     ) -> Result<Response, S3Error> {
         let now = self.clock.now();
-        let payload = self.authenticator.authenticate(&parts, &query, now)?;
-        let limits = &self.context.config.limits;
-        let transport = BoxBody::new(body.map_err(Into::into));
-        let mut body = Body::new(transport, &parts.headers, payload, Duration::from_secs(limits.idle_seconds))?;
-        let body = body.collect(limits.xml_bytes).await?;
+        let authenticated = self.authenticator.authenticate(&parts, &query, Sent::Announced, now)?;
+        if !authenticated.identity.is_store_root() {
+            return Err(S3Error::access_denied("Access Denied"));
+        }
+        let mut body = self.body(body, &parts.headers, authenticated.payload)?;
+        let body = body.collect(self.context.config.limits.xml_bytes).await?;
         let request = AdminRequest { method: parts.method, query, headers: parts.headers, body, now };
         admin::run(topic, &self.context, request).await
     }
@@ -236,23 +281,6 @@ impl Service {
         Some(Ok(response))
     }
 
-    fn check_owner(&self, headers: &HeaderMap) -> Result<(), S3Error> {
-        for name in ["x-amz-expected-bucket-owner", "x-amz-source-expected-bucket-owner"] {
-            let Some(value) = headers.get(name).map(HeaderValue::as_bytes) else { continue };
-            if value.len() != 12 || !value.iter().all(u8::is_ascii_digit) {
-                return Err(S3Error::new(
-                    StatusCode::BAD_REQUEST,
-                    "InvalidBucketOwnerAWSAccountID",
-                    "The value of the expected bucket owner parameter must be an AWS account ID",
-                ));
-            }
-            if value != self.context.owner.account.as_bytes() {
-                return Err(S3Error::access_denied("Access Denied"));
-            }
-        }
-        Ok(())
-    }
-
     async fn upload_turn(&self, operation: Operation) -> Result<Option<SemaphorePermit<'_>>, S3Error> {
         if !matches!(operation, Operation::PutObject | Operation::UploadPart) {
             return Ok(None);
@@ -276,7 +304,14 @@ impl Service {
 
 impl Trail {
     fn new(parts: &Parts) -> Trail {
-        Trail { query_ids: Vec::new(), method: parts.method.clone(), operation: "", bucket: String::new(), key: None }
+        Trail {
+            query_ids: Vec::new(),
+            method: parts.method.clone(),
+            api: Api::S3,
+            operation: "",
+            bucket: String::new(),
+            key: None,
+        }
     }
 
     /// Adds what S3 tells beside a code and the operation had no need to know. What it did tell stays.
@@ -312,6 +347,10 @@ impl Trail {
     }
 }
 
+fn origin(peer: &Peer) -> Origin {
+    Origin { source: peer.remote.ip(), secure: false, tls_version: None }
+}
+
 /// The host that the client meant: the header, or the authority of an absolute request target.
 ///
 /// A signature covers the header, and the host names the bucket. So a request that names two hosts is refused, or what
@@ -331,7 +370,7 @@ mod tests {
     use http::Method;
     use strata_storage::{Entity, Error, ObjectKey};
 
-    use super::{Trail, host};
+    use super::{Api, Trail, host};
     use crate::error::S3Error;
 
     #[test]
@@ -361,6 +400,7 @@ mod tests {
             let trail = Trail {
                 query_ids: vec![("VersionId", "v".to_owned()), ("UploadId", "u".to_owned())],
                 method: Method::GET,
+                api: Api::S3,
                 operation: "GetObject",
                 bucket: "bucket".to_owned(),
                 key: ObjectKey::parse("key").ok(),

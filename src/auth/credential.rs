@@ -1,4 +1,4 @@
-//! The credential of a signature: `ACCESSKEY/YYYYMMDD/REGION/s3/aws4_request`.
+//! The credential of a signature: `ACCESSKEY/YYYYMMDD/REGION/SERVICE/aws4_request`.
 
 use http::StatusCode;
 use strata_storage::Timestamp;
@@ -6,8 +6,44 @@ use strata_storage::Timestamp;
 use crate::error::S3Error;
 use crate::time::parse_amz_date;
 
-const SERVICE: &str = "s3";
 const TERMINATOR: &str = "aws4_request";
+
+/// The region that signatures for global services name, wherever the server is.
+const GLOBAL_REGION: &str = "us-east-1";
+
+/// A service that this server is, by the name that signatures are scoped to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Service {
+    /// S3 and S3 Control.
+    S3,
+    /// Users, groups, roles, policies.
+    Iam,
+    /// Temporary credentials.
+    Sts,
+    /// Keys.
+    Kms,
+}
+
+impl Service {
+    /// The name in a credential's scope.
+    pub fn name(self) -> &'static str {
+        match self {
+            Service::S3 => "s3",
+            Service::Iam => "iam",
+            Service::Sts => "sts",
+            Service::Kms => "kms",
+        }
+    }
+
+    pub(super) fn parse(text: &str) -> Option<Service> {
+        [Service::S3, Service::Iam, Service::Sts, Service::Kms].into_iter().find(|service| service.name() == text)
+    }
+
+    /// Whether its signatures may name this region on a server in `own`.
+    fn is_in(self, region: &str, own: &str) -> bool {
+        region == own || matches!(self, Service::Iam | Service::Sts) && region == GLOBAL_REGION
+    }
+}
 
 /// Where a signature was given, which decides the words of its errors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,7 +90,7 @@ pub(super) struct Credential<'a> {
     /// The region.
     pub(super) region: &'a str,
     /// The service.
-    pub(super) service: &'a str,
+    pub(super) service: Service,
 }
 
 impl<'a> Credential<'a> {
@@ -74,15 +110,15 @@ impl<'a> Credential<'a> {
                 "incorrect date format \"{date}\". This date in the credential must be in the format \"yyyyMMdd\"."
             )));
         };
-        if sent_region != region {
+        let known = Service::parse(service);
+        if !known.unwrap_or(Service::S3).is_in(sent_region, region) {
             let detail = format!("the region '{sent_region}' is wrong; expecting '{region}'");
             return Err(form.malformed(&detail).with("Region", region));
         }
-        if service != SERVICE {
-            return Err(
-                form.malformed(&format!("incorrect service \"{service}\". This endpoint belongs to \"{SERVICE}\"."))
-            );
-        }
+        let Some(service) = known else {
+            let detail = format!("incorrect service \"{service}\". This endpoint belongs to \"s3\".");
+            return Err(form.malformed(&detail));
+        };
         if terminator != TERMINATOR {
             return Err(
                 form.malformed(&format!("incorrect terminal \"{terminator}\". This endpoint uses \"{TERMINATOR}\"."))
@@ -104,9 +140,9 @@ impl<'a> Credential<'a> {
         Err(form.malformed(&detail))
     }
 
-    /// `YYYYMMDD/REGION/s3/aws4_request`, as it is signed.
+    /// `YYYYMMDD/REGION/SERVICE/aws4_request`, as it is signed.
     pub(super) fn scope(&self) -> String {
-        format!("{}/{}/{}/{TERMINATOR}", self.date, self.region, self.service)
+        format!("{}/{}/{}/{TERMINATOR}", self.date, self.region, self.service.name())
     }
 }
 
@@ -144,6 +180,11 @@ mod tests {
             );
             check("AK/20260102/us-east-1/ec2/aws4_request", form, "service \"ec2\". This endpoint belongs to \"s3\".");
             check("AK/20260102/us-east-1/s3/aws5", form, "terminal \"aws5\". This endpoint uses \"aws4_request\".");
+        }
+        // Only the global services are also signed for in the first region.
+        for (service, accepted) in [("iam", true), ("sts", true), ("kms", false), ("s3", false)] {
+            let text = format!("AK/20260102/us-east-1/{service}/aws4_request");
+            assert_eq!(Credential::parse(&text, Form::Header, "eu-west-1").is_ok(), accepted, "{service}");
         }
         let error = Credential::parse("AK/20260102/x/s3/aws4_request", Form::Header, "us-east-1").expect_err("region");
         assert_eq!(

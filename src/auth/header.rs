@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, HeaderValue};
 
-use super::credential::{Credential, Form, header_malformed};
+use super::credential::{Credential, Form, Service, header_malformed};
 use super::{ALGORITHM, ALGORITHM_ASYMMETRIC, Claim, Validity, asymmetric_not_implemented, unsupported_mechanism};
 use crate::error::S3Error;
 use crate::time::{amz_date, parse_amz_date, parse_http_date};
@@ -20,15 +20,17 @@ pub(super) fn claim<'a>(
         .and_then(|text| parse_amz_date(text).or_else(|| parse_http_date(text)))
         .ok_or_else(|| S3Error::access_denied("AWS authentication requires a valid Date or x-amz-date header"))?;
     credential.check_date(&amz_date(time), Form::Header)?;
-    let payload_hash = headers
-        .get("x-amz-content-sha256")
-        .ok_or_else(|| S3Error::invalid_request("Missing required header for this request: x-amz-content-sha256"))?;
+    let payload_hash = headers.get("x-amz-content-sha256").map(|hash| hash.to_str().unwrap_or_default());
+    // The other services hash the body that they receive.
+    if payload_hash.is_none() && credential.service == Service::S3 {
+        return Err(S3Error::invalid_request("Missing required header for this request: x-amz-content-sha256"));
+    }
     Ok(Claim {
         credential,
         signed_headers: components.signed_headers,
         signature: components.signature,
         time,
-        payload_hash: payload_hash.to_str().unwrap_or_default(),
+        payload_hash: payload_hash.unwrap_or_default(),
         validity: Validity::Around,
     })
 }

@@ -1,4 +1,4 @@
-//! Keys: the signing keys derived from the secret, and a small cache of those.
+//! Keys: the signing keys derived from secrets, and a bounded cache of those.
 
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
@@ -7,11 +7,11 @@ use std::time::{Duration, UNIX_EPOCH};
 use aws_sigv4::sign::v4::{calculate_signature, generate_signing_key};
 use subtle::ConstantTimeEq as _;
 
-use super::credential::Credential;
+use super::credential::{Credential, Service};
 use crate::credentials::Secret;
 
-/// How many signing keys are kept: a key lives for the seven days a presigned URL may last, so a handful is in use.
-const KEYS_MAX: usize = 64;
+/// How many signing keys are kept: those that the callers of the last moments used. A miss costs some microseconds.
+const KEYS_MAX: usize = 256;
 
 /// A key for one day, region and service. It is never printed.
 #[derive(Clone, Copy)]
@@ -30,7 +30,7 @@ impl SigningKey {
 
     fn derive(secret: &Secret, credential: &Credential<'_>) -> SigningKey {
         let day = UNIX_EPOCH + Duration::from_secs(credential.day.as_secs());
-        let derived = generate_signing_key(secret.expose(), day, credential.region, credential.service);
+        let derived = generate_signing_key(secret.expose(), day, credential.region, credential.service.name());
         SigningKey(derived.as_ref().try_into().expect("an HMAC-SHA256 has 32 bytes"))
     }
 }
@@ -41,24 +41,27 @@ impl fmt::Debug for SigningKey {
     }
 }
 
-/// Signing keys by access key, date and region, the most recently used last.
+/// Signing keys by all that they are derived from, the most recently used last. The secret is part of it, so that an
+/// access key which was given another secret, or removed and made anew, finds nothing of what it was.
 #[derive(Default)]
 pub(super) struct SigningKeys(Mutex<Vec<Entry>>);
 
 struct Entry {
-    access_key: String,
+    secret: Secret,
     date: String,
     region: String,
+    service: Service,
     key: SigningKey,
 }
 
 impl SigningKeys {
-    /// The key for a credential that is known to be of `secret`'s owner.
+    /// The key that `secret` makes for the day, region and service of a credential.
     pub(super) fn key(&self, secret: &Secret, credential: &Credential<'_>) -> SigningKey {
         let wanted = |entry: &Entry| {
             entry.date == credential.date
+                && entry.service == credential.service
                 && entry.region == credential.region
-                && entry.access_key == credential.access_key
+                && bool::from(entry.secret.expose().as_bytes().ct_eq(secret.expose().as_bytes()))
         };
         let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(at) = entries.iter().rposition(wanted) {
@@ -71,9 +74,10 @@ impl SigningKeys {
             entries.remove(0);
         }
         entries.push(Entry {
-            access_key: credential.access_key.to_owned(),
+            secret: secret.clone(),
             date: credential.date.to_owned(),
             region: credential.region.to_owned(),
+            service: credential.service,
             key,
         });
         key
@@ -84,6 +88,20 @@ impl SigningKeys {
 mod tests {
     use super::super::credential::{Credential, Form};
     use super::{KEYS_MAX, Secret, SigningKeys};
+
+    #[test]
+    fn another_secret_or_service_is_another_key() {
+        let keys = SigningKeys::default();
+        let credential = |service: &str| format!("AK/20260102/us-east-1/{service}/aws4_request");
+        let (s3, iam) = (credential("s3"), credential("iam"));
+        let [s3, iam] =
+            [&s3, &iam].map(|text| Credential::parse(text, Form::Header, "us-east-1").expect("well formed"));
+        let secret = |text: &str| Secret::new(text.to_owned());
+        let old = keys.key(&secret("old"), &s3);
+        assert_ne!(keys.key(&secret("new"), &s3).0, old.0);
+        assert_ne!(keys.key(&secret("old"), &iam).0, old.0);
+        assert_eq!(keys.key(&secret("old"), &s3).0, old.0);
+    }
 
     #[test]
     fn the_cache_is_bounded_and_right() {

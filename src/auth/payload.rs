@@ -64,6 +64,16 @@ impl Kind {
         }
     }
 
+    /// The kind of a body that nobody signed. Signed chunks begin with a signature, which there is none of.
+    pub(super) fn unsigned(self) -> Result<PayloadAuth, S3Error> {
+        match self {
+            Kind::Sha256(hash) => Ok(PayloadAuth::Sha256(hash)),
+            Kind::Unsigned => Ok(PayloadAuth::Unsigned),
+            Kind::StreamingUnsignedTrailer => Ok(PayloadAuth::StreamingUnsignedTrailer),
+            Kind::StreamingSigned { .. } => Err(S3Error::access_denied("Access Denied")),
+        }
+    }
+
     /// The kind once the request's signature holds; only signed chunks need a signer.
     pub(super) fn payload(self, signer: impl FnOnce() -> ChunkSigner) -> PayloadAuth {
         match self {

@@ -195,7 +195,9 @@ fn mechanisms() {
     }
     let one = "Only one auth mechanism allowed";
     let old = "Please use AWS4-HMAC-SHA256.";
-    check("/b/k", &[HOST], "AccessDenied", "Access Denied");
+    check("/b/k", &[HOST, ("x-amz-security-token", "t")], "AccessDenied", "Access Denied");
+    let chunks = ("x-amz-content-sha256", "STREAMING-AWS4-HMAC-SHA256-PAYLOAD");
+    check("/b/k", &[HOST, chunks], "AccessDenied", "Access Denied");
     check(PRESIGNED, &[HOST, ("authorization", "x")], "InvalidArgument", one);
     check("/?Signature=x", &[HOST, ("authorization", "x")], "InvalidArgument", one);
     check("/", &[HOST, ("authorization", "x"), ("authorization", "y")], "InvalidArgument", one);

@@ -33,6 +33,8 @@ pub struct Body {
     framing: Framing,
     length: Option<u64>,
     progress: Progress,
+    /// What was read and then put back.
+    again: Option<Bytes>,
 }
 
 enum Framing {
@@ -76,6 +78,7 @@ impl Body {
             framing: Framing::Plain(Plain::new(length, None)),
             length,
             progress: Progress::Reading,
+            again: None,
         }
     }
 
@@ -88,6 +91,9 @@ impl Body {
     /// The next bytes, never none of them, or `None` at the verified end. After an error every call repeats it.
     /// Dropping the future loses no bytes.
     pub async fn next(&mut self) -> Result<Option<Bytes>, S3Error> {
+        if let Some(bytes) = self.again.take().filter(|bytes| !bytes.is_empty()) {
+            return Ok(Some(bytes));
+        }
         match &self.progress {
             Progress::Ended => return Ok(None),
             Progress::Failed(error) => return Err(error.clone()),
@@ -103,6 +109,11 @@ impl Body {
             Err(error) => return Err(self.fail(error)),
         }
         step
+    }
+
+    /// Makes a body that was collected readable once more; `bytes` are what it gave.
+    pub fn put_back(&mut self, bytes: Bytes) {
+        self.again = Some(bytes);
     }
 
     /// The value of a trailer, once the end was reached. Names are lower case.
@@ -159,7 +170,7 @@ impl Body {
             PayloadAuth::StreamingUnsignedTrailer => chunked(None, Some(Trailers::announced_in(headers)?))?,
         };
         let source = Source::new(transport, lengths.wire(), idle);
-        Ok(Body { source, framing, length, progress: Progress::Reading })
+        Ok(Body { source, framing, length, progress: Progress::Reading, again: None })
     }
 
     /// Remembers an error, so that no later call can report the end.

@@ -1,11 +1,13 @@
 //! What an access point is: a name with a policy of its own through which one bucket is used.
 
 use std::fmt;
+use std::sync::{Arc, OnceLock};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use strata_storage::{AccountId, Timestamp};
 
+use crate::policy::{Policy, PolicyFault, PolicyKind};
 use crate::public_access_block::PublicAccessBlock;
 
 /// The end of every alias, which no access point's name and no bucket's name may have.
@@ -60,7 +62,7 @@ impl NetworkOrigin {
 }
 
 /// An access point.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct AccessPoint {
     /// Its name, unique in its account.
     pub name: AccessPointName,
@@ -80,6 +82,9 @@ pub struct AccessPoint {
     pub created: Timestamp,
     /// Its policy, as normalised text.
     pub policy: Option<String>,
+    /// The policy as it was compiled when it was first asked.
+    #[serde(skip)]
+    pub compiled: OnceLock<Arc<Policy>>,
 }
 
 impl AccessPoint {
@@ -97,6 +102,17 @@ impl AccessPoint {
         format!("{}-{}{ALIAS_END}", start.trim_end_matches('-'), letters.collect::<String>())
     }
 
+    /// The policy, ready to be asked.
+    pub fn compiled(&self, region: &str) -> Result<Option<Arc<Policy>>, PolicyFault> {
+        let Some(text) = &self.policy else { return Ok(None) };
+        if let Some(compiled) = self.compiled.get() {
+            return Ok(Some(Arc::clone(compiled)));
+        }
+        let kind = PolicyKind::AccessPoint { arn: self.arn(region) };
+        let compiled = Arc::new(Policy::parse(text.as_bytes(), &kind)?);
+        Ok(Some(Arc::clone(self.compiled.get_or_init(|| compiled))))
+    }
+
     /// The first label of its own host: `NAME-ACCOUNT`.
     pub fn label(&self) -> String {
         format!("{}-{}", self.name, self.account)
@@ -105,6 +121,8 @@ impl AccessPoint {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::OnceLock;
+
     use strata_storage::{AccountId, Timestamp};
 
     use super::{AccessPoint, AccessPointName, NetworkOrigin};
@@ -135,6 +153,7 @@ mod tests {
                 block: PublicAccessBlock::ALL,
                 created: Timestamp::from_secs(1),
                 policy: None,
+                compiled: OnceLock::new(),
             };
             let alias = point.alias();
             assert!(alias.len() <= 63 && alias.ends_with("-s3alias"), "{alias}");

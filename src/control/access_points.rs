@@ -1,6 +1,6 @@
 //! CreateAccessPoint, GetAccessPoint, ListAccessPoints, DeleteAccessPoint.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use http::StatusCode;
 use strata_storage::{AccountId, BucketName};
@@ -50,8 +50,9 @@ pub(super) async fn create(call: &Call<'_>, name: &str) -> Result<Response, S3Er
         bucket_account: found.owner,
         origin,
         block,
-        created: call.request.now,
+        created: call.request.asking.now,
         policy: None,
+        compiled: OnceLock::new(),
     };
     let point = call.ctx.access_points.create(point).await.map_err(error)?;
     Ok(Response::xml(document::created(&point, call.region())))
@@ -70,7 +71,7 @@ pub(super) async fn delete(call: &Call<'_>, name: &str) -> Result<Response, S3Er
 }
 
 pub(super) async fn list(call: &Call<'_>) -> Result<Response, S3Error> {
-    let query = &call.request.query;
+    let query = &call.request.asking.query;
     call.require("s3:ListAccessPoints", "*").await?;
     let max = match query.get("maxResults") {
         None => PAGE_MAX,

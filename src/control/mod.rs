@@ -6,51 +6,55 @@ mod account;
 mod document;
 mod policies;
 mod registry;
+mod through;
 
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, StatusCode};
-use strata_storage::{AccountId, Timestamp};
+use http::request::Parts;
+use http::{Method, StatusCode};
+use strata_storage::AccountId;
 
+use crate::authorize::{Asking, Resource, require_of};
 use crate::error::S3Error;
-use crate::identity::Identity;
-use crate::request::{Context, Origin, Query};
+use crate::request::{Context, RequestName};
 use crate::response::Response;
+use crate::xml;
 
 pub use access_point::{AccessPoint, AccessPointName, NetworkOrigin};
-pub use registry::AccessPoints;
+pub use registry::{AccessPoints, RegistryError};
+pub use through::{check_offered, through, unveil};
 
-/// What paths of this API begin with.
-pub const PATH: &str = "/v20180820/";
+/// What every path of this API begins with: the date of its version.
+const PREFIX: &str = "/v20180820/";
+
+/// The header that names the account, by which a request is told from one for a bucket of the prefix's name.
 const ACCOUNT: &str = "x-amz-account-id";
+
+/// Whether a request is for this API.
+pub fn is_addressed(parts: &Parts) -> bool {
+    parts.uri.path().starts_with(PREFIX) && parts.headers.contains_key(ACCOUNT)
+}
 
 /// One authenticated request.
 pub struct ControlRequest {
+    /// Who asks, and what policies may want to know. Its query and headers are those of the request.
+    pub asking: Asking,
     /// The method.
     pub method: Method,
-    /// The decoded path behind [`PATH`].
+    /// The path as sent, still percent-encoded.
     pub path: String,
-    /// The decoded query.
-    pub query: Query,
-    /// The headers.
-    pub headers: HeaderMap,
-    /// The account that the host's first label names, if it is one.
-    pub host_account: Option<AccountId>,
     /// The body.
     pub body: Bytes,
-    /// Who sent it.
-    pub caller: Arc<Identity>,
-    /// Where it came from.
-    pub origin: Origin,
-    /// When it arrived.
-    pub now: Timestamp,
+    /// What errors call it.
+    pub name: Arc<RequestName>,
 }
 
 /// Answers a request.
 pub async fn answer(ctx: &Context, request: ControlRequest) -> Result<Response, S3Error> {
     let account = account(&request)?;
-    let path: Vec<&str> = request.path.split('/').collect();
+    // No name in these paths has a character that is encoded.
+    let path: Vec<&str> = request.path.strip_prefix(PREFIX).unwrap_or_default().split('/').collect();
     let call = Call { ctx, request: &request, account };
     match (request.method.as_str(), &path[..]) {
         ("PUT", ["configuration", "publicAccessBlock"]) => account::put_block(&call).await,
@@ -76,11 +80,13 @@ struct Call<'a> {
 }
 
 impl Call<'_> {
-    /// Refuses unless the caller may do `action` with the resource of that ARN, which the account owns.
+    /// Refuses unless the caller may do `action` with what that ARN names, which must be its own account's.
     async fn require(&self, action: &'static str, arn: &str) -> Result<(), S3Error> {
-        let ControlRequest { caller, origin, headers, now, .. } = self.request;
-        let asking = crate::authorize::Plain { caller, origin: *origin, headers, now: *now };
-        crate::authorize::require_plain(self.ctx, &asking, action, arn, self.account).await
+        if self.request.asking.caller.account_id() != Some(self.account) {
+            return Err(S3Error::access_denied("Access Denied"));
+        }
+        let resource = if arn == "*" { Resource::Account } else { Resource::Arn(arn) };
+        require_of(self.ctx, &self.request.asking, action, resource).await
     }
 
     fn region(&self) -> &str {
@@ -88,19 +94,27 @@ impl Call<'_> {
     }
 }
 
-/// The account that the request is about, which the header and the host have to agree on.
+/// The account that the request is about.
 fn account(request: &ControlRequest) -> Result<AccountId, S3Error> {
-    let sent = request.headers.get(ACCOUNT).map(|value| value.to_str().ok().and_then(AccountId::parse));
-    match (sent, request.host_account) {
-        (Some(None), _) => Err(S3Error::invalid_request("The account id is not valid.")),
-        (None, None) => Err(S3Error::invalid_request("Missing required header for this request: x-amz-account-id")),
-        (Some(Some(sent)), Some(host)) if sent != host => {
-            Err(S3Error::invalid_request("The account id of the header is not that of the host."))
-        }
-        (Some(Some(account)), _) | (None, Some(account)) => Ok(account),
-    }
+    let sent = request.asking.headers.get(ACCOUNT).and_then(|value| value.to_str().ok()).and_then(AccountId::parse);
+    sent.ok_or_else(|| S3Error::invalid_request("The account id is not valid."))
 }
 
 fn no_content() -> Response {
     Response::empty(StatusCode::NO_CONTENT)
+}
+
+/// The answer to a request that fails.
+pub fn refusal(error: &S3Error, name: &RequestName) -> Response {
+    let mut document = xml::Writer::plain("ErrorResponse");
+    document.open("Error").element("Code", error.code).element("Message", &error.message);
+    for (name, value) in &error.fields {
+        document.element(name, value);
+    }
+    document.close();
+    document.element("RequestId", &name.request_id).element("HostId", &name.host_id);
+    let mut response = Response::xml(document.finish());
+    response.status = error.status;
+    response.headers.extend(error.headers.iter().cloned());
+    response
 }

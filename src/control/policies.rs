@@ -1,7 +1,10 @@
 //! The policies of access points.
 
+use std::sync::Arc;
+
 use http::StatusCode;
 
+use super::access_point::AccessPoint;
 use super::access_points::{error, find};
 use super::document::{self, PutPolicy};
 use super::{Call, no_content};
@@ -38,10 +41,8 @@ pub(super) async fn put(call: &Call<'_>, name: &str) -> Result<Response, S3Error
 
 pub(super) async fn get(call: &Call<'_>, name: &str) -> Result<Response, S3Error> {
     let point = find(call, name, "s3:GetAccessPointPolicy").await?;
-    let text = point.policy.as_deref().ok_or_else(missing)?;
-    let kind = PolicyKind::AccessPoint { arn: point.arn(call.region()) };
+    let policy = compiled(call, &point)?;
     let directory = call.ctx.directory.snapshot();
-    let policy = Policy::parse(text.as_bytes(), &kind).map_err(|fault| S3Error::internal(fault.to_string()))?;
     let mut writer = document::writer("GetAccessPointPolicyResult");
     writer.element("Policy", policy.shown(&|id| directory.arn_of(id)));
     Ok(Response::xml(writer.finish()))
@@ -55,12 +56,15 @@ pub(super) async fn delete(call: &Call<'_>, name: &str) -> Result<Response, S3Er
 
 pub(super) async fn status(call: &Call<'_>, name: &str) -> Result<Response, S3Error> {
     let point = find(call, name, "s3:GetAccessPointPolicyStatus").await?;
-    let text = point.policy.as_deref().ok_or_else(missing)?;
-    let kind = PolicyKind::AccessPoint { arn: point.arn(call.region()) };
-    let policy = Policy::parse(text.as_bytes(), &kind).map_err(|fault| S3Error::internal(fault.to_string()))?;
+    let policy = compiled(call, &point)?;
     let mut writer = document::writer("GetAccessPointPolicyStatusResult");
     writer.open("PolicyStatus").element("IsPublic", policy.is_public().to_string());
     Ok(Response::xml(writer.finish()))
+}
+
+fn compiled(call: &Call<'_>, point: &AccessPoint) -> Result<Arc<Policy>, S3Error> {
+    let compiled = point.compiled(call.region()).map_err(|fault| S3Error::internal(fault.to_string()))?;
+    compiled.ok_or_else(missing)
 }
 
 fn missing() -> S3Error {

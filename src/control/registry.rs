@@ -3,7 +3,7 @@
 //! A change is one synced document before it is seen; a crash leaves it whole or not at all. Readers never wait.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use strata_storage::{AccountId, DocumentChange, Error, Store};
 
@@ -158,7 +158,7 @@ impl AccessPoints {
         let guard = Arc::clone(&self.shared.changing).lock_owned().await;
         let mut state = State::clone(&self.state());
         let found = state.points.get(&(account, name.clone())).ok_or(RegistryError::Missing)?;
-        let point = Arc::new(AccessPoint { policy, ..AccessPoint::clone(found) });
+        let point = Arc::new(AccessPoint { policy, compiled: OnceLock::new(), ..AccessPoint::clone(found) });
         let change = document(&point, true)?;
         state.insert(point);
         self.commit(guard, state, change).await

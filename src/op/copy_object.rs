@@ -5,6 +5,7 @@ use strata_storage::{
     Checksum, ChecksumAlgorithm, CopyStage, Digests, Metadata, ObjectInfo, OpenObject, PutObject, Subject, Tag, Written,
 };
 
+use crate::authorize::{self, Resource};
 use crate::error::S3Error;
 use crate::op::keep_alive::{Finished, keep_alive};
 use crate::op::put_object::header_tags;
@@ -45,7 +46,7 @@ pub async fn run(ctx: &Context, request: Request) -> Result<Response, S3Error> {
     let tagging_directive = directive(headers, "x-amz-tagging-directive", "Unknown tagging directive.")?;
     let requested = checksum_headers::requested_algorithm(headers)?;
 
-    let (source, object) = open_source(ctx, headers, Flavour::CopyObject, request.now).await?;
+    let (source, object) = open_source(ctx, &request, Flavour::CopyObject).await?;
     let info = object.info();
     check_size(info.size)?;
     let changes = metadata_directive == Directive::Replace
@@ -55,6 +56,11 @@ pub async fn run(ctx: &Context, request: Request) -> Result<Response, S3Error> {
             "This copy request is illegal because it is trying to copy an object to itself without changing the \
              object's metadata, storage class, website redirect location or encryption attributes.",
         ));
+    }
+    if tagging_directive == Directive::Copy && !info.tags.is_empty() {
+        let read = if source.version.is_some() { "s3:GetObjectVersionTagging" } else { "s3:GetObjectTagging" };
+        authorize::require(ctx, &request, read, source.resource()).await?;
+        authorize::require(ctx, &request, "s3:PutObjectTagging", Resource::Object(&bucket, &key, None)).await?;
     }
     ctx.store.meter().retrieval(&source.bucket, info.class, info.size);
     let metadata = copied_metadata(headers, metadata_directive, info)?;

@@ -1,15 +1,16 @@
 //! The source of a copy: what `x-amz-copy-source` names, opened, its conditions weighed.
 
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
 use percent_encoding::percent_decode_str;
 use strata_storage::{
-    BucketName, Entity, Error, NameError, ObjectInfo, ObjectKey, OpenObject, Timestamp, VersionId, VersionSelector,
+    BucketName, Entity, Error, NameError, ObjectInfo, ObjectKey, OpenObject, VersionId, VersionSelector,
 };
 
+use crate::authorize::{self, Resource};
 use crate::conditions::{self, Outcome};
 use crate::error::S3Error;
 use crate::op::target::parse_version;
-use crate::request::Context;
+use crate::request::{Context, Request};
 
 const HEADER: &str = "x-amz-copy-source";
 
@@ -22,6 +23,13 @@ pub struct CopySource {
     pub key: ObjectKey,
     /// The version, if one was named.
     pub version: Option<VersionId>,
+}
+
+impl CopySource {
+    /// What permissions to read it are about.
+    pub fn resource(&self) -> Resource<'_> {
+        Resource::Object(&self.bucket, &self.key, self.version)
+    }
 }
 
 /// The operation that copies; the two word one error differently.
@@ -81,29 +89,36 @@ fn source_version(rest: &str, value: &str, flavour: Flavour) -> Result<VersionId
 /// Opens the source and weighs the conditions that the request sets for it.
 pub async fn open_source(
     ctx: &Context,
-    headers: &HeaderMap,
+    request: &Request,
     flavour: Flavour,
-    now: Timestamp,
 ) -> Result<(CopySource, OpenObject), S3Error> {
+    let headers = &request.headers;
     // A signature covers repeated lines joined, so which of them counts must not be open.
     if headers.get_all(HEADER).iter().count() > 1 {
         return Err(S3Error::invalid_argument("Copy Source must be given once", HEADER, ""));
     }
     let value = headers.get(HEADER).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
     let source = parse_source(value.as_deref().unwrap_or_default(), flavour)?;
-    check_owner(headers, &ctx.owner.account)?;
+    let action = if source.version.is_some() { "s3:GetObjectVersion" } else { "s3:GetObject" };
+    authorize::require(ctx, request, action, source.resource()).await?;
+    authorize::check_source_owner(ctx, request, &source.bucket).await?;
     if headers.keys().any(|name| name.as_str().starts_with("x-amz-copy-source-server-side-encryption-")) {
         return Err(S3Error::invalid_request("The encryption parameters are not applicable to this object."));
     }
     let selector = source.version.map_or(VersionSelector::Current, VersionSelector::Id);
     let opened = ctx.store.object(&source.bucket, &source.key, selector).await;
-    let object = opened.map_err(|error| source_error(error, &source))?;
+    let object = match opened {
+        Ok(object) => object,
+        Err(error) => {
+            return Err(authorize::conceal_in(ctx, request, &source.bucket, source_error(error, &source)).await);
+        }
+    };
     // Before the conditions, as GetObject has it.
     let ObjectInfo { class, tier, readable, .. } = *object.info();
     if !readable {
         return Err(read_error(Error::Archived { class, tier }));
     }
-    match conditions::evaluate_copy_source(headers, object.info(), now) {
+    match conditions::evaluate_copy_source(headers, object.info(), request.now) {
         Outcome::Failed(name) => Err(S3Error::precondition_failed(name)),
         Outcome::Proceed | Outcome::NotModified => Ok((source, object)),
     }
@@ -138,17 +153,6 @@ fn source_error(error: Error, source: &CopySource) -> S3Error {
     }
 }
 
-/// `x-amz-source-expected-bucket-owner` must name the account that owns every bucket.
-fn check_owner(headers: &HeaderMap, account: &str) -> Result<(), S3Error> {
-    let Some(expected) = headers.get("x-amz-source-expected-bucket-owner") else { return Ok(()) };
-    let expected = expected.as_bytes();
-    if expected.len() != 12 || !expected.iter().all(u8::is_ascii_digit) {
-        let message = "The value of the expected bucket owner parameter must be an AWS account ID";
-        return Err(S3Error::new(StatusCode::BAD_REQUEST, "InvalidBucketOwnerAWSAccountID", message));
-    }
-    if expected == account.as_bytes() { Ok(()) } else { Err(S3Error::access_denied("Access Denied")) }
-}
-
 /// Decodes a URL-encoded text; `None` for a broken escape or what is not UTF-8. A plus sign stays one.
 fn decode(text: &str) -> Option<String> {
     let escapes_whole = text.split('%').skip(1).all(|rest| {
@@ -160,10 +164,9 @@ fn decode(text: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use http::{HeaderMap, HeaderValue};
     use strata_storage::{Entity, Error, Stamp, Timestamp, VersionId};
 
-    use super::{Flavour, check_owner, parse_source, source_error};
+    use super::{Flavour, parse_source, source_error};
 
     #[test]
     fn sources_are_read() {
@@ -234,18 +237,5 @@ mod tests {
         check(Error::NotFound(Entity::Key), ("NoSuchKey", &[("Key", "key")]));
         check(Error::NotFound(Entity::Version), ("NoSuchVersion", &[("Key", "key"), ("VersionId", "null")]));
         check(Error::NotFound(Entity::Bucket), ("NoSuchBucket", &[("BucketName", "bucket")]));
-    }
-
-    #[test]
-    fn owners_are_compared() {
-        fn check(expected: &'static str, code: Option<&str>) {
-            let mut headers = HeaderMap::new();
-            headers.insert("x-amz-source-expected-bucket-owner", HeaderValue::from_static(expected));
-            assert_eq!(check_owner(&headers, "123456789012").err().map(|error| error.code), code, "{expected}");
-        }
-        check("123456789012", None);
-        check("210987654321", Some("AccessDenied"));
-        check("1234", Some("InvalidBucketOwnerAWSAccountID"));
-        assert!(check_owner(&HeaderMap::new(), "123456789012").is_ok());
     }
 }

@@ -5,8 +5,9 @@ use std::collections::HashSet;
 use futures_util::stream::{self, StreamExt as _};
 use http::StatusCode;
 use serde::Deserialize;
-use strata_storage::{BucketName, DeleteCondition, DeleteObject, Deleted, NameError, ObjectKey, Store, VersionId};
+use strata_storage::{BucketName, DeleteCondition, DeleteObject, Deleted, NameError, ObjectKey, VersionId};
 
+use crate::authorize::{self, Resource};
 use crate::checksum_headers::{self, Need};
 use crate::conditions;
 use crate::error::S3Error;
@@ -29,9 +30,9 @@ pub async fn run(ctx: &Context, mut request: Request) -> Result<Response, S3Erro
     drop(bytes);
     let results: Vec<_> = stream::iter(entries)
         .map(|entry| {
-            let (store, bucket) = (ctx.store.clone(), bucket.clone());
+            let (request, bucket) = (&request, bucket.clone());
             async move {
-                let result = delete(&store, bucket, &entry).await;
+                let result = delete(ctx, request, bucket, &entry).await;
                 // The answer as a whole is a success, so nobody else will log this.
                 if let Some(detail) = result.as_ref().err().and_then(|error| error.detail.as_deref()) {
                     tracing::error!(key = entry.key, detail, "an object could not be deleted");
@@ -109,10 +110,14 @@ fn parse(bytes: &[u8]) -> Result<(Vec<Entry>, Verbosity), S3Error> {
     Ok((entries.filter(|entry| seen.insert(entry.clone())).collect(), verbosity))
 }
 
-async fn delete(store: &Store, bucket: BucketName, entry: &Entry) -> Result<Deleted, S3Error> {
+async fn delete(ctx: &Context, request: &Request, bucket: BucketName, entry: &Entry) -> Result<Deleted, S3Error> {
     let (key, version, condition) = checked(entry)?;
-    let request = DeleteObject { bucket, key: key.clone(), version, condition };
-    store.delete(request).await.map_err(|error| conditions::delete_error(error, &key))
+    let resource = Resource::Object(&bucket, &key, version);
+    for action in authorize::to_delete(&request.headers, version, &condition) {
+        authorize::require(ctx, request, action, resource).await?;
+    }
+    let delete = DeleteObject { bucket, key: key.clone(), version, condition };
+    ctx.store.delete(delete).await.map_err(|error| conditions::delete_error(error, &key))
 }
 
 /// What the entry asks of the engine.

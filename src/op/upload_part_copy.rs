@@ -23,7 +23,7 @@ pub async fn run(ctx: &Context, request: Request) -> Result<Response, S3Error> {
     let range = CopyRange::from_headers(&request.headers)?;
     let target = upload::target(ctx, &request).await?;
     let open = upload::find(ctx, &target).await?;
-    let (copied, source) = open_source(ctx, &request.headers, Flavour::UploadPartCopy, request.now).await?;
+    let (copied, source) = open_source(ctx, &request, Flavour::UploadPartCopy).await?;
     let info = source.info();
     let range = range.map(|range| range.within(info.size)).transpose()?;
     let size = range.as_ref().map_or(info.size, |range| range.end - range.start);

@@ -9,6 +9,10 @@ macro_rules! operations {
         }
 
         impl Operation {
+            /// All of them.
+            #[cfg(test)]
+            pub const ALL: &[Operation] = &[$(Operation::$name,)*];
+
             /// S3's name.
             pub fn name(self) -> &'static str {
                 match self {

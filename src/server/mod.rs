@@ -12,7 +12,8 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 
 use crate::config::Config;
-use crate::credentials::{Credentials, CredentialsError, Origin};
+use crate::credentials::{self, Credentials, CredentialsError, Origin};
+use crate::directory::{Directory, DirectoryError};
 use crate::service::Service;
 
 mod connection;
@@ -31,6 +32,7 @@ pub struct Server {
     credentials: Credentials,
     origin: Origin,
     store: Store,
+    directory: Directory,
     config: Arc<Config>,
     phase: watch::Sender<Phase>,
     permits: Arc<Semaphore>,
@@ -59,6 +61,9 @@ pub enum ServerError {
     /// There are no root credentials.
     #[error(transparent)]
     Credentials(#[from] CredentialsError),
+    /// Accounts, users, roles or keys could not be read.
+    #[error("cannot open the directory of accounts: {0}")]
+    Directory(#[from] DirectoryError),
     /// The store could not be closed cleanly; what was acknowledged is safe.
     #[error("cannot close the store: {0}")]
     Close(strata_storage::Error),
@@ -90,13 +95,20 @@ impl Server {
             }
         };
 
-        let service = Service::new(Arc::clone(&config), store.clone(), &credentials, clock, entropy);
+        let directory = match open_directory(&config, &store, &credentials).await {
+            Ok(directory) => directory,
+            Err(error) => {
+                store.close().await.map_err(ServerError::Close)?;
+                return Err(error);
+            }
+        };
+        let service = Service::new(Arc::clone(&config), store.clone(), directory.clone(), clock, entropy);
         let permits = Arc::new(Semaphore::new(config.limits.connections));
         let (phase, changes) = watch::channel(Phase::Serving);
         let connections =
             Connections { service: Arc::new(service), permits: Arc::clone(&permits), limits: config.limits.clone() };
         let accepting = tokio::spawn(Arc::new(connections).accept(listener, changes));
-        Ok(Server { address, credentials, origin, store, config, phase, permits, accepting })
+        Ok(Server { address, credentials, origin, store, directory, config, phase, permits, accepting })
     }
 
     /// Starts a server with default settings on a free local port, with generated credentials.
@@ -157,8 +169,15 @@ impl Server {
             self.phase.send_replace(Phase::Closing);
             let _closed = tokio::time::timeout(CLOSING_TIME_MAX, self.permits.acquire_many(all)).await;
         }
+        self.directory.flush().await;
         self.store.close().await.map_err(ServerError::Close)
     }
+}
+
+/// Reads who there is.
+async fn open_directory(config: &Config, store: &Store, root: &Credentials) -> Result<Directory, ServerError> {
+    let keys = credentials::directory_keys(&config.data)?;
+    Ok(Directory::open(store.clone(), keys, root).await?)
 }
 
 /// Every body that may be stored at once can hold a write buffer, however slow its client; with these besides, the fast
