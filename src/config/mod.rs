@@ -14,11 +14,13 @@ use strata_storage::{ObjectOwnership, RestoreTimes, ZoneOptions};
 use crate::credentials::Secret;
 
 mod example;
+mod networks;
 mod settings;
 mod sources;
 mod value;
 
 pub use example::example;
+pub use networks::Networks;
 pub use settings::{SETTINGS, Setting};
 pub use sources::{CONFIG_FILE_VARIABLE, Sources};
 
@@ -35,6 +37,8 @@ pub struct Config {
     pub domains: Vec<String>,
     /// The zones that object data is spread over; none for the data directory alone, or for those last used.
     pub zones: Vec<ZoneOptions>,
+    /// The virtual private clouds.
+    pub networks: Networks,
     /// What is logged, and how.
     pub log: LogSettings,
     /// The root credentials, if they are configured rather than generated.
@@ -179,6 +183,7 @@ impl Config {
             region: String::new(),
             domains: Vec::new(),
             zones: Vec::new(),
+            networks: Networks::default(),
             log: LogSettings { format: LogFormat::Text, level: String::new(), requests: false },
             root: RootSettings::default(),
             limits: Limits {
