@@ -9,6 +9,7 @@ use crate::auth::{Authenticator, Signing};
 use crate::authorize::{BucketPolicies, Permit, Said, Through};
 use crate::body::Body;
 use crate::config::Config;
+use crate::control::AccessPoints;
 use crate::encryption::Keyring;
 use crate::directory::Directory;
 use crate::error::S3Error;
@@ -30,6 +31,8 @@ pub struct Context {
     pub policies: BucketPolicies,
     /// Who checks signatures, those of forms among them.
     pub authenticator: Arc<Authenticator>,
+    /// Access points.
+    pub access_points: AccessPoints,
     /// Where randomness comes from.
     pub entropy: Arc<dyn Entropy>,
 }

@@ -27,6 +27,7 @@ use crate::authorize::{self, Afterwards, BucketPolicies, Permit};
 use crate::body::Body;
 use crate::config::{Config, TlsVersion};
 use crate::cors;
+use crate::control::{self, AccessPoints};
 use crate::credentials::Secret;
 use crate::directory::Directory;
 use crate::encryption::Keyring;
@@ -66,6 +67,16 @@ pub struct Service {
     server_id: u64,
 }
 
+/// What a service works with besides the store: each was opened from it.
+pub struct Rooms {
+    /// Accounts, users, roles and keys.
+    pub directory: Directory,
+    /// Where data keys of objects come from.
+    pub keyring: Keyring,
+    /// Access points.
+    pub access_points: AccessPoints,
+}
+
 /// The client of one connection.
 pub struct Peer {
     /// Its address.
@@ -94,11 +105,11 @@ impl Service {
     pub fn new(
         config: Arc<Config>,
         store: Store,
-        directory: Directory,
-        keyring: Keyring,
+        rooms: Rooms,
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
     ) -> Service {
+        let Rooms { directory, keyring, access_points } = rooms;
         let nobodys = Secret::new(format!("{:016x}{:016x}", entropy.next_u64(), entropy.next_u64()));
         let authenticator = Arc::new(Authenticator::new(config.region.clone(), directory.clone(), nobodys));
         let failures = Failures::new(&config.limits);
@@ -106,8 +117,16 @@ impl Service {
         let server_id = entropy.next_u64();
         let sts = Sts::new(directory.clone(), &config);
         let policies = BucketPolicies::default();
-        let context =
-            Context { store, config, directory, policies, authenticator, keyring, entropy: Arc::clone(&entropy) };
+        let context = Context {
+            store,
+            config,
+            directory,
+            policies,
+            authenticator,
+            keyring,
+            access_points,
+            entropy: Arc::clone(&entropy),
+        };
         Service { context, failures, clock, entropy, uploads, sts, server_id }
     }
 
@@ -173,7 +192,7 @@ impl Service {
         trail: &mut Trail,
     ) -> Result<Response, S3Error> {
         let host = host(&parts)?;
-        let address = address::resolve(&host, parts.uri.path(), &self.context.config.domains)?;
+        let mut address = address::resolve(&host, parts.uri.path(), &self.context.config.domains)?;
         if let Some(response) = self.health(&parts, &address) {
             trail.operation = "Health";
             return response;
@@ -192,6 +211,7 @@ impl Service {
             trail.operation = trail.api.name();
             return self.control((parts, query), body, name, trail.origin).await;
         }
+        let point = control::unveil(&self.context, &mut address).await?;
         trail.key = address.key.clone();
         trail.bucket = address.bucket.clone().unwrap_or_default();
         for (parameter, element) in [("versionId", "VersionId"), ("uploadId", "UploadId")] {
@@ -218,6 +238,13 @@ impl Service {
         let operation = routed?;
         let bucket = address.bucket.as_deref().map(address::bucket_name).transpose()?;
         let Authenticated { identity, payload, signing } = authenticated;
+        let through = match &point {
+            Some(point) => {
+                control::check_offered(operation)?;
+                Some(Arc::new(control::through(&self.context, point, &identity, trail.origin.source).await?))
+            }
+            None => None,
+        };
         let body = self.body(body, headers, payload)?;
         let mut request = Request {
             name: Arc::clone(name),
@@ -225,7 +252,7 @@ impl Service {
             origin: trail.origin,
             signing,
             operation,
-            through: None,
+            through,
             said: None,
             permit: Permit::default(),
             bucket,

@@ -163,6 +163,11 @@ impl Writer {
         Writer::with_root(root, &format!(" xmlns=\"{NAMESPACE}\""))
     }
 
+    /// A document whose root has another namespace.
+    pub fn with_namespace(root: &str, namespace: &str) -> Writer {
+        Writer::with_root(root, &format!(" xmlns=\"{namespace}\""))
+    }
+
     /// A document without a namespace.
     pub fn plain(root: &str) -> Writer {
         Writer::with_root(root, "")

@@ -16,12 +16,14 @@ use crate::credentials::Secret;
 
 mod example;
 mod lists;
+mod networks;
 mod settings;
 mod sources;
 mod value;
 
 pub use example::example;
 pub use lists::{AccountSettings, OidcIssuer};
+pub use networks::Networks;
 pub use settings::{SETTINGS, Setting};
 pub use sources::{CONFIG_FILE_VARIABLE, Sources};
 
@@ -42,6 +44,8 @@ pub struct Config {
     pub server: ServerSettings,
     /// The certificate, if connections are encrypted.
     pub tls: TlsSettings,
+    /// The virtual private clouds.
+    pub networks: Networks,
     /// What is logged, and how.
     pub log: LogSettings,
     /// The root credentials, if they are configured rather than generated.
@@ -302,6 +306,7 @@ impl Config {
             zones: Vec::new(),
             server: ServerSettings::default(),
             tls: TlsSettings { certificate: None, private_key: None, minimum_version: TlsVersion::V1_2 },
+            networks: Networks::default(),
             log: LogSettings { format: LogFormat::Text, level: String::new(), requests: false },
             root: RootSettings::default(),
             limits: Limits {

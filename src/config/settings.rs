@@ -129,6 +129,13 @@ pub const SETTINGS: &[Setting] = &[
                 .map(|version| config.tls.minimum_version = version)
         },
     ),
+    setting(
+        "networks",
+        "[]",
+        "Addresses that count as virtual private clouds, for access points bound to one: \"vpc-ID=10.0.0.0/8\"; several \
+         entries may name one id.",
+        |config, text| value::virtual_networks(text).map(|networks| config.networks = networks),
+    ),
     setting("log.format", r#""text""#, "How log lines look: text or json.", |config, text| {
         value::choice(text, &[("text", LogFormat::Text), ("json", LogFormat::Json)])
             .map(|format| config.log.format = format)

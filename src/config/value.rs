@@ -8,6 +8,8 @@ use ipnet::IpNet;
 use strata_storage::ZoneOptions;
 use tracing_subscriber::EnvFilter;
 
+use super::networks::Networks;
+
 /// What a setting allows, as the end of "it must be ...".
 pub type Allowed = String;
 
@@ -118,6 +120,22 @@ pub fn zones(text: &str) -> Result<Vec<ZoneOptions>, Allowed> {
         zones.push(ZoneOptions { name: name.to_owned(), directory: directory.to_owned() });
     }
     Ok(zones)
+}
+
+/// Virtual private clouds: `id=network`, separated by commas.
+pub fn virtual_networks(text: &str) -> Result<Networks, Allowed> {
+    const ALLOWED: &str = "networks such as vpc-1=10.0.0.0/8, each an id of up to 64 characters without spaces and a range \
+                           of addresses";
+    let read = |entry: &str| {
+        let (id, network) = entry.split_once('=')?;
+        let id = id.trim();
+        let is_id = (1..=64).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic());
+        let network = network.trim().parse().ok()?;
+        is_id.then(|| (id.to_owned(), network))
+    };
+    let entries = text.split(',').map(str::trim).filter(|entry| !entry.is_empty());
+    let list: Option<Vec<_>> = entries.map(read).collect();
+    list.map(Networks::new).ok_or_else(|| ALLOWED.to_owned())
 }
 
 /// One of a few words.

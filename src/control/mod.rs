@@ -1,16 +1,29 @@
-//! S3 Control: access points, and settings of accounts.
+//! S3 Control: access points, and Block Public Access of accounts, under `/v20180820/`.
+
+mod access_point;
+mod access_points;
+mod account;
+mod document;
+mod policies;
+mod registry;
+mod through;
 
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::Method;
 use http::request::Parts;
+use http::{Method, StatusCode};
+use strata_storage::AccountId;
 
-use crate::authorize::Asking;
+use crate::authorize::{Asking, Resource, require_of};
 use crate::error::S3Error;
 use crate::request::{Context, RequestName};
 use crate::response::Response;
 use crate::xml;
+
+pub use access_point::{AccessPoint, AccessPointName, NetworkOrigin};
+pub use registry::{AccessPoints, RegistryError};
+pub use through::{check_offered, through, unveil};
 
 /// What every path of this API begins with: the date of its version.
 const PREFIX: &str = "/v20180820/";
@@ -37,11 +50,58 @@ pub struct ControlRequest {
     pub name: Arc<RequestName>,
 }
 
-/// Answers a request. What it needs permission for is asked with `authorize::require_of`.
-pub async fn answer(_ctx: &Context, request: ControlRequest) -> Result<Response, S3Error> {
-    let ControlRequest { method, path, .. } = request;
-    tracing::debug!(%method, path, "S3 Control is not there");
-    Err(S3Error::not_implemented("S3 Control is not implemented by this server."))
+/// Answers a request.
+pub async fn answer(ctx: &Context, request: ControlRequest) -> Result<Response, S3Error> {
+    let account = account(&request)?;
+    // No name in these paths has a character that is encoded.
+    let path: Vec<&str> = request.path.strip_prefix(PREFIX).unwrap_or_default().split('/').collect();
+    let call = Call { ctx, request: &request, account };
+    match (request.method.as_str(), &path[..]) {
+        ("PUT", ["configuration", "publicAccessBlock"]) => account::put_block(&call).await,
+        ("GET", ["configuration", "publicAccessBlock"]) => account::get_block(&call).await,
+        ("DELETE", ["configuration", "publicAccessBlock"]) => account::delete_block(&call).await,
+        ("GET", ["accesspoint"]) => access_points::list(&call).await,
+        ("PUT", ["accesspoint", name]) => access_points::create(&call, name).await,
+        ("GET", ["accesspoint", name]) => access_points::get(&call, name).await,
+        ("DELETE", ["accesspoint", name]) => access_points::delete(&call, name).await,
+        ("PUT", ["accesspoint", name, "policy"]) => policies::put(&call, name).await,
+        ("GET", ["accesspoint", name, "policy"]) => policies::get(&call, name).await,
+        ("DELETE", ["accesspoint", name, "policy"]) => policies::delete(&call, name).await,
+        ("GET", ["accesspoint", name, "policyStatus"]) => policies::status(&call, name).await,
+        _ => Err(S3Error::not_implemented("This server has access points and Block Public Access of S3 Control only.")),
+    }
+}
+
+/// One request with the account that it is about.
+struct Call<'a> {
+    ctx: &'a Context,
+    request: &'a ControlRequest,
+    account: AccountId,
+}
+
+impl Call<'_> {
+    /// Refuses unless the caller may do `action` with what that ARN names, which must be its own account's.
+    async fn require(&self, action: &'static str, arn: &str) -> Result<(), S3Error> {
+        if self.request.asking.caller.account_id() != Some(self.account) {
+            return Err(S3Error::access_denied("Access Denied"));
+        }
+        let resource = if arn == "*" { Resource::Account } else { Resource::Arn(arn) };
+        require_of(self.ctx, &self.request.asking, action, resource).await
+    }
+
+    fn region(&self) -> &str {
+        &self.ctx.config.region
+    }
+}
+
+/// The account that the request is about.
+fn account(request: &ControlRequest) -> Result<AccountId, S3Error> {
+    let sent = request.asking.headers.get(ACCOUNT).and_then(|value| value.to_str().ok()).and_then(AccountId::parse);
+    sent.ok_or_else(|| S3Error::invalid_request("The account id is not valid."))
+}
+
+fn no_content() -> Response {
+    Response::empty(StatusCode::NO_CONTENT)
 }
 
 /// The answer to a request that fails.

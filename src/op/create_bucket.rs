@@ -49,6 +49,10 @@ pub async fn run(ctx: &Context, mut request: Request) -> Result<Response, S3Erro
         let encryption = DefaultEncryption { blocks_customer_keys: true, ..DefaultEncryption::default() };
         new.documents.insert(BucketDocument::Encryption, encryption.to_stored()?.into());
     }
+    if ctx.access_points.named(name.as_str()).is_some() {
+        // Requests to its host would go to the bucket.
+        return Err(taken(&name));
+    }
     match ctx.store.create_bucket(&name, new).await {
         Ok(_) => {}
         Err(Error::BucketExists) => exists(ctx, &name, owner).await?,
@@ -136,16 +140,20 @@ fn check_location(constraint: &str, region: &str) -> Result<(), S3Error> {
 /// What a name that is taken means: to its owner something else than to others.
 async fn exists(ctx: &Context, name: &BucketName, owner: AccountId) -> Result<(), S3Error> {
     if ctx.store.bucket(name).await?.owner != owner {
-        return Err(S3Error::new(
-            StatusCode::CONFLICT,
-            "BucketAlreadyExists",
-            "The requested bucket name is not available. The bucket namespace is shared by all users of the system. \
-             Please select a different name and try again.",
-        )
-        .with("BucketName", name.as_str()));
+        return Err(taken(name));
     }
     // The oldest region answers a repeated creation as if it were the first.
     if ctx.config.region == FIRST_REGION { Ok(()) } else { Err(bucket::error(Error::BucketExists, name)) }
+}
+
+fn taken(name: &BucketName) -> S3Error {
+    S3Error::new(
+        StatusCode::CONFLICT,
+        "BucketAlreadyExists",
+        "The requested bucket name is not available. The bucket namespace is shared by all users of the system. Please \
+         select a different name and try again.",
+    )
+    .with("BucketName", name.as_str())
 }
 
 fn ownership(headers: &HeaderMap) -> Result<Option<ObjectOwnership>, S3Error> {

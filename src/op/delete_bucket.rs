@@ -11,6 +11,13 @@ use crate::response::Response;
 /// Answers `DELETE /bucket`.
 pub async fn run(ctx: &Context, request: Request) -> Result<Response, S3Error> {
     let name = request.bucket()?;
+    let id = bucket::find(ctx, name).await?.id;
+    if ctx.access_points.has_bucket(id) {
+        // Unconfirmed: the message.
+        let message = "The bucket you tried to delete has access points attached. Delete them first.";
+        return Err(S3Error::new(StatusCode::BAD_REQUEST, "BucketHasAccessPointsAttached", message)
+            .with("BucketName", name.as_str()));
+    }
     match ctx.store.delete_bucket(name).await {
         Ok(()) => Ok(Response::empty(StatusCode::NO_CONTENT)),
         Err(Error::BucketNotEmpty) => {

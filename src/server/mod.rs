@@ -12,12 +12,13 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 
 use crate::config::{AccountSettings, Config};
+use crate::control::{AccessPoints, RegistryError};
 use crate::credentials::{self, Credentials, CredentialsError, Origin};
 use crate::directory::{Directory, DirectoryError, NewAccount};
 use crate::encryption::Keyring;
 use crate::kms::{External, KeyStore, KmsError, KmsService};
 use crate::master_key::{self, MasterKeyError};
-use crate::service::Service;
+use crate::service::{Rooms, Service};
 
 mod connection;
 mod stream;
@@ -82,6 +83,9 @@ pub enum ServerError {
     /// The keys for SSE-KMS could not be read.
     #[error("cannot open the key store: {0}")]
     Keys(#[from] KmsError),
+    /// The access points could not be read.
+    #[error("cannot open the access points: {0}")]
+    AccessPoints(#[from] RegistryError),
     /// There can be no secure connections to the key management service.
     #[error("cannot prepare connections to the key management service: {0}")]
     KeyService(io::Error),
@@ -116,21 +120,15 @@ impl Server {
             }
         };
 
-        let directory = match open_directory(&config, &store, &credentials, clock.now()).await {
-            Ok(directory) => directory,
+        let rooms = match open_rooms(&config, &store, &credentials, (&clock, &entropy)).await {
+            Ok(rooms) => rooms,
             Err(error) => {
                 store.close().await.map_err(ServerError::Close)?;
                 return Err(error);
             }
         };
-        let keyring = match open_keyring(&config, &store, &clock, &entropy).await {
-            Ok(keyring) => keyring,
-            Err(error) => {
-                store.close().await.map_err(ServerError::Close)?;
-                return Err(error);
-            }
-        };
-        let service = Service::new(Arc::clone(&config), store.clone(), directory.clone(), keyring, clock, entropy);
+        let directory = rooms.directory.clone();
+        let service = Service::new(Arc::clone(&config), store.clone(), rooms, clock, entropy);
         let permits = Arc::new(Semaphore::new(config.limits.connections));
         let (phase, changes) = watch::channel(Phase::Serving);
         if let Some(tls) = &tls {
@@ -246,6 +244,20 @@ async fn open_store(config: &Arc<Config>, options: OpenOptions) -> Result<Store,
         }
         (opened, _) => opened.map_err(failed),
     }
+}
+
+/// Opens what the service works with besides the store.
+async fn open_rooms(
+    config: &Config,
+    store: &Store,
+    root: &Credentials,
+    (clock, entropy): (&Arc<dyn Clock>, &Arc<dyn Entropy>),
+) -> Result<Rooms, ServerError> {
+    Ok(Rooms {
+        directory: open_directory(config, store, root, clock.now()).await?,
+        keyring: open_keyring(config, store, clock, entropy).await?,
+        access_points: AccessPoints::open(store.clone()).await?,
+    })
 }
 
 /// Reads who there is, and makes the accounts that the settings want.
