@@ -22,7 +22,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use crate::address::{self, Address};
 use crate::admin::{self, AdminRequest};
 use crate::auth::{Authenticated, Authenticator, PayloadAuth, Sent};
-use crate::authorize::{self, Afterwards, BucketPolicies, Permit};
+use crate::authorize::{self, Afterwards, BucketPolicies};
 use crate::body::Body;
 use crate::config::Config;
 use crate::cors;
@@ -208,7 +208,6 @@ impl Service {
             operation,
             through: None,
             said: None,
-            permit: Permit::default(),
             bucket,
             key: address.key,
             query: Arc::new(query),
