@@ -23,7 +23,7 @@ use crate::abuse::{Failures, claimed_access_key};
 use crate::address::{self, Address};
 use crate::admin::{self, AdminRequest};
 use crate::auth::{Authenticated, Authenticator, PayloadAuth, Sent};
-use crate::authorize::{self, Afterwards, BucketPolicies, Permit};
+use crate::authorize::{self, Afterwards, BucketPolicies};
 use crate::body::Body;
 use crate::config::{Config, TlsVersion};
 use crate::cors;
@@ -254,7 +254,6 @@ impl Service {
             operation,
             through,
             said: None,
-            permit: Permit::default(),
             bucket,
             key: address.key,
             query: Arc::new(query),

@@ -119,6 +119,10 @@ impl Case {
     }
 
     fn outcome(self) -> Outcome {
+        self.with_facts(|facts| decide(facts).expect("a decision"))
+    }
+
+    fn with_facts<T>(self, ask: impl FnOnce(&Facts<'_>) -> T) -> T {
         let name = BucketName::parse("bucket").expect("a valid name");
         let key = self.key.map(|key| ObjectKey::parse(key).expect("a valid key"));
         let policy = self.policy.map(|text| {
@@ -157,7 +161,7 @@ impl Case {
             through: self.through.as_ref(),
             region: "us-east-1",
         };
-        decide(&facts).expect("a decision")
+        ask(&facts)
     }
 
     #[track_caller]
@@ -449,4 +453,39 @@ fn access_points_are_a_second_lock() {
     Case::get(root(2)).with_policy(delegates()).is(false);
     let own = format!(r#""Effect":"Allow","Action":"s3:GetObject","Resource":"{DOOR}/object/*""#);
     by(user(1, &[&own]), None).is(true);
+}
+
+/// `cargo test --release --lib -- --ignored --nocapture what_decisions_cost`
+#[test]
+#[ignore = "measures, and judges nothing"]
+fn what_decisions_cost() {
+    const ROUNDS: u32 = 200_000;
+    let large = || {
+        let one = |number: u32| {
+            format!(
+                r#"{{"Sid":"s{number}","Effect":"Allow","Principal":{{"AWS":"0000000000{:02}"}},"Action":["s3:GetObject","s3:PutObject"],
+                   "Resource":"arn:aws:s3:::bucket/team-{number}/*","Condition":{{"IpAddress":{{"aws:SourceIp":"10.{number}.0.0/16"}}}}}}"#,
+                number % 90 + 10
+            )
+        };
+        let rest = (0..75).map(one).collect::<Vec<_>>().join(",");
+        let last = r#"{"Sid":"all","Effect":"Allow","Principal":"*","Action":"s3:GetObject","Resource":"arn:aws:s3:::bucket/*"}"#;
+        format!(r#"{{"Version":"2012-10-17","Statement":[{rest},{last}]}}"#)
+    };
+    let measure = |name: &str, case: Case| {
+        case.with_facts(|facts| {
+            let begun = std::time::Instant::now();
+            for _ in 0..ROUNDS {
+                std::hint::black_box(decide(std::hint::black_box(facts)).expect("a decision"));
+            }
+            println!("{name}: {} ns", begun.elapsed().as_nanos() / u128::from(ROUNDS));
+        });
+    };
+    println!("the large policy has {} bytes", large().len());
+    measure("root", Case::get(root(1)));
+    measure("user with a policy", Case::get(user(1, &[ALLOW_ALL])));
+    measure("user, large bucket policy", Case::get(user(1, &[ALLOW_ALL])).with_policy(large()));
+    measure("other account, large bucket policy", Case::get(root(2)).with_policy(large()));
+    measure("anonymous, large bucket policy", Case::get(Identity::anonymous()).with_policy(large()));
+    measure("anonymous, nothing allows", Case::get(Identity::anonymous()));
 }
