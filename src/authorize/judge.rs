@@ -82,10 +82,7 @@ pub async fn judge(
     let Some((name, bucket)) = resource.bucket().zip(bucket) else {
         return Ok(of_account(asking, action, resource, region));
     };
-    if asking.caller.who == Who::Root
-        && asking.caller.account_id() == Some(bucket.owner)
-        && ALWAYS_OF_ROOT.contains(&action)
-    {
+    if is_always_allowed(asking, action, bucket) {
         return Ok(Outcome::Allowed { by: None });
     }
     let policy = ctx.policies.of(name, bucket)?;
@@ -101,6 +98,13 @@ pub async fn judge(
     };
     let block = public_access_block::effective(ctx, bucket)?;
     decide(&Facts { asking, action, resource, bucket, policy: policy.as_deref(), block, object, through, region })
+}
+
+/// Whether no policy can keep the caller from it.
+pub fn is_always_allowed(asking: &Asking, action: Action, bucket: &Bucket) -> bool {
+    asking.caller.who == Who::Root
+        && asking.caller.account_id() == Some(bucket.owner)
+        && ALWAYS_OF_ROOT.contains(&action)
 }
 
 /// Whether any policy that will be asked depends on a key.

@@ -73,7 +73,7 @@ impl Body {
     /// A body inside of another, which knows where it ends and checks what can be checked.
     pub fn streamed(transport: Transport, idle: Duration) -> Body {
         let source = Source::new(transport, None, idle);
-        Body { source, framing: Framing::Streamed, length: None, progress: Progress::Reading }
+        Body { source, framing: Framing::Streamed, length: None, progress: Progress::Reading, again: None }
     }
 
     /// No body.

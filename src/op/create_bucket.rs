@@ -5,6 +5,7 @@ use serde::Deserialize;
 use strata_storage::{AccountId, BucketDocument, BucketName, Error, NewBucket, ObjectOwnership};
 
 use crate::acl::{self, Acl, CanonicalId, Scope};
+use crate::authorize::{self, Resource};
 use crate::checksum_headers::Need;
 use crate::error::S3Error;
 use crate::metadata_headers::not_implemented;
