@@ -50,6 +50,7 @@ mod service;
 mod sts;
 mod tagging;
 mod time;
+mod upload_turns;
 mod xml;
 
 pub use config::Config;

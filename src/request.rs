@@ -14,6 +14,7 @@ use crate::directory::Directory;
 use crate::error::S3Error;
 use crate::identity::Identity;
 use crate::route::Operation;
+use crate::upload_turns::UploadTurns;
 
 /// What every operation works with; one per server.
 pub struct Context {
@@ -27,6 +28,8 @@ pub struct Context {
     pub policies: BucketPolicies,
     /// Who checks signatures, those of forms among them.
     pub authenticator: Arc<Authenticator>,
+    /// Turns at storing a request body.
+    pub uploads: UploadTurns,
     /// Where randomness comes from.
     pub entropy: Arc<dyn Entropy>,
 }

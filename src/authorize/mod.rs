@@ -9,6 +9,7 @@ mod asking;
 mod bucket_policies;
 mod judge;
 mod keys;
+mod lockout;
 mod needs;
 mod resource;
 mod said;
@@ -28,6 +29,7 @@ use needs::On;
 
 pub use asking::{Asking, Said};
 pub use bucket_policies::BucketPolicies;
+pub use lockout::locks_out;
 pub use resource::{Resource, Through};
 
 /// Decides whether the operation of a request may run.

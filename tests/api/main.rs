@@ -5,6 +5,7 @@ mod support;
 mod access_lists;
 mod admin;
 mod analytics;
+mod bucket_policies;
 mod buckets;
 mod checksums;
 mod command_line;

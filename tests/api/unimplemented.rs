@@ -2,7 +2,7 @@
 
 use crate::support::{Fixture, Raw};
 
-const BUCKET: [&str; 15] = [
+const BUCKET: [&str; 13] = [
     "abac",
     "accelerate",
     "encryption",
@@ -12,8 +12,6 @@ const BUCKET: [&str; 15] = [
     "metrics&id=x",
     "notification",
     "object-lock",
-    "policy",
-    "policyStatus",
     "replication",
     "requestPayment",
     "website",

@@ -1,0 +1,82 @@
+"""Forms: policies that boto3 signs, sent by urllib3 and by curl."""
+
+import xml.etree.ElementTree as ElementTree
+
+import pytest
+import urllib3
+
+from content import numbered_bytes
+from test_boto3 import body, connect
+
+
+@pytest.fixture(scope="session")
+def s3(server):
+    """A client with the default settings."""
+    return connect(server)
+
+
+@pytest.fixture(scope="session")
+def pool():
+    """Connections that do not follow redirects."""
+    return urllib3.PoolManager(retries=False)
+
+
+def send(pool, post, content, **more):
+    """Sends a presigned form with a file."""
+    fields = post["fields"] | more | {"file": ("photo.jpg", content, "image/jpeg")}
+    return pool.request("POST", post["url"], fields=fields)
+
+
+def code(answer):
+    """The status, and the code of the error document."""
+    return answer.status, ElementTree.fromstring(answer.data).findtext("Code")
+
+
+def test_presigned_forms(s3, pool, bucket):
+    post = s3.generate_presigned_post(bucket, "k")
+    content = numbered_bytes(5 << 20)
+    answer = send(pool, post, content)
+    assert (answer.status, answer.data) == (204, b"")
+    assert body(s3, bucket, "k") == content
+
+
+def test_fields_and_names(s3, pool, bucket):
+    fields = {"acl": "private", "Content-Type": "image/jpeg", "success_action_status": "201", "x-amz-meta-a": "b"}
+    conditions = [{name: value} for name, value in fields.items()] + [["starts-with", "$key", "user/"]]
+    post = s3.generate_presigned_post(bucket, "user/${filename}", Fields=fields, Conditions=conditions)
+    answer = send(pool, post, b"x")
+    assert answer.status == 201
+    document = ElementTree.fromstring(answer.data)
+    assert (document.findtext("Bucket"), document.findtext("Key")) == (bucket, "user/photo.jpg")
+    head = s3.head_object(Bucket=bucket, Key="user/photo.jpg")
+    assert (head["ContentType"], head["Metadata"]) == ("image/jpeg", {"a": "b"})
+
+
+def test_redirects(s3, pool, bucket):
+    fields = {"success_action_redirect": "http://example.com/done"}
+    post = s3.generate_presigned_post(bucket, "k", Fields=fields, Conditions=[fields])
+    answer = send(pool, post, b"x")
+    assert answer.status == 303
+    assert answer.headers["location"].startswith(f"http://example.com/done?bucket={bucket}&key=k&etag=%22")
+
+
+def test_what_policies_forbid(s3, pool, bucket):
+    sized = s3.generate_presigned_post(bucket, "k", Conditions=[["content-length-range", 2, 4]])
+    assert code(send(pool, sized, b"x")) == (400, "EntityTooSmall")
+    assert code(send(pool, sized, b"xxxxx")) == (400, "EntityTooLarge")
+    assert send(pool, sized, b"xxxx").status == 204
+    assert code(send(pool, sized, b"xxx", **{"x-amz-meta-a": "b"})) == (403, "AccessDenied")
+    assert code(send(pool, sized, b"xxx", key="other")) == (403, "AccessDenied")
+    assert code(send(pool, sized, b"xxx", **{"x-amz-signature": "0" * 64})) == (403, "SignatureDoesNotMatch")
+    unsigned = {"url": sized["url"], "fields": {"key": "k"}}
+    assert code(send(pool, unsigned, b"xxx")) == (403, "AccessDenied")
+    assert body(s3, bucket, "k") == b"xxxx"
+
+
+def test_curl(s3, run, bucket, tmp_path):
+    post = s3.generate_presigned_post(bucket, "${filename}")
+    (tmp_path / "report.txt").write_bytes(b"from curl")
+    words = [word for name, value in post["fields"].items() for word in ("--form-string", f"{name}={value}")]
+    status = run("curl", "-sS", "-w", "%{http_code}", *words, "-F", f"file=@{tmp_path / 'report.txt'}", post["url"])
+    assert status == "204"
+    assert body(s3, bucket, "report.txt") == b"from curl"
