@@ -56,6 +56,7 @@ mod service;
 mod sts;
 mod tagging;
 mod time;
+mod upload_turns;
 mod xml;
 
 pub use config::Config;

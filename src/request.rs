@@ -16,6 +16,7 @@ use crate::error::S3Error;
 use crate::identity::Identity;
 use crate::origin::Origin;
 use crate::route::Operation;
+use crate::upload_turns::UploadTurns;
 
 /// What every operation works with; one per server.
 pub struct Context {
@@ -33,6 +34,8 @@ pub struct Context {
     pub authenticator: Arc<Authenticator>,
     /// Access points.
     pub access_points: AccessPoints,
+    /// Turns at storing a request body.
+    pub uploads: UploadTurns,
     /// Where randomness comes from.
     pub entropy: Arc<dyn Entropy>,
 }

@@ -17,7 +17,6 @@ use http_body_util::BodyExt as _;
 use http_body_util::combinators::BoxBody;
 use hyper::body::Incoming;
 use strata_storage::{BucketName, Clock, Entropy, ObjectKey, Store, StoreStatus};
-use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::abuse::{Failures, claimed_access_key};
 use crate::address::{self, Address};
@@ -42,14 +41,12 @@ use crate::request::{Context, Query, Request, RequestName};
 use crate::response::{Outgoing, Payload, Response};
 use crate::route::{Operation, route};
 use crate::sts::Sts;
+use crate::upload_turns::UploadTurns;
 
 mod api;
 mod call;
 
 use api::Api;
-
-/// How long a request body waits for its turn to be stored: well below the 60 s after which clients give up.
-const UPLOAD_WAIT_MAX: Duration = Duration::from_secs(20);
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-amz-request-id");
 const HOST_ID: HeaderName = HeaderName::from_static("x-amz-id-2");
@@ -60,8 +57,6 @@ pub struct Service {
     failures: Failures,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
-    /// Turns at storing a request body.
-    uploads: Semaphore,
     sts: Sts,
     /// Random, so that answers of several servers can be told apart.
     server_id: u64,
@@ -113,7 +108,7 @@ impl Service {
         let nobodys = Secret::new(format!("{:016x}{:016x}", entropy.next_u64(), entropy.next_u64()));
         let authenticator = Arc::new(Authenticator::new(config.region.clone(), directory.clone(), nobodys));
         let failures = Failures::new(&config.limits);
-        let uploads = Semaphore::new(config.limits.uploads);
+        let uploads = UploadTurns::new(config.limits.uploads);
         let server_id = entropy.next_u64();
         let sts = Sts::new(directory.clone(), &config);
         let policies = BucketPolicies::default();
@@ -125,9 +120,10 @@ impl Service {
             authenticator,
             keyring,
             access_points,
+            uploads,
             entropy: Arc::clone(&entropy),
         };
-        Service { context, failures, clock, entropy, uploads, sts, server_id }
+        Service { context, failures, clock, entropy, sts, server_id }
     }
 
     /// Answers one request. Dropping the future abandons the request.
@@ -264,7 +260,11 @@ impl Service {
             host,
         };
         authorize::authorize(&self.context, &mut request).await?;
-        let _turn = self.upload_turn(operation).await?;
+        let _turn = match operation {
+            Operation::PutObject | Operation::UploadPart => Some(self.context.uploads.take().await?),
+            // A form says only in its fields whether its sender may take a turn.
+            _ => None,
+        };
         self.run(request).await
     }
 
@@ -352,16 +352,6 @@ impl Service {
         response.set(CONTENT_TYPE, "text/plain");
         response.body = Payload::Bytes(text.into());
         Some(Ok(response))
-    }
-
-    async fn upload_turn(&self, operation: Operation) -> Result<Option<SemaphorePermit<'_>>, S3Error> {
-        if !matches!(operation, Operation::PutObject | Operation::PostObject | Operation::UploadPart) {
-            return Ok(None);
-        }
-        match tokio::time::timeout(UPLOAD_WAIT_MAX, self.uploads.acquire()).await {
-            Ok(turn) => Ok(Some(turn.expect("the semaphore is never closed"))),
-            Err(_) => Err(S3Error::slow_down()),
-        }
     }
 
     fn name(&self, resource: &str) -> Arc<RequestName> {
