@@ -311,7 +311,7 @@ async fn complete(fixture: &Fixture, name: &str, lock: Lock, day: u64) {
     let new = NewUpload { protection: Protection { lock, ..Protection::default() }, ..NewUpload::default() };
     let id = store.create_upload(&bucket(), &key(name), new).await.expect("it begins");
     let digests = Digests::NONE.with(ChecksumAlgorithm::Crc64Nvme);
-    let mut stage = store.stage(StageOptions { size: None, digests });
+    let mut stage = store.stage(StageOptions { digests, ..StageOptions::default() });
     stage.write(vec![1_u8; 10].into()).await.expect("it is staged");
     let staged = stage.finish().await.expect("it is staged");
     let part = store.put_part(&bucket(), &key(name), id, 1, staged, None).await.expect("it is open");
