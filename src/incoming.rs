@@ -24,6 +24,7 @@ pub struct IncomingBody {
     rest: Rest,
     bytes: u64,
     ended: bool,
+    last: Option<std::time::Instant>,
 }
 
 /// What became of a body, known once it was dropped.
@@ -34,6 +35,7 @@ pub struct Rest(Arc<Mutex<Remains>>);
 struct Remains {
     unread: Option<Incoming>,
     bytes: u64,
+    last: Option<std::time::Instant>,
 }
 
 impl IncomingBody {
@@ -41,7 +43,7 @@ impl IncomingBody {
     pub fn new(incoming: Incoming) -> (IncomingBody, Rest) {
         let rest = Rest::default();
         let ended = incoming.is_end_stream();
-        (IncomingBody { incoming: Some(incoming), rest: rest.clone(), bytes: 0, ended }, rest)
+        (IncomingBody { incoming: Some(incoming), rest: rest.clone(), bytes: 0, ended, last: None }, rest)
     }
 }
 
@@ -53,7 +55,10 @@ impl Body for IncomingBody {
         let Some(incoming) = &mut self.incoming else { return Poll::Ready(None) };
         let polled = Pin::new(incoming).poll_frame(cx);
         match &polled {
-            Poll::Ready(Some(Ok(frame))) => self.bytes += frame.data_ref().map_or(0, |data| data.len() as u64),
+            Poll::Ready(Some(Ok(frame))) => {
+                self.bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
+                self.last = Some(std::time::Instant::now());
+            }
             // Nothing more will come either way.
             Poll::Ready(Some(Err(_)) | None) => self.ended = true,
             Poll::Pending => {}
@@ -74,6 +79,7 @@ impl Drop for IncomingBody {
     fn drop(&mut self) {
         let mut remains = self.rest.0.lock().unwrap_or_else(PoisonError::into_inner);
         remains.bytes = self.bytes;
+        remains.last = self.last;
         remains.unread = self.incoming.take().filter(|incoming| !self.ended && !incoming.is_end_stream());
     }
 }
@@ -82,6 +88,11 @@ impl Rest {
     /// How many bytes were read.
     pub fn bytes(&self) -> u64 {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).bytes
+    }
+
+    /// When the last of them came; `None` if there was no body.
+    pub fn last_read(&self) -> Option<std::time::Instant> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).last
     }
 
     /// Reads away what little was left unread. False if there was more, so that the connection cannot be kept.

@@ -22,6 +22,7 @@ pub mod cli;
 
 // One request.
 mod abuse;
+mod access_log;
 mod acl;
 mod address;
 mod auth;

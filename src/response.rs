@@ -9,8 +9,10 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::combinators::UnsyncBoxBody;
 
+use crate::access_log::Pending;
 use crate::error::S3Error;
 use crate::log::RequestLine;
+use crate::op::DeletedKey;
 use crate::request::RequestName;
 use crate::xml::Writer;
 
@@ -25,6 +27,8 @@ pub struct Response {
     pub headers: HeaderMap,
     /// The body.
     pub body: Payload,
+    /// What became of each key of a request about several.
+    pub deleted: Vec<DeletedKey>,
 }
 
 /// What an answer carries.
@@ -40,7 +44,7 @@ pub enum Payload {
 impl Response {
     /// An empty answer.
     pub fn empty(status: StatusCode) -> Response {
-        Response { status, headers: HeaderMap::new(), body: Payload::Empty }
+        Response { status, headers: HeaderMap::new(), body: Payload::Empty, deleted: Vec::new() }
     }
 
     /// A 200 with an XML document.
@@ -82,25 +86,34 @@ pub fn error_document(error: &S3Error, name: &RequestName) -> String {
     document.finish()
 }
 
-/// An answer's body on its way to the connection; it completes the request's log line.
+/// An answer's body on its way to the connection; it completes the request's log line, and its access log.
 pub struct Outgoing {
     payload: Payload,
+    pending: Option<Box<Pending>>,
     line: Option<Box<RequestLine>>,
 }
 
 impl Outgoing {
-    /// Sends `payload`; `line` is written once it was sent or given up.
-    pub fn new(payload: Payload, mut line: Option<Box<RequestLine>>) -> Outgoing {
+    /// Sends `payload`; `line` and `pending` are written once it was sent or given up.
+    pub fn new(payload: Payload, mut line: Option<Box<RequestLine>>, pending: Option<Box<Pending>>) -> Outgoing {
         if let (Payload::Empty, Some(line)) = (&payload, &mut line) {
             line.complete = true;
         }
-        Outgoing { payload, line }
+        // What is complete is written before the client can know of it.
+        let pending = pending.filter(|_| !matches!(payload, Payload::Empty));
+        Outgoing { payload, pending, line }
     }
 
     fn sent(&mut self, bytes: usize, complete: bool) {
         if let Some(line) = &mut self.line {
             line.bytes_out += bytes as u64;
             line.complete |= complete;
+        }
+        if let Some(pending) = &mut self.pending {
+            pending.sent(bytes);
+        }
+        if complete {
+            self.pending = None;
         }
     }
 }

@@ -19,14 +19,15 @@ use hyper::body::Incoming;
 use strata_storage::{BucketName, Clock, Entropy, ObjectKey, Store, StoreStatus};
 
 use crate::abuse::{Failures, claimed_access_key};
+use crate::access_log::{AccessLog, Trace};
 use crate::address::{self, Address};
 use crate::admin::{self, AdminRequest};
 use crate::auth::{Authenticated, Authenticator, PayloadAuth, Sent};
 use crate::authorize::{self, Afterwards, BucketPolicies};
 use crate::body::Body;
 use crate::config::{Config, TlsVersion};
-use crate::cors;
 use crate::control::{self, AccessPoints};
+use crate::cors;
 use crate::credentials::Secret;
 use crate::directory::Directory;
 use crate::encryption::Keyring;
@@ -45,6 +46,7 @@ use crate::upload_turns::UploadTurns;
 
 mod api;
 mod call;
+mod ended;
 
 use api::Api;
 
@@ -58,6 +60,7 @@ pub struct Service {
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     sts: Sts,
+    access_log: AccessLog,
     /// Random, so that answers of several servers can be told apart.
     server_id: u64,
 }
@@ -70,6 +73,8 @@ pub struct Rooms {
     pub keyring: Keyring,
     /// Access points.
     pub access_points: AccessPoints,
+    /// Where requests are logged.
+    pub access_log: AccessLog,
 }
 
 /// The client of one connection.
@@ -78,6 +83,8 @@ pub struct Peer {
     pub remote: SocketAddr,
     /// The TLS version of the connection, if it is encrypted.
     pub tls: Option<TlsVersion>,
+    /// The cipher suite of the connection, if it is encrypted.
+    pub cipher: Option<&'static str>,
     /// Set when the connection must be closed although the client may still be sending.
     pub unread: AtomicBool,
 }
@@ -93,6 +100,7 @@ struct Trail {
     key: Option<ObjectKey>,
     /// Where the script comes from that sends it, if a browser says so.
     script: Option<HeaderValue>,
+    trace: Trace,
 }
 
 impl Service {
@@ -104,7 +112,7 @@ impl Service {
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
     ) -> Service {
-        let Rooms { directory, keyring, access_points } = rooms;
+        let Rooms { directory, keyring, access_points, access_log } = rooms;
         let nobodys = Secret::new(format!("{:016x}{:016x}", entropy.next_u64(), entropy.next_u64()));
         let authenticator = Arc::new(Authenticator::new(config.region.clone(), directory.clone(), nobodys));
         let failures = Failures::new(&config.limits);
@@ -123,7 +131,7 @@ impl Service {
             uploads,
             entropy: Arc::clone(&entropy),
         };
-        Service { context, failures, clock, entropy, sts, server_id }
+        Service { context, failures, clock, entropy, sts, access_log, server_id }
     }
 
     /// Answers one request. Dropping the future abandons the request.
@@ -138,7 +146,9 @@ impl Service {
         let is_stream = parts.version == Version::HTTP_2;
         let connection = Origin::of_connection(peer.remote, peer.tls);
         let origin = connection.forwarded(&parts.headers, &config.server.trusted_proxies);
-        let mut trail = Trail::new(&parts, *origin.as_ref().unwrap_or(&connection));
+        let trace = Trace::of(&parts, self.clock.now());
+        let mut trail = Trail::new(&parts, *origin.as_ref().unwrap_or(&connection), trace);
+        trail.trace.cipher = peer.cipher.filter(|_| trail.origin.tls_version.is_some());
 
         let result = match origin {
             Ok(_) => self.handle(parts, body, &name, &mut trail).await,
@@ -171,10 +181,12 @@ impl Service {
         response.headers.insert(SERVER, HeaderValue::from_static("Strata"));
         response.set(REQUEST_ID, &name.request_id);
         response.set(HOST_ID, &name.host_id);
+        let Response { status, headers, deleted, .. } = &response;
+        let pending = self.pending(&trail, &name, &rest, (*status, headers, deleted, code)).await;
         if let Some(line) = &mut line {
             trail.tell(line, &rest, response.status, code);
         }
-        let mut answer = http::Response::new(Outgoing::new(response.body, line));
+        let mut answer = http::Response::new(Outgoing::new(response.body, line, pending));
         *answer.status_mut() = response.status;
         *answer.headers_mut() = response.headers;
         answer
@@ -220,6 +232,7 @@ impl Service {
         let routed = route(&parts.method, has_bucket, address.key.is_some(), &query, headers);
         if let Ok(operation) = routed {
             trail.operation = operation.name();
+            trail.trace.operation = Some(operation);
             op::without_signature(operation, headers)?;
         }
         if let Ok(Operation::PreflightRequest) = routed {
@@ -234,6 +247,8 @@ impl Service {
         let operation = routed?;
         let bucket = address.bucket.as_deref().map(address::bucket_name).transpose()?;
         let Authenticated { identity, payload, signing } = authenticated;
+        trail.trace.caller = Some(Arc::clone(&identity));
+        trail.trace.signing = signing.map(|signing| signing.place);
         let through = match &point {
             Some(point) => {
                 control::check_offered(operation)?;
@@ -241,7 +256,12 @@ impl Service {
             }
             None => None,
         };
+        trail.trace.through.clone_from(&through);
+        if let Operation::CopyObject | Operation::UploadPartCopy = operation {
+            trail.trace.copied = headers.get("x-amz-copy-source").cloned();
+        }
         let body = self.body(body, headers, payload)?;
+        trail.trace.body_bytes = body.size().ok().flatten();
         let mut request = Request {
             name: Arc::clone(name),
             caller: identity,
@@ -260,6 +280,7 @@ impl Service {
             host,
         };
         authorize::authorize(&self.context, &mut request).await?;
+        trail.trace.bucket.clone_from(&request.permit.bucket);
         let _turn = match operation {
             Operation::PutObject | Operation::UploadPart => Some(self.context.uploads.take().await?),
             // A form says only in its fields whether its sender may take a turn.
@@ -366,7 +387,7 @@ impl Service {
 }
 
 impl Trail {
-    fn new(parts: &Parts, origin: Origin) -> Trail {
+    fn new(parts: &Parts, origin: Origin, trace: Trace) -> Trail {
         Trail {
             origin,
             query_ids: Vec::new(),
@@ -376,6 +397,7 @@ impl Trail {
             bucket: String::new(),
             key: None,
             script: parts.headers.get(ORIGIN).cloned(),
+            trace,
         }
     }
 
@@ -473,6 +495,7 @@ mod tests {
                 bucket: "bucket".to_owned(),
                 key: ObjectKey::parse("key").ok(),
                 script: None,
+                trace: Trace::of(&http::Request::new(()).into_parts().0, strata_storage::Timestamp::from_secs(0)),
             };
             let fields = trail.complete(error).fields;
             let fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (*name, value.as_str())).collect();

@@ -57,6 +57,24 @@ pub fn amz_date(moment: Timestamp) -> String {
     text
 }
 
+/// `06/Feb/2019:00:00:38 +0000`: access logs.
+pub fn log_date(moment: Timestamp) -> String {
+    let date = moment.to_datetime();
+    let mut text = String::with_capacity(26);
+    push_digits(&mut text, date.day(), 2);
+    text.extend(["/", MONTHS[date.month0() as usize], "/"]);
+    push_digits(&mut text, year(&date), 4);
+    text.push(':');
+    push_time(&mut text, &date, ":");
+    text.push_str(" +0000");
+    text
+}
+
+/// `2026-01-02-03-04-05`: the keys of access logs.
+pub fn dashed(moment: Timestamp) -> String {
+    iso8601_second(moment).trim_end_matches('Z').replace(['T', ':'], "-")
+}
+
 /// Reads the three forms that HTTP knows: IMF-fixdate, RFC 850, asctime. The weekday is not compared with the date.
 pub fn parse_http_date(text: &str) -> Option<Timestamp> {
     let text = text.trim();

@@ -18,7 +18,7 @@ use crate::auth::{Signing, SigningPlace};
 use crate::identity::{Account, Identity, Who};
 use crate::policy::{Action, Outcome, Policy, PolicyKind};
 use crate::public_access_block::PublicAccessBlock;
-use crate::request::Origin;
+use crate::origin::Origin;
 use crate::route::Operation;
 
 const NOW: u64 = 1_790_848_800;

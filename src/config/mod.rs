@@ -60,6 +60,8 @@ pub struct Config {
     pub storage: StorageSettings,
     /// How lifecycle rules are carried out.
     pub lifecycle: LifecycleSettings,
+    /// How access logs are delivered.
+    pub access_log: AccessLogSettings,
     /// How buckets begin.
     pub new_buckets: NewBucketSettings,
     /// The master key, if it is given rather than kept in a file.
@@ -214,6 +216,13 @@ pub struct LifecycleSettings {
     pub day: Duration,
 }
 
+/// How access logs are delivered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AccessLogSettings {
+    /// How often.
+    pub flush: Duration,
+}
+
 /// How buckets begin, unless the request that makes one asks for something else.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewBucketSettings {
@@ -325,6 +334,7 @@ impl Config {
             background: BackgroundSettings { bytes_per_second: 0 },
             storage: StorageSettings { cache_bytes: 0, segment_bytes: 0, collect_seconds: 0 },
             lifecycle: LifecycleSettings { day: Duration::ZERO },
+            access_log: AccessLogSettings { flush: Duration::ZERO },
             new_buckets: NewBucketSettings {
                 block_public_access: true,
                 block_sse_c: true,

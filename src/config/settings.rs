@@ -324,10 +324,15 @@ pub const SETTINGS: &[Setting] = &[
             Ok(())
         },
     ),
-    setting("kms.region", r#""""#, "The region to sign for with that service; empty for this server's.", |config, text| {
-        config.kms.region = (!text.is_empty()).then(|| text.to_owned());
-        Ok(())
-    }),
+    setting(
+        "kms.region",
+        r#""""#,
+        "The region to sign for with that service; empty for this server's.",
+        |config, text| {
+            config.kms.region = (!text.is_empty()).then(|| text.to_owned());
+            Ok(())
+        },
+    ),
     setting("kms.access_key", r#""""#, "The access key id for that service.", |config, text| {
         value::access_key(text).map(|key| config.kms.access_key = key)
     }),
@@ -338,6 +343,15 @@ pub const SETTINGS: &[Setting] = &[
         secret: true,
         set: |config, text| value::secret_key(text).map(|key| config.kms.secret_key = key.map(Secret::new)),
     },
+    setting(
+        "access_log.flush_seconds",
+        "300",
+        "How often server access logs are written to their target buckets, from 10ms to 24h; a bare number is in seconds.",
+        |config, text| {
+            value::duration(text, Duration::from_millis(10), Duration::from_secs(DAY_SECONDS))
+                .map(|every| config.access_log.flush = every)
+        },
+    ),
     setting(
         "new_buckets.block_public_access",
         "true",

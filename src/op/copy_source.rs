@@ -27,6 +27,11 @@ pub struct CopySource {
 }
 
 impl CopySource {
+    /// What a header names; `None` if it names nothing.
+    pub fn named(value: &str) -> Option<CopySource> {
+        parse_source(value, Flavour::CopyObject).ok()
+    }
+
     /// What permissions to read it are about.
     pub fn resource(&self) -> Resource<'_> {
         Resource::Object(&self.bucket, &self.key, self.version)

@@ -44,7 +44,30 @@ pub async fn run(ctx: &Context, mut request: Request) -> Result<Response, S3Erro
         .buffered(CONCURRENT_MAX)
         .collect()
         .await;
-    Ok(Response::xml(document(&results, verbosity)))
+    let mut response = Response::xml(document(&results, verbosity));
+    response.deleted = results.into_iter().map(deleted_key).collect();
+    Ok(response)
+}
+
+/// What became of one key, as access logs tell it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeletedKey {
+    /// The key, as the request has it.
+    pub key: String,
+    /// The version, if one was named.
+    pub version: Option<String>,
+    /// The status that DeleteObject would have answered.
+    pub status: StatusCode,
+    /// The error's code, or empty.
+    pub code: &'static str,
+}
+
+fn deleted_key((entry, result): (Entry, Result<Deleted, S3Error>)) -> DeletedKey {
+    let (status, code) = match result {
+        Ok(_) => (StatusCode::NO_CONTENT, ""),
+        Err(error) => (error.status, error.code),
+    };
+    DeletedKey { key: entry.key, version: entry.version, status, code }
 }
 
 /// Which results the answer shows.

@@ -31,6 +31,7 @@ mod bucket_cors;
 mod bucket_encryption;
 mod bucket_intelligent_tiering;
 pub mod bucket_lifecycle;
+mod bucket_logging;
 mod bucket_ownership_controls;
 mod bucket_policy;
 mod bucket_public_access_block;
@@ -71,6 +72,9 @@ mod list_parts;
 mod upload_part;
 mod upload_part_copy;
 
+pub use copy_source::CopySource;
+pub use delete_objects::DeletedKey;
+
 /// Runs an operation for an authenticated request.
 pub async fn run(operation: Operation, ctx: &Context, request: Request) -> Result<Response, S3Error> {
     match operation {
@@ -103,6 +107,8 @@ pub async fn run(operation: Operation, ctx: &Context, request: Request) -> Resul
         Operation::GetBucketLifecycleConfiguration => bucket_lifecycle::get(ctx, request).await,
         Operation::PutBucketLifecycleConfiguration => bucket_lifecycle::put(ctx, request).await,
         Operation::DeleteBucketLifecycle => bucket_lifecycle::delete(ctx, request).await,
+        Operation::GetBucketLogging => bucket_logging::get(ctx, request).await,
+        Operation::PutBucketLogging => bucket_logging::put(ctx, request).await,
         Operation::GetBucketVersioning => bucket_versioning::get(ctx, request).await,
         Operation::PutBucketVersioning => bucket_versioning::put(ctx, request).await,
         Operation::GetBucketIntelligentTieringConfiguration => {

@@ -17,7 +17,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use rustls::ProtocolVersion;
+use rustls::{CipherSuite, ProtocolVersion};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
@@ -88,9 +88,32 @@ enum Opened {
     /// It stays as it is.
     Plain(ClientStream),
     /// It is encrypted now.
-    Encrypted(Box<TlsStream<ClientStream>>, TlsVersion),
+    Encrypted(Box<TlsStream<ClientStream>>, Encryption),
     /// The client speaks something else, and should be told.
     Unencrypted(ClientStream),
+}
+
+/// What a client and this server agreed on.
+#[derive(Debug, Clone, Copy)]
+struct Encryption {
+    version: TlsVersion,
+    cipher: Option<&'static str>,
+}
+
+/// What OpenSSL, and so access logs, call a cipher suite.
+fn cipher_name(suite: CipherSuite) -> Option<&'static str> {
+    Some(match suite {
+        CipherSuite::TLS13_AES_128_GCM_SHA256 => "TLS_AES_128_GCM_SHA256",
+        CipherSuite::TLS13_AES_256_GCM_SHA384 => "TLS_AES_256_GCM_SHA384",
+        CipherSuite::TLS13_CHACHA20_POLY1305_SHA256 => "TLS_CHACHA20_POLY1305_SHA256",
+        CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256 => "ECDHE-ECDSA-AES128-GCM-SHA256",
+        CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384 => "ECDHE-ECDSA-AES256-GCM-SHA384",
+        CipherSuite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256 => "ECDHE-ECDSA-CHACHA20-POLY1305",
+        CipherSuite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256 => "ECDHE-RSA-AES128-GCM-SHA256",
+        CipherSuite::TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384 => "ECDHE-RSA-AES256-GCM-SHA384",
+        CipherSuite::TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256 => "ECDHE-RSA-CHACHA20-POLY1305",
+        _ => return None,
+    })
 }
 
 impl Connections {
@@ -135,7 +158,10 @@ impl Connections {
             opened = self.open(ClientStream::new(stream, self.idle())) => opened,
             _ = phase.wait_for(|phase| *phase != Phase::Serving) => return,
         };
-        let peer = |tls| Peer { remote, tls, unread: AtomicBool::new(false) };
+        let peer = |tls: Option<Encryption>| {
+            let (tls, cipher) = (tls.map(|tls| tls.version), tls.and_then(|tls| tls.cipher));
+            Peer { remote, tls, cipher, unread: AtomicBool::new(false) }
+        };
         match opened {
             Ok(Opened::Plain(stream)) => self.serve_http1(stream, peer(None), phase).await,
             Ok(Opened::Encrypted(stream, version)) if stream.get_ref().1.alpn_protocol() == Some(HTTP_2) => {
@@ -164,11 +190,13 @@ impl Connections {
                 None => return Err(io::ErrorKind::UnexpectedEof.into()),
             }
             let stream = tls.acceptor().accept(stream).await?;
-            let version = match stream.get_ref().1.protocol_version() {
+            let session = &stream.get_ref().1;
+            let version = match session.protocol_version() {
                 Some(ProtocolVersion::TLSv1_3) => TlsVersion::V1_3,
                 _ => TlsVersion::V1_2,
             };
-            Ok(Opened::Encrypted(Box::new(stream), version))
+            let cipher = session.negotiated_cipher_suite().and_then(|suite| cipher_name(suite.suite()));
+            Ok(Opened::Encrypted(Box::new(stream), Encryption { version, cipher }))
         };
         let time_max = HANDSHAKE_TIME_MAX.min(self.idle());
         tokio::time::timeout(time_max, handshake).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?

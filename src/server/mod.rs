@@ -11,6 +11,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 
+use crate::access_log::AccessLog;
 use crate::config::{AccountSettings, Config};
 use crate::control::{AccessPoints, RegistryError};
 use crate::credentials::{self, Credentials, CredentialsError, Origin};
@@ -47,6 +48,8 @@ pub struct Server {
     permits: Arc<Semaphore>,
     accepting: JoinHandle<()>,
     tls: Option<Arc<Tls>>,
+    access_log: AccessLog,
+    logging: JoinHandle<()>,
 }
 
 /// Why a server could not start or stop. The message says what to do.
@@ -127,7 +130,8 @@ impl Server {
                 return Err(error);
             }
         };
-        let directory = rooms.directory.clone();
+        let (directory, access_log) = (rooms.directory.clone(), rooms.access_log.clone());
+        let logging = tokio::spawn(access_log.clone().run(config.access_log.flush));
         let service = Service::new(Arc::clone(&config), store.clone(), rooms, clock, entropy);
         let permits = Arc::new(Semaphore::new(config.limits.connections));
         let (phase, changes) = watch::channel(Phase::Serving);
@@ -141,7 +145,20 @@ impl Server {
             tls: tls.clone(),
         };
         let accepting = tokio::spawn(Arc::new(connections).accept(listener, changes));
-        Ok(Server { address, credentials, origin, store, directory, config, phase, permits, accepting, tls })
+        Ok(Server {
+            address,
+            credentials,
+            origin,
+            store,
+            directory,
+            config,
+            phase,
+            permits,
+            accepting,
+            tls,
+            access_log,
+            logging,
+        })
     }
 
     /// Starts a server with default settings on a free local port, with generated credentials.
@@ -198,6 +215,11 @@ impl Server {
         &self.config
     }
 
+    /// Delivers the access logs that were gathered so far, without waiting for their time.
+    pub async fn deliver_access_logs(&self) {
+        self.access_log.deliver().await;
+    }
+
     /// The store it serves.
     pub fn store(&self) -> &Store {
         &self.store
@@ -219,6 +241,8 @@ impl Server {
             let _closed = tokio::time::timeout(CLOSING_TIME_MAX, self.permits.acquire_many(all)).await;
         }
         self.directory.flush().await;
+        self.access_log.deliver().await;
+        self.logging.abort();
         self.store.close().await.map_err(ServerError::Close)
     }
 }
@@ -257,6 +281,7 @@ async fn open_rooms(
         directory: open_directory(config, store, root, clock.now()).await?,
         keyring: open_keyring(config, store, clock, entropy).await?,
         access_points: AccessPoints::open(store.clone()).await?,
+        access_log: AccessLog::new(store.clone(), Arc::clone(clock), Arc::clone(entropy)),
     })
 }
 

@@ -50,14 +50,8 @@ impl Service {
         };
         if api == Api::Kms {
             let target = parts.headers.get("x-amz-target").and_then(|value| value.to_str().ok()).unwrap_or_default();
-            let call = KmsCall {
-                caller,
-                source: origin.source,
-                secure: origin.secure,
-                target: target.to_owned(),
-                body,
-                now,
-            };
+            let call =
+                KmsCall { caller, source: origin.source, secure: origin.secure, target: target.to_owned(), body, now };
             return Ok(kms::answer(self.context.keyring.service(), &call).await);
         }
         let form = match parts.method {

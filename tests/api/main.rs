@@ -3,6 +3,7 @@
 mod support;
 
 mod access_lists;
+mod access_logs;
 mod admin;
 mod analytics;
 mod bucket_policies;

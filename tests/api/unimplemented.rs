@@ -2,12 +2,11 @@
 
 use crate::support::{Fixture, Raw};
 
-const BUCKET: [&str; 12] = [
+const BUCKET: [&str; 11] = [
     "abac",
     "accelerate",
     "encryption",
     "inventory&id=x",
-    "logging",
     "metadataConfiguration",
     "metrics&id=x",
     "notification",

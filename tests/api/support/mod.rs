@@ -81,6 +81,23 @@ impl Fixture {
         self.raw.put(&format!("/{bucket}?versioning"), document).await.is(200);
     }
 
+    /// Delivers access logs now.
+    pub async fn deliver_access_logs(&self) {
+        self.server.deliver_access_logs().await;
+    }
+
+    /// Stops the server in order, and starts another on its data.
+    pub async fn restart(self) -> Fixture {
+        let Fixture { server, directory, raw, s3 } = self;
+        let config = server.config().clone();
+        drop((raw, s3));
+        server.shutdown().await.expect("an orderly end");
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let server = Server::start_on_clock(config, Arc::clone(&clock)).await.expect("a server");
+        let s3 = sdk::client(&server, Arc::clone(&clock));
+        Fixture { raw: Raw::new(&server, clock), s3, server, directory }
+    }
+
     /// Stops the server in order, which also checks that nothing hangs.
     pub async fn stop(self) {
         let Fixture { server, directory, raw, s3 } = self;
