@@ -51,7 +51,7 @@ fn root(number: u64) -> Identity {
 }
 
 fn user(number: u64, policies: &[&str]) -> Identity {
-    let who = Who::User { path: "/".to_owned(), name: "bob".to_owned(), id: "AIDABOB".to_owned() };
+    let who = Who::User { path: "/".to_owned(), name: "bob".to_owned(), id: "AIDA00000000000000BOB".to_owned() };
     Identity {
         policies: policies.iter().map(|text| identity_policy(text)).collect(),
         ..Identity::new(Some(account(number)), who)
@@ -60,7 +60,7 @@ fn user(number: u64, policies: &[&str]) -> Identity {
 
 fn session(number: u64, policies: &[&str]) -> Identity {
     let (path, name) = ("/".to_owned(), "reader".to_owned());
-    let who = Who::Role { path, name, id: "AROAREADER".to_owned(), session: "s".to_owned() };
+    let who = Who::Role { path, name, id: "AROA00000000000READER".to_owned(), session: "s".to_owned() };
     let issued = Some(Timestamp::from_secs(NOW - 60));
     let policies = policies.iter().map(|text| identity_policy(text)).collect();
     Identity { policies, issued, ..Identity::new(Some(account(number)), who) }
@@ -173,7 +173,7 @@ impl Case {
 
 #[test]
 fn within_one_account_either_side_allows() {
-    let by_arn = r#"{"AWS":"AIDABOB"}"#;
+    let by_arn = r#"{"AWS":"AIDA00000000000000BOB"}"#;
     Case::get(root(1)).is(true);
     Case::get(user(1, &[])).is(false);
     Case::get(user(1, &[ALLOW_ALL])).is(true);
@@ -183,7 +183,9 @@ fn within_one_account_either_side_allows() {
     Case::get(user(1, &[ALLOW_ALL])).with_policy(objects("Deny", by_arn, "s3:GetObject")).is(false);
     Case::get(root(1)).with_policy(objects("Deny", "\"*\"", "s3:*")).is(false);
     Case::get(session(1, &[ALLOW_ALL])).is(true);
-    Case::get(session(1, &[])).with_policy(objects("Allow", r#"{"AWS":"AROAREADER"}"#, "s3:GetObject")).is(true);
+    Case::get(session(1, &[]))
+        .with_policy(objects("Allow", r#"{"AWS":"AROA00000000000READER"}"#, "s3:GetObject"))
+        .is(true);
 }
 
 #[test]
@@ -325,7 +327,11 @@ fn conditions_see_the_request() {
     both(r#"{"StringEquals":{"aws:UserAgent":"me"}}"#, |case| case.headers.push(("user-agent", "me")));
     both(r#"{"StringLike":{"aws:Referer":"http://a/*"}}"#, |case| case.headers.push(("referer", "http://a/b")));
     check(r#"{"DateGreaterThan":{"aws:CurrentTime":"2026-01-01T00:00:00Z"}}"#, |_| {}, true);
-    check(r#"{"StringEquals":{"aws:username":"bob","aws:userid":"AIDABOB","aws:PrincipalType":"User"}}"#, |_| {}, true);
+    check(
+        r#"{"StringEquals":{"aws:username":"bob","aws:userid":"AIDA00000000000000BOB","aws:PrincipalType":"User"}}"#,
+        |_| {},
+        true,
+    );
     check(r#"{"ArnEquals":{"aws:PrincipalArn":"arn:aws:iam::000000000001:user/bob"}}"#, |_| {}, true);
     check(
         r#"{"StringEquals":{"aws:PrincipalAccount":"000000000001","s3:ResourceAccount":"000000000001"}}"#,
