@@ -7,7 +7,7 @@ use http::HeaderMap;
 use strata_storage::{BucketName, Entropy, ObjectKey, Store, Timestamp, VersionId};
 
 use crate::auth::{Authenticator, Signing};
-use crate::authorize::{BucketPolicies, Permit, Said, Through};
+use crate::authorize::{BucketPolicies, Said, Through};
 use crate::body::Body;
 use crate::config::Config;
 use crate::directory::Directory;
@@ -83,8 +83,6 @@ pub struct Request {
     pub through: Option<Arc<Through>>,
     /// What its document says to policies, if one asked.
     pub said: Option<Arc<Said>>,
-    /// What was found when it was let pass.
-    pub permit: Permit,
     /// The bucket, from the path or the host.
     pub bucket: Option<BucketName>,
     /// The object key, percent-decoded.

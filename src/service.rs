@@ -21,7 +21,7 @@ use strata_storage::{BucketName, Clock, Entropy, ObjectKey, Store, StoreStatus};
 use crate::address::{self, Address};
 use crate::admin::{self, AdminRequest};
 use crate::auth::{Authenticated, Authenticator, PayloadAuth, Sent};
-use crate::authorize::{self, Afterwards, BucketPolicies, Permit};
+use crate::authorize::{self, Afterwards, BucketPolicies};
 use crate::body::Body;
 use crate::config::Config;
 use crate::cors;
@@ -204,7 +204,6 @@ impl Service {
             operation,
             through: None,
             said: None,
-            permit: Permit::default(),
             bucket,
             key: address.key,
             query: Arc::new(query),

@@ -93,11 +93,19 @@ pub async fn judge(
     }
     let asks_for_tags = mentions(&asking.caller, policy.as_deref(), through, ConditionKey::S3ExistingObjectTag);
     let object = match resource {
-        Resource::Object(_, key, version) if asks_for_tags || has_acls => Some(look_up(ctx, name, key, version).await?),
+        Resource::Object(_, key, version) if asks_for_tags || has_acls && is_up_to_object(action) => {
+            Some(look_up(ctx, name, key, version).await?)
+        }
         _ => None,
     };
     let block = public_access_block::effective(ctx, bucket)?;
     decide(&Facts { asking, action, resource, bucket, policy: policy.as_deref(), block, object, through, region })
+}
+
+/// Whether it matters for an action who owns the object, where that may be somebody else than the bucket's owner.
+fn is_up_to_object(action: Action) -> bool {
+    let of_list = acl::permission_for(action.name()).is_some_and(|(level, _)| level != acl::Level::Bucket);
+    of_list || OF_OBJECT_OWNER.contains(&action)
 }
 
 /// Whether no policy can keep the caller from it.
