@@ -217,7 +217,7 @@ impl Service {
         }
         if trail.api == Api::Control {
             trail.operation = trail.api.name();
-            return self.control((parts, query), body, name, trail.origin).await;
+            return self.control((parts, query), body, trail.origin).await;
         }
         let point = control::unveil(&self.context, &mut address).await?;
         trail.key = address.key.clone();
@@ -280,7 +280,9 @@ impl Service {
             host,
         };
         authorize::authorize(&self.context, &mut request).await?;
-        trail.trace.bucket.clone_from(&request.permit.bucket);
+        if let Some(name) = &request.bucket {
+            trail.trace.bucket = self.context.store.bucket(name).await.ok();
+        }
         let _turn = match operation {
             Operation::PutObject | Operation::UploadPart => Some(self.context.uploads.take().await?),
             // A form says only in its fields whether its sender may take a turn.
@@ -457,7 +459,7 @@ mod tests {
     use http::Method;
     use strata_storage::{Entity, Error, ObjectKey};
 
-    use super::{Api, Trail, host};
+    use super::{Api, Trace, Trail, host};
     use crate::error::S3Error;
     use crate::origin::Origin;
 

@@ -16,9 +16,9 @@ use crate::acl::{Acl, CanonicalId, Grant, Grantee, Group, Permission, encode};
 use crate::address::parse_query;
 use crate::auth::{Signing, SigningPlace};
 use crate::identity::{Account, Identity, Who};
+use crate::origin::Origin;
 use crate::policy::{Action, Outcome, Policy, PolicyKind};
 use crate::public_access_block::PublicAccessBlock;
-use crate::origin::Origin;
 use crate::route::Operation;
 
 const NOW: u64 = 1_790_848_800;

@@ -81,8 +81,12 @@ impl From<KmsError> for S3Error {
             "InvalidKeyUsageException" => "KMS.InvalidKeyUsageException",
             "ValidationException" => return S3Error::invalid_request(error.message),
             _ => {
-                return S3Error::new(StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable", "Reduce your request rate.")
-                    .with_detail(error);
+                return S3Error::new(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "ServiceUnavailable",
+                    "Reduce your request rate.",
+                )
+                .with_detail(error);
             }
         };
         S3Error::new(StatusCode::BAD_REQUEST, code, error.message)

@@ -86,7 +86,6 @@ impl Service {
         &self,
         (parts, query): (Parts, Query),
         body: IncomingBody,
-        name: &Arc<RequestName>,
         origin: Origin,
     ) -> Result<Response, S3Error> {
         let now = self.clock.now();
@@ -109,7 +108,7 @@ impl Service {
             through: None,
         };
         let path = parts.uri.path().to_owned();
-        let request = ControlRequest { asking, method: parts.method, path, body, name: Arc::clone(name) };
+        let request = ControlRequest { asking, method: parts.method, path, body };
         control::answer(&self.context, request).await
     }
 }

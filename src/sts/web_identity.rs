@@ -153,10 +153,10 @@ fn check(claims: &Claims, provider: &Known, now: Timestamp) -> Result<String, Fa
         return Err(Fault::new(StatusCode::BAD_REQUEST, "ExpiredTokenException", message));
     }
     for name in ["nbf", "iat"] {
-        if let Some(begins) = time(name) {
-            if begins.ok_or_else(malformed)? > seconds.saturating_add(SKEW_SECONDS_MAX) {
-                return Err(invalid("The token is not valid yet"));
-            }
+        if let Some(begins) = time(name)
+            && begins.ok_or_else(malformed)? > seconds.saturating_add(SKEW_SECONDS_MAX)
+        {
+            return Err(invalid("The token is not valid yet"));
         }
     }
     let audiences: Vec<&str> = match claims.get("aud") {

@@ -38,7 +38,13 @@ async fn nothing_plain_is_ever_on_the_disk() {
             let (bucket, key) =
                 (fixture.bucket.clone(), crate::support::key(&name(StorageClass::Standard, size, sealed)));
             if size % 2 == 0 {
-                let request = DeleteObject { bucket, key, version: None, condition: Default::default() };
+                let request = DeleteObject {
+                    bucket,
+                    key,
+                    version: None,
+                    condition: Default::default(),
+                    governance: strata_storage::Governance::Binding,
+                };
                 fixture.store().delete(request).await.expect("it is deleted");
             }
         }
