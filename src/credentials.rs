@@ -10,14 +10,12 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-use aws_lc_rs::hmac;
 use rand::TryRngCore as _;
 use rand::rngs::OsRng;
 use serde::Deserialize;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use crate::config::RootSettings;
-use crate::directory::{DirectoryKeys, KeyBytes};
 use crate::identity::Account;
 use crate::request::Owner;
 
@@ -89,9 +87,6 @@ pub enum CredentialsError {
          ones generated", path = .0.display()
     )]
     Damaged(PathBuf),
-    /// The file is not a key.
-    #[error("the key file {path} is damaged; put its 32 bytes back from a backup", path = .0.display())]
-    DamagedKey(PathBuf),
     /// The file system refused.
     #[error("cannot {action} {path}: {source}", path = .path.display())]
     Io {
@@ -160,37 +155,6 @@ impl Credentials {
 /// The line that makes S3 clients in a shell talk to `endpoint`.
 pub fn endpoint_export(endpoint: &str) -> String {
     format!("export AWS_ENDPOINT_URL={endpoint}")
-}
-
-/// The file in the data directory that holds the directory's key.
-const DIRECTORY_KEY_FILE: &str = "directory.key";
-
-/// The keys that the directory seals with, derived from the one in `data`, which is made if there is none.
-pub(crate) fn directory_keys(data: &Path) -> Result<DirectoryKeys, CredentialsError> {
-    let path = data.join(DIRECTORY_KEY_FILE);
-    let io = |action, source| CredentialsError::Io { action, path: path.clone(), source };
-    let key: KeyBytes = match fs::metadata(&path) {
-        Ok(metadata) if metadata.permissions().mode() & 0o077 != 0 => return Err(CredentialsError::Exposed(path)),
-        Ok(_) => {
-            let bytes = fs::read(&path).map(Zeroizing::new).map_err(|error| io("read the key file", error))?;
-            let bytes = bytes.as_slice().try_into();
-            Zeroizing::new(bytes.map_err(|_| CredentialsError::DamagedKey(path.clone()))?)
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let mut bytes = Zeroizing::new([0; 32]);
-            OsRng.try_fill_bytes(bytes.as_mut_slice()).map_err(RandomnessError)?;
-            replace(&path, bytes.as_slice()).map_err(|error| io("write the key file", error))?;
-            bytes
-        }
-        Err(error) => return Err(io("look at", error)),
-    };
-    let root = hmac::Key::new(hmac::HMAC_SHA256, key.as_slice());
-    let derive = |purpose: &str| {
-        let mut derived: KeyBytes = Zeroizing::new([0; 32]);
-        derived.copy_from_slice(hmac::sign(&root, purpose.as_bytes()).as_ref());
-        derived
-    };
-    Ok(DirectoryKeys { secrets: derive("secrets of access keys"), tokens: derive("session tokens") })
 }
 
 /// The account that owns everything, as `Owner` elements name it.

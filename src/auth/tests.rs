@@ -8,8 +8,11 @@ use strata_storage::{OpenOptions, Store, Timestamp};
 use tokio::runtime::Runtime;
 
 use super::{Authenticator, PayloadAuth, Secret, Sent};
+use zeroize::Zeroizing;
+
 use crate::address::parse_query;
-use crate::credentials::{Credentials, directory_keys};
+use crate::credentials::Credentials;
+use crate::directory::DirectoryKeys;
 use crate::directory::Directory;
 use crate::error::S3Error;
 
@@ -40,7 +43,7 @@ static AUTHENTICATOR: LazyLock<Authenticator> = LazyLock::new(|| {
             access_key: "AKIAIOSFODNN7EXAMPLE".to_owned(),
             secret_key: Secret::new("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY".to_owned()),
         };
-        let keys = directory_keys(data.path()).expect("keys");
+        let keys = DirectoryKeys { secrets: Zeroizing::new([1; 32]), tokens: Zeroizing::new([2; 32]) };
         let directory = Directory::open(store.clone(), &keys, &root).await.expect("a directory");
         store.close().await.expect("an orderly end");
         directory

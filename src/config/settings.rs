@@ -80,6 +80,13 @@ pub const SETTINGS: &[Setting] = &[
          directory, or for those last used.",
         |config, text| value::zones(text).map(|zones| config.zones = zones),
     ),
+    setting(
+        "networks",
+        "[]",
+        "Addresses that count as virtual private clouds, for access points bound to one: \"vpc-ID=10.0.0.0/8\"; several \
+         entries may name one id.",
+        |config, text| value::virtual_networks(text).map(|networks| config.networks = networks),
+    ),
     Setting {
         name: "master_key",
         default: r#""""#,
@@ -128,13 +135,6 @@ pub const SETTINGS: &[Setting] = &[
             value::choice(text, &[("1.2", TlsVersion::V1_2), ("1.3", TlsVersion::V1_3)])
                 .map(|version| config.tls.minimum_version = version)
         },
-    ),
-    setting(
-        "networks",
-        "[]",
-        "Addresses that count as virtual private clouds, for access points bound to one: \"vpc-ID=10.0.0.0/8\"; several \
-         entries may name one id.",
-        |config, text| value::virtual_networks(text).map(|networks| config.networks = networks),
     ),
     setting("log.format", r#""text""#, "How log lines look: text or json.", |config, text| {
         value::choice(text, &[("text", LogFormat::Text), ("json", LogFormat::Json)])

@@ -247,6 +247,8 @@ impl Directory {
     }
 
     fn replace(&self, snapshot: Snapshot) {
+        // The engine keeps quotas of accounts in memory only.
+        snapshot.accounts().for_each(|account| self.0.store.set_account_quota(account.id, account.quota));
         *self.0.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(snapshot);
     }
 

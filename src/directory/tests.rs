@@ -104,6 +104,7 @@ async fn changes_survive() {
     directory.note_key_used(&access_key, "s3", "us-east-1", NOW);
     directory.flush().await;
     store.close().await.unwrap();
+    drop((store, directory));
 
     let (store, directory) = open(data.path()).await;
     let snapshot = directory.snapshot();
@@ -176,6 +177,7 @@ async fn secrets_open_with_their_key_only() {
         assert!(!String::from_utf8_lossy(&content).contains(credentials.secret_key.expose()));
     }
     store.close().await.unwrap();
+    drop((store, directory));
     let error = open_with(data.path(), &keys(9)).await.err().unwrap();
     assert!(matches!(error, DirectoryError::WrongKey(found) if found == account), "{error}");
 }

@@ -36,7 +36,9 @@ pub async fn run(ctx: &Context, mut request: Request) -> Result<Response, S3Erro
         Some(_) => Digests::NONE,
         None => Digests::NONE.with(ChecksumAlgorithm::Crc64Nvme),
     };
-    ctx.store.check_room_for_object(&bucket, &key, request.body.require_length()?).await?;
+    if let Some(size) = request.body.size()? {
+        ctx.store.check_room_for_object(&bucket, &key, size).await?;
+    }
     let most_bytes = ctx.config.limits.object_bytes.min(PUT_BYTES_MAX);
     let (staged, sent) = checksum_headers::stage_body(ctx, &mut request, most_bytes, more, seal).await?;
     let checksum = sent.or_else(|| staged.checksum(ChecksumAlgorithm::Crc64Nvme).cloned());

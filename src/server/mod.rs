@@ -10,12 +10,13 @@ use strata_storage::{Clock, Entropy, OpenOptions, Store, SystemClock, Timestamp}
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
+use zeroize::Zeroizing;
 
 use crate::access_log::AccessLog;
 use crate::config::{AccountSettings, Config};
 use crate::control::{AccessPoints, RegistryError};
-use crate::credentials::{self, Credentials, CredentialsError, Origin};
-use crate::directory::{Directory, DirectoryError, NewAccount};
+use crate::credentials::{Credentials, CredentialsError, Origin};
+use crate::directory::{Directory, DirectoryError, DirectoryKeys, NewAccount};
 use crate::encryption::Keyring;
 use crate::kms::{External, KeyStore, KmsError, KmsService};
 use crate::master_key::{self, MasterKeyError};
@@ -292,7 +293,9 @@ async fn open_directory(
     root: &Credentials,
     now: Timestamp,
 ) -> Result<Directory, ServerError> {
-    let keys = credentials::directory_keys(&config.data)?;
+    let failed = |source| ServerError::Open { directory: config.data.clone(), source };
+    let derived = |purpose| store.derived_key(purpose).map(|key| Zeroizing::new(*key.expose())).map_err(failed);
+    let keys = DirectoryKeys { secrets: derived("secrets of access keys")?, tokens: derived("session tokens")? };
     let directory = Directory::open(store.clone(), &keys, root).await?;
     for AccountSettings { name, email, id, credentials } in config.accounts.iter().cloned() {
         let provisioned = directory.provision(NewAccount { display_name: name, email, id, credentials, now });

@@ -71,7 +71,7 @@ const ROWS: &[Row] = &[
     with_body("PUT /bucket/key?partNumber=1&uploadId=UPLOAD", "x", "200"),
     Row { headers: SOURCE, ..row("PUT /bucket/key?partNumber=1&uploadId=UPLOAD", "200") },
     row("GET /bucket/key?uploadId=UPLOAD", "200"),
-    with_body("POST /bucket/key?uploadId=UPLOAD", "<CompleteMultipartUpload/>", "400 MalformedXML"),
+    with_body("POST /bucket/key?uploadId=UPLOAD", "<CompleteMultipartUpload/>", "400 InvalidRequest"),
     row("DELETE /bucket/key?uploadId=none", "404 NoSuchUpload"),
     row("GET /bucket?uploads", "200"),
     // Buckets.

@@ -207,7 +207,7 @@ async fn what_no_object_can_have() {
     check(raw, ("x-amz-storage-class", ""), 400, "InvalidStorageClass").await;
     check(raw, ("x-amz-acl", "public-read"), 400, "AccessControlListNotSupported").await;
     check(raw, ("x-amz-grant-read", "id=\"x\""), 400, "AccessControlListNotSupported").await;
-    check(raw, ("x-amz-server-side-encryption", "aws:kms"), 501, "NotImplemented").await;
+    check(raw, ("x-amz-server-side-encryption", "aws:kms"), 400, "InvalidArgument").await;
     check(raw, ("x-amz-object-lock-legal-hold", "ON"), 400, "InvalidRequest").await;
     check(raw, ("x-amz-object-lock-mode", "COMPLIANCE"), 400, "InvalidArgument").await;
     let message = "The storage class you specified is not valid";

@@ -60,7 +60,8 @@ pub async fn user(root: &Raw, name: &str) -> Raw {
 /// Sends a form to one of the query APIs.
 pub async fn call(raw: &Raw, service: &'static str, form: &str) -> Answer {
     let draft = raw.request("POST", "/").header("content-type", "application/x-www-form-urlencoded; charset=utf-8");
-    draft.service(service).body(form.to_owned() + "&Version=2010-05-08").send().await
+    let version = if form.contains("Version=") { "" } else { "&Version=2010-05-08" };
+    draft.service(service).body(form.to_owned() + version).send().await
 }
 
 /// A text as a form carries it.

@@ -176,7 +176,7 @@ async fn headers_in_urls() {
     put("x-amz-checksum-crc32=AAAAAA%3D%3D").await.fails(400, "BadDigest");
     put("x-amz-storage-class=OUTPOSTS").await.fails(400, "InvalidStorageClass");
     put("x-amz-acl=public-read").await.fails(400, "AccessControlListNotSupported");
-    put("x-amz-server-side-encryption=aws:kms").await.fails(501, "NotImplemented");
+    put("x-amz-server-side-encryption=aws:kms").await.fails(400, "InvalidArgument");
     put("x-amz-object-lock-mode=GOVERNANCE").await.fails(400, "InvalidArgument");
     put("x-amz-object-lock-legal-hold=ON").await.fails(400, "InvalidRequest");
     put("x-amz-expected-bucket-owner=999999999999").await.fails(403, "AccessDenied");

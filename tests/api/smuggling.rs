@@ -37,7 +37,7 @@ async fn two_lengths() {
         "Content-Length: 300\r\nTransfer-Encoding: chunked\r\n",
     ] {
         // Chunked wins, as RFC 9112 has it, and the connection is not used again.
-        check(&fixture, &post(headers, &both), "403").await;
+        check(&fixture, &post(headers, &both), "405").await;
         let answer = fixture.raw.wire(post(headers, &both)).await;
         assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{headers:?}: {answer}");
     }
@@ -62,7 +62,7 @@ async fn two_lengths() {
     }
     // The same length twice is one length.
     let twice = format!("Content-Length: {0}\r\nContent-Length: {0}\r\n", HIDDEN.len());
-    check(&fixture, &post(&twice, HIDDEN), "403").await;
+    check(&fixture, &post(&twice, HIDDEN), "405").await;
     fixture.stop().await;
 }
 
@@ -82,12 +82,12 @@ async fn chunked_bodies() {
         "\r\n",
         "0\r\nContent-Length : 5\r\n\r\n",
     ] {
-        check(&fixture, &post("Transfer-Encoding: chunked\r\n", &format!("{body}{HIDDEN}")), "403").await;
+        check(&fixture, &post("Transfer-Encoding: chunked\r\n", &format!("{body}{HIDDEN}")), "405").await;
     }
     // What is well formed ends where it says, and the next request is read as such.
     for body in ["0\r\n\r\n", "5;name=value\r\nhello\r\n0\r\n\r\n", "2\r\nhe\r\n3\r\nllo\r\n0\r\ntrailer: x\r\n\r\n"] {
         let answer = fixture.raw.wire(post("Transfer-Encoding: chunked\r\n", body)).await;
-        assert!(answer.starts_with("HTTP/1.1 403 ") && answer.ends_with("live\n"), "{body:?}: {answer}");
+        assert!(answer.starts_with("HTTP/1.1 405 ") && answer.ends_with("live\n"), "{body:?}: {answer}");
     }
     fixture.stop().await;
 }

@@ -146,7 +146,8 @@ async fn every_version_with_every_protocol() {
 #[tokio::test]
 async fn protocols_are_agreed_on() {
     let encrypted = Encrypted::start().await;
-    let cases: [(&[&[u8]], Option<&[u8]>); 4] = [
+    type Case<'a> = (&'a [&'a [u8]], Option<&'a [u8]>);
+    let cases: [Case<'_>; 4] = [
         (&[b"h2", b"http/1.1"], Some(b"h2")),
         (&[b"http/1.1", b"h2"], Some(b"h2")),
         (&[b"http/1.1"], Some(b"http/1.1")),

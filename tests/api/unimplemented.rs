@@ -2,10 +2,9 @@
 
 use crate::support::{Fixture, Raw};
 
-const BUCKET: [&str; 11] = [
+const BUCKET: [&str; 10] = [
     "abac",
     "accelerate",
-    "encryption",
     "inventory&id=x",
     "metadataConfiguration",
     "metrics&id=x",

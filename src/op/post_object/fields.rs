@@ -170,7 +170,7 @@ mod tests {
             ("x-amz-copy-source", "b/k"),
             ("x-ignore-me", "1"),
             ("success_action_status", "201"),
-            ("tagging", "<Tagging><TagSet><Tag><Key>a b</Key><Value>c&amp;d</Value></Tag></TagSet></Tagging>"),
+            ("tagging", "<Tagging><TagSet><Tag><Key>a b</Key><Value>c+d</Value></Tag></TagSet></Tagging>"),
         ]);
         let headers = sent.headers().expect("headers");
         let mut names: Vec<&str> = headers.keys().map(http::HeaderName::as_str).collect();
