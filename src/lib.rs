@@ -23,6 +23,7 @@ pub mod cli;
 // One request.
 mod abuse;
 mod access_log;
+mod audit;
 mod acl;
 mod address;
 mod auth;

@@ -82,7 +82,8 @@ impl External {
         context: &EncryptionContext,
         ciphertext: &[u8],
     ) -> Result<Zeroizing<Vec<u8>>, KmsError> {
-        let asked = json!({"KeyId": arn, "CiphertextBlob": STANDARD.encode(ciphertext), "EncryptionContext": context});
+        let asked =
+            json!({"KeyId": arn, "CiphertextBlob": STANDARD.encode(ciphertext), "EncryptionContext": context});
         let answer = self.call("Decrypt", &asked).await?;
         Ok(Zeroizing::new(decode(&answer["Plaintext"])?))
     }
