@@ -258,7 +258,8 @@ mod tests {
     fn calls() {
         fn check(call: Option<Call>, expected: Option<(&str, &[(&str, &str)])>) {
             let found = call.map(|call| {
-                let resource: Vec<String> = call.resource.iter().map(|(name, value)| format!("{name}={value}")).collect();
+                let resource: Vec<String> =
+                    call.resource.iter().map(|(name, value)| format!("{name}={value}")).collect();
                 format!("{} {}", call.operation, resource.join(" "))
             });
             let expected = expected.map(|(operation, resource)| {
