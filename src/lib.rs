@@ -23,9 +23,9 @@ pub mod cli;
 // One request.
 mod abuse;
 mod access_log;
-mod audit;
 mod acl;
 mod address;
+mod audit;
 mod auth;
 mod authorize;
 mod body;
@@ -58,6 +58,7 @@ mod service;
 mod sts;
 mod tagging;
 mod time;
+mod upload_turns;
 mod xml;
 
 pub use config::Config;

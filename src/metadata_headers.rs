@@ -291,21 +291,9 @@ mod tests {
             let found = refuse_unsupported(&headers(&[(name, value)]));
             assert_eq!(found.err().map(|error| error.code), expected, "{name}");
         }
-        check("x-amz-server-side-encryption", b"AES256", Some("NotImplemented"));
-        check("x-amz-server-side-encryption-customer-key", b"k", Some("NotImplemented"));
+        check("x-amz-server-side-encryption", b"AES256", None);
         check("x-amz-write-offset-bytes", b"0", Some("NotImplemented"));
         check("x-amz-request-payer", b"requester", None);
         check("x-amz-mfa", b"serial 123456", None);
-    }
-
-    #[test]
-    fn reads_take_no_encryption_headers() {
-        fn check(name: &'static str, expected: Option<&str>) {
-            let found = refuse_unsupported_on_read(&headers(&[(name, b"AES256")]));
-            assert_eq!(found.err().map(|error| error.code), expected, "{name}");
-        }
-        check("x-amz-server-side-encryption-customer-algorithm", Some("InvalidRequest"));
-        check("x-amz-server-side-encryption", Some("InvalidArgument"));
-        check("x-amz-checksum-mode", None);
     }
 }

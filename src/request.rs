@@ -6,7 +6,7 @@ use http::HeaderMap;
 use strata_storage::{BucketName, Entropy, ObjectKey, Store, Timestamp, VersionId};
 
 use crate::auth::{Authenticator, Signing};
-use crate::authorize::{BucketPolicies, Permit, Said, Through};
+use crate::authorize::{BucketPolicies, Said, Through};
 use crate::body::Body;
 use crate::config::Config;
 use crate::control::AccessPoints;
@@ -16,6 +16,7 @@ use crate::error::S3Error;
 use crate::identity::Identity;
 use crate::origin::Origin;
 use crate::route::Operation;
+use crate::upload_turns::UploadTurns;
 
 /// What every operation works with; one per server.
 pub struct Context {
@@ -33,6 +34,8 @@ pub struct Context {
     pub authenticator: Arc<Authenticator>,
     /// Access points.
     pub access_points: AccessPoints,
+    /// Turns at storing a request body.
+    pub uploads: UploadTurns,
     /// Where randomness comes from.
     pub entropy: Arc<dyn Entropy>,
 }
@@ -75,8 +78,6 @@ pub struct Request {
     pub through: Option<Arc<Through>>,
     /// What its document says to policies, if one asked.
     pub said: Option<Arc<Said>>,
-    /// What was found when it was let pass.
-    pub permit: Permit,
     /// The bucket, from the path or the host.
     pub bucket: Option<BucketName>,
     /// The object key, percent-decoded.

@@ -17,7 +17,6 @@ use http_body_util::BodyExt as _;
 use http_body_util::combinators::BoxBody;
 use hyper::body::Incoming;
 use strata_storage::{BucketName, Clock, Entropy, ObjectKey, Store, StoreStatus};
-use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::abuse::{Failures, claimed_access_key};
 use crate::access_log::{AccessLog, Trace};
@@ -25,7 +24,7 @@ use crate::address::{self, Address};
 use crate::admin::{self, AdminRequest};
 use crate::audit::{Asker, Audit, Call, Change};
 use crate::auth::{Authenticated, Authenticator, PayloadAuth, Sent};
-use crate::authorize::{self, Afterwards, BucketPolicies, Permit};
+use crate::authorize::{self, Afterwards, BucketPolicies};
 use crate::body::Body;
 use crate::config::{Config, TlsVersion};
 use crate::control::{self, AccessPoints};
@@ -45,15 +44,13 @@ use crate::request::{Context, Query, Request, RequestName};
 use crate::response::{Outgoing, Payload, Response};
 use crate::route::{Operation, route};
 use crate::sts::Sts;
+use crate::upload_turns::UploadTurns;
 
 mod api;
 mod call;
 mod ended;
 
 use api::Api;
-
-/// How long a request body waits for its turn to be stored: well below the 60 s after which clients give up.
-const UPLOAD_WAIT_MAX: Duration = Duration::from_secs(20);
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-amz-request-id");
 const HOST_ID: HeaderName = HeaderName::from_static("x-amz-id-2");
@@ -64,8 +61,6 @@ pub struct Service {
     failures: Failures,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
-    /// Turns at storing a request body.
-    uploads: Semaphore,
     sts: Sts,
     access_log: AccessLog,
     audit: Audit,
@@ -128,7 +123,7 @@ impl Service {
         let nobodys = Secret::new(format!("{:016x}{:016x}", entropy.next_u64(), entropy.next_u64()));
         let authenticator = Arc::new(Authenticator::new(config.region.clone(), directory.clone(), nobodys));
         let failures = Failures::new(&config.limits);
-        let uploads = Semaphore::new(config.limits.uploads);
+        let uploads = UploadTurns::new(config.limits.uploads);
         let server_id = entropy.next_u64();
         let sts = Sts::new(directory.clone(), &config);
         let policies = BucketPolicies::default();
@@ -140,9 +135,10 @@ impl Service {
             authenticator,
             keyring,
             access_points,
+            uploads,
             entropy: Arc::clone(&entropy),
         };
-        Service { context, failures, clock, entropy, uploads, sts, access_log, audit, server_id }
+        Service { context, failures, clock, entropy, sts, access_log, audit, server_id }
     }
 
     /// Answers one request. Dropping the future abandons the request.
@@ -286,7 +282,6 @@ impl Service {
             operation,
             through,
             said: None,
-            permit: Permit::default(),
             bucket,
             key: address.key,
             query: Arc::new(query),
@@ -297,8 +292,14 @@ impl Service {
             host,
         };
         authorize::authorize(&self.context, &mut request).await?;
-        trail.trace.bucket.clone_from(&request.permit.bucket);
-        let _turn = self.upload_turn(operation).await?;
+        if let Some(name) = &request.bucket {
+            trail.trace.bucket = self.context.store.bucket(name).await.ok();
+        }
+        let _turn = match operation {
+            Operation::PutObject | Operation::UploadPart => Some(self.context.uploads.take().await?),
+            // A form says only in its fields whether its sender may take a turn.
+            _ => None,
+        };
         self.run(request).await
     }
 
@@ -352,12 +353,7 @@ impl Service {
     }
 
     /// Begins the record of a call that is a change.
-    fn change(
-        &self,
-        call: Option<Call>,
-        caller: &Identity,
-        (name, origin): (&RequestName, Origin),
-    ) -> Option<Change> {
+    fn change(&self, call: Option<Call>, caller: &Identity, (name, origin): (&RequestName, Origin)) -> Option<Change> {
         let asker = Asker { caller, source: origin.source, request_id: &name.request_id, now: self.clock.now() };
         call.map(|call| self.audit.begin(&call, &asker))
     }
@@ -403,16 +399,6 @@ impl Service {
         response.set(CONTENT_TYPE, "text/plain");
         response.body = Payload::Bytes(text.into());
         Some(Ok(response))
-    }
-
-    async fn upload_turn(&self, operation: Operation) -> Result<Option<SemaphorePermit<'_>>, S3Error> {
-        if !matches!(operation, Operation::PutObject | Operation::PostObject | Operation::UploadPart) {
-            return Ok(None);
-        }
-        match tokio::time::timeout(UPLOAD_WAIT_MAX, self.uploads.acquire()).await {
-            Ok(turn) => Ok(Some(turn.expect("the semaphore is never closed"))),
-            Err(_) => Err(S3Error::slow_down()),
-        }
     }
 
     fn name(&self, resource: &str) -> Arc<RequestName> {
@@ -498,7 +484,7 @@ mod tests {
     use http::Method;
     use strata_storage::{Entity, Error, ObjectKey};
 
-    use super::{Api, Trail, host};
+    use super::{Api, Trace, Trail, host};
     use crate::error::S3Error;
     use crate::origin::Origin;
 

@@ -21,7 +21,7 @@ mod stored;
 pub use canned::Canned;
 pub use document::{answer, parse};
 pub use headers::{Requested, Scope, requested};
-pub use permissions::{Caller, Granted, Level, Permissions, granted, permission_for};
+pub use permissions::{Caller, Level, granted, permission_for};
 pub use stored::encode;
 
 /// The most grants of one list.

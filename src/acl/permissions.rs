@@ -23,11 +23,6 @@ impl Permissions {
         self.0 & (bit(permission) | bit(Permission::FullControl)) != 0
     }
 
-    /// Whether it has none.
-    pub fn is_empty(self) -> bool {
-        self.0 == 0
-    }
-
     fn add(&mut self, permission: Permission) {
         self.0 |= bit(permission);
     }

@@ -3,12 +3,16 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use tokio::sync::Mutex;
 use tokio::task::spawn_blocking;
 
 use crate::admin::AdminRequest;
 use crate::error::S3Error;
 use crate::master_key::{MasterKeySource, NextKey};
 use crate::request::Context;
+
+/// Held while a key file is replaced: of two at once, one would put a key in place that the store was not told of.
+static ROTATING: Mutex<()> = Mutex::const_new(());
 
 /// The answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,10 +48,15 @@ pub async fn rotate(ctx: &Context, _request: AdminRequest) -> Result<KeyDocument
             source.name()
         )));
     };
-    let entropy = Arc::clone(&ctx.entropy);
-    let next = blocking(move || NextKey::prepare(&path, &*entropy)).await?.map_err(S3Error::internal)?;
-    ctx.store.rotate_master_key(next.key.clone()).await?;
-    blocking(move || next.settle()).await?.map_err(S3Error::internal)?;
+    let (store, entropy) = (ctx.store.clone(), Arc::clone(&ctx.entropy));
+    // To its end even if the client goes away: in between, the file would keep a key that is about to be of no use.
+    let rotation = tokio::spawn(async move {
+        let _only_one = ROTATING.lock().await;
+        let next = blocking(move || NextKey::prepare(&path, &*entropy)).await?.map_err(S3Error::internal)?;
+        store.rotate_master_key(next.key.clone()).await?;
+        blocking(move || next.settle()).await?.map_err(S3Error::internal)
+    });
+    rotation.await.map_err(S3Error::internal)??;
     tracing::info!("the master key was replaced");
     get(ctx)
 }

@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 use http::Request;
 use http::request::Parts;
 use strata_storage::{OpenOptions, Store, Timestamp};
+use tokio::runtime::Runtime;
 
 use super::{Authenticator, PayloadAuth, Secret, Sent};
 use crate::address::parse_query;
@@ -27,10 +28,12 @@ const PRESIGNED: &str = "/test.txt?X-Amz-Algorithm=AWS4-HMAC-SHA256\
 /// 2013-05-24T00:00:00Z
 const SIGNED_AT: u64 = 1_369_353_600;
 
+/// Where the directory does what it does later.
+static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().expect("a runtime"));
+
 /// It knows the key of the published examples, whose directory is in memory once it is open.
 static AUTHENTICATOR: LazyLock<Authenticator> = LazyLock::new(|| {
-    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    let directory = runtime.block_on(async {
+    let directory = RUNTIME.block_on(async {
         let data = tempfile::tempdir().expect("a temporary directory");
         let store = Store::open(OpenOptions::new(data.path())).await.expect("a store");
         let root = Credentials {
@@ -55,6 +58,7 @@ fn parts(method: &str, uri: &str, headers: &[(&str, &str)]) -> Parts {
 
 fn authenticate_at(seconds: u64, parts: &Parts) -> Result<PayloadAuth, S3Error> {
     let query = parse_query(parts.uri.query().unwrap_or_default()).expect("a valid query");
+    let _entered = RUNTIME.enter();
     let authenticated = AUTHENTICATOR.authenticate(parts, &query, Sent::Announced, Timestamp::from_secs(seconds))?;
     Ok(authenticated.payload)
 }
@@ -285,6 +289,7 @@ fn other_services_sign_the_whole_body() {
         let value = sign(service);
         let request = parts("POST", "/", &[headers[0], headers[1], ("authorization", &value)]);
         let query = parse_query("").expect("a valid query");
+        let _entered = RUNTIME.enter();
         let found = AUTHENTICATOR.authenticate(&request, &query, sent, Timestamp::from_secs(SIGNED_AT));
         found.map(|found| found.identity.arn()).map_err(|error| error.code)
     };

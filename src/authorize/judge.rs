@@ -82,10 +82,7 @@ pub async fn judge(
     let Some((name, bucket)) = resource.bucket().zip(bucket) else {
         return Ok(of_account(asking, action, resource, region));
     };
-    if asking.caller.who == Who::Root
-        && asking.caller.account_id() == Some(bucket.owner)
-        && ALWAYS_OF_ROOT.contains(&action)
-    {
+    if is_always_allowed(asking, action, bucket) {
         return Ok(Outcome::Allowed { by: None });
     }
     let policy = ctx.policies.of(name, bucket)?;
@@ -96,11 +93,26 @@ pub async fn judge(
     }
     let asks_for_tags = mentions(&asking.caller, policy.as_deref(), through, ConditionKey::S3ExistingObjectTag);
     let object = match resource {
-        Resource::Object(_, key, version) if asks_for_tags || has_acls => Some(look_up(ctx, name, key, version).await?),
+        Resource::Object(_, key, version) if asks_for_tags || has_acls && is_up_to_object(action) => {
+            Some(look_up(ctx, name, key, version).await?)
+        }
         _ => None,
     };
     let block = public_access_block::effective(ctx, bucket)?;
     decide(&Facts { asking, action, resource, bucket, policy: policy.as_deref(), block, object, through, region })
+}
+
+/// Whether it matters for an action who owns the object, where that may be somebody else than the bucket's owner.
+fn is_up_to_object(action: Action) -> bool {
+    let of_list = acl::permission_for(action.name()).is_some_and(|(level, _)| level != acl::Level::Bucket);
+    of_list || OF_OBJECT_OWNER.contains(&action)
+}
+
+/// Whether no policy can keep the caller from it.
+pub fn is_always_allowed(asking: &Asking, action: Action, bucket: &Bucket) -> bool {
+    asking.caller.who == Who::Root
+        && asking.caller.account_id() == Some(bucket.owner)
+        && ALWAYS_OF_ROOT.contains(&action)
 }
 
 /// Whether any policy that will be asked depends on a key.

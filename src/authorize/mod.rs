@@ -9,6 +9,7 @@ mod asking;
 mod bucket_policies;
 mod judge;
 mod keys;
+mod lockout;
 mod needs;
 mod resource;
 mod said;
@@ -28,14 +29,19 @@ use needs::On;
 
 pub use asking::{Asking, Said};
 pub use bucket_policies::BucketPolicies;
+pub use lockout::locks_out;
 pub use resource::{Resource, Through};
 
-/// Decides whether the operation of a request may run, and puts into the request what was found on the way.
+/// Decides whether the operation of a request may run.
 ///
 /// `Err` is 403 `AccessDenied`, also for an `x-amz-expected-bucket-owner` that is not the owner; 404 `NoSuchBucket`,
 /// which anonymous callers are not told; 400 for what anonymous callers cannot ask for.
 pub async fn authorize(ctx: &Context, request: &mut Request) -> Result<(), S3Error> {
     let operation = request.operation;
+    if operation == Operation::PostObject {
+        // A form says in its fields who sends it: it is asked for again as a PutObject of that sender.
+        return Ok(());
+    }
     refuse_overrides(request)?;
     let bucket = match (operation, &request.bucket) {
         (_, None) => None,
@@ -58,15 +64,7 @@ pub async fn authorize(ctx: &Context, request: &mut Request) -> Result<(), S3Err
         let outcome = judge::judge(ctx, &asking, need.action, resource, bucket.as_deref()).await?;
         verdict(&asking, need.action, outcome)?;
     }
-    request.permit = Permit { bucket };
     Ok(())
-}
-
-/// What was found when a request was let pass.
-#[derive(Debug, Clone, Default)]
-pub struct Permit {
-    /// The bucket that the request names.
-    pub bucket: Option<Arc<Bucket>>,
 }
 
 /// Asks for one more permission than the operation's own, which the service asks for before the operation runs: for the
@@ -138,7 +136,12 @@ pub struct Afterwards(Asking);
 impl Afterwards {
     /// Keeps what the question needs.
     pub fn of(request: &Request) -> Afterwards {
-        Afterwards(Asking::of(request))
+        let mut asking = Asking::of(request);
+        // What a copy does not find is its source, which may be in another bucket: see `conceal_in`.
+        if matches!(request.operation, Operation::CopyObject | Operation::UploadPartCopy) {
+            asking.bucket = None;
+        }
+        Afterwards(asking)
     }
 
     /// The error as the caller may see it: that a key or version is not there is for those who may list the bucket, and

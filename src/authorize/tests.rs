@@ -16,9 +16,9 @@ use crate::acl::{Acl, CanonicalId, Grant, Grantee, Group, Permission, encode};
 use crate::address::parse_query;
 use crate::auth::{Signing, SigningPlace};
 use crate::identity::{Account, Identity, Who};
+use crate::origin::Origin;
 use crate::policy::{Action, Outcome, Policy, PolicyKind};
 use crate::public_access_block::PublicAccessBlock;
-use crate::request::Origin;
 use crate::route::Operation;
 
 const NOW: u64 = 1_790_848_800;
@@ -51,7 +51,7 @@ fn root(number: u64) -> Identity {
 }
 
 fn user(number: u64, policies: &[&str]) -> Identity {
-    let who = Who::User { path: "/".to_owned(), name: "bob".to_owned(), id: "AIDABOB".to_owned() };
+    let who = Who::User { path: "/".to_owned(), name: "bob".to_owned(), id: "AIDA00000000000000BOB".to_owned() };
     Identity {
         policies: policies.iter().map(|text| identity_policy(text)).collect(),
         ..Identity::new(Some(account(number)), who)
@@ -60,7 +60,7 @@ fn user(number: u64, policies: &[&str]) -> Identity {
 
 fn session(number: u64, policies: &[&str]) -> Identity {
     let (path, name) = ("/".to_owned(), "reader".to_owned());
-    let who = Who::Role { path, name, id: "AROAREADER".to_owned(), session: "s".to_owned() };
+    let who = Who::Role { path, name, id: "AROA00000000000READER".to_owned(), session: "s".to_owned() };
     let issued = Some(Timestamp::from_secs(NOW - 60));
     let policies = policies.iter().map(|text| identity_policy(text)).collect();
     Identity { policies, issued, ..Identity::new(Some(account(number)), who) }
@@ -119,6 +119,10 @@ impl Case {
     }
 
     fn outcome(self) -> Outcome {
+        self.with_facts(|facts| decide(facts).expect("a decision"))
+    }
+
+    fn with_facts<T>(self, ask: impl FnOnce(&Facts<'_>) -> T) -> T {
         let name = BucketName::parse("bucket").expect("a valid name");
         let key = self.key.map(|key| ObjectKey::parse(key).expect("a valid key"));
         let policy = self.policy.map(|text| {
@@ -157,7 +161,7 @@ impl Case {
             through: self.through.as_ref(),
             region: "us-east-1",
         };
-        decide(&facts).expect("a decision")
+        ask(&facts)
     }
 
     #[track_caller]
@@ -169,7 +173,7 @@ impl Case {
 
 #[test]
 fn within_one_account_either_side_allows() {
-    let by_arn = r#"{"AWS":"AIDABOB"}"#;
+    let by_arn = r#"{"AWS":"AIDA00000000000000BOB"}"#;
     Case::get(root(1)).is(true);
     Case::get(user(1, &[])).is(false);
     Case::get(user(1, &[ALLOW_ALL])).is(true);
@@ -179,7 +183,9 @@ fn within_one_account_either_side_allows() {
     Case::get(user(1, &[ALLOW_ALL])).with_policy(objects("Deny", by_arn, "s3:GetObject")).is(false);
     Case::get(root(1)).with_policy(objects("Deny", "\"*\"", "s3:*")).is(false);
     Case::get(session(1, &[ALLOW_ALL])).is(true);
-    Case::get(session(1, &[])).with_policy(objects("Allow", r#"{"AWS":"AROAREADER"}"#, "s3:GetObject")).is(true);
+    Case::get(session(1, &[]))
+        .with_policy(objects("Allow", r#"{"AWS":"AROA00000000000READER"}"#, "s3:GetObject"))
+        .is(true);
 }
 
 #[test]
@@ -321,7 +327,11 @@ fn conditions_see_the_request() {
     both(r#"{"StringEquals":{"aws:UserAgent":"me"}}"#, |case| case.headers.push(("user-agent", "me")));
     both(r#"{"StringLike":{"aws:Referer":"http://a/*"}}"#, |case| case.headers.push(("referer", "http://a/b")));
     check(r#"{"DateGreaterThan":{"aws:CurrentTime":"2026-01-01T00:00:00Z"}}"#, |_| {}, true);
-    check(r#"{"StringEquals":{"aws:username":"bob","aws:userid":"AIDABOB","aws:PrincipalType":"User"}}"#, |_| {}, true);
+    check(
+        r#"{"StringEquals":{"aws:username":"bob","aws:userid":"AIDA00000000000000BOB","aws:PrincipalType":"User"}}"#,
+        |_| {},
+        true,
+    );
     check(r#"{"ArnEquals":{"aws:PrincipalArn":"arn:aws:iam::000000000001:user/bob"}}"#, |_| {}, true);
     check(
         r#"{"StringEquals":{"aws:PrincipalAccount":"000000000001","s3:ResourceAccount":"000000000001"}}"#,
@@ -449,4 +459,39 @@ fn access_points_are_a_second_lock() {
     Case::get(root(2)).with_policy(delegates()).is(false);
     let own = format!(r#""Effect":"Allow","Action":"s3:GetObject","Resource":"{DOOR}/object/*""#);
     by(user(1, &[&own]), None).is(true);
+}
+
+/// `cargo test --release --lib -- --ignored --nocapture what_decisions_cost`
+#[test]
+#[ignore = "measures, and judges nothing"]
+fn what_decisions_cost() {
+    const ROUNDS: u32 = 200_000;
+    let large = || {
+        let one = |number: u32| {
+            format!(
+                r#"{{"Sid":"s{number}","Effect":"Allow","Principal":{{"AWS":"0000000000{:02}"}},"Action":["s3:GetObject","s3:PutObject"],
+                   "Resource":"arn:aws:s3:::bucket/team-{number}/*","Condition":{{"IpAddress":{{"aws:SourceIp":"10.{number}.0.0/16"}}}}}}"#,
+                number % 90 + 10
+            )
+        };
+        let rest = (0..75).map(one).collect::<Vec<_>>().join(",");
+        let last = r#"{"Sid":"all","Effect":"Allow","Principal":"*","Action":"s3:GetObject","Resource":"arn:aws:s3:::bucket/*"}"#;
+        format!(r#"{{"Version":"2012-10-17","Statement":[{rest},{last}]}}"#)
+    };
+    let measure = |name: &str, case: Case| {
+        case.with_facts(|facts| {
+            let begun = std::time::Instant::now();
+            for _ in 0..ROUNDS {
+                std::hint::black_box(decide(std::hint::black_box(facts)).expect("a decision"));
+            }
+            println!("{name}: {} ns", begun.elapsed().as_nanos() / u128::from(ROUNDS));
+        });
+    };
+    println!("the large policy has {} bytes", large().len());
+    measure("root", Case::get(root(1)));
+    measure("user with a policy", Case::get(user(1, &[ALLOW_ALL])));
+    measure("user, large bucket policy", Case::get(user(1, &[ALLOW_ALL])).with_policy(large()));
+    measure("other account, large bucket policy", Case::get(root(2)).with_policy(large()));
+    measure("anonymous, large bucket policy", Case::get(Identity::anonymous()).with_policy(large()));
+    measure("anonymous, nothing allows", Case::get(Identity::anonymous()));
 }

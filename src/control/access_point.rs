@@ -96,7 +96,8 @@ impl AccessPoint {
     /// The name under which it can be used like a bucket: the same for the same account and name, and hard to guess.
     pub fn alias(&self) -> String {
         let digest = Sha256::digest(format!("{}/{}/{}", self.account, self.name, self.created.as_nanos()));
-        let letters = digest.iter().take(22).map(|byte| char::from(b"abcdefghijklmnopqrstuvwxyz234567"[usize::from(byte % 32)]));
+        let letters =
+            digest.iter().take(22).map(|byte| char::from(b"abcdefghijklmnopqrstuvwxyz234567"[usize::from(byte % 32)]));
         // At most 63 characters, as a bucket's name.
         let start: String = self.name.0.chars().take(32).collect();
         format!("{}-{}{ALIAS_END}", start.trim_end_matches('-'), letters.collect::<String>())

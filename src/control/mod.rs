@@ -8,8 +8,6 @@ mod policies;
 mod registry;
 mod through;
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use http::request::Parts;
 use http::{Method, StatusCode};
@@ -21,7 +19,6 @@ use crate::request::{Context, RequestName};
 use crate::response::Response;
 use crate::xml;
 
-pub use access_point::{AccessPoint, AccessPointName, NetworkOrigin};
 pub use registry::{AccessPoints, RegistryError};
 pub use through::{check_offered, through, unveil};
 
@@ -46,8 +43,6 @@ pub struct ControlRequest {
     pub path: String,
     /// The body.
     pub body: Bytes,
-    /// What errors call it.
-    pub name: Arc<RequestName>,
 }
 
 /// Answers a request.

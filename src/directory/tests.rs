@@ -158,7 +158,7 @@ async fn a_change_goes_on_without_its_caller() {
     let data = tempfile::tempdir().unwrap();
     let (store, directory) = open(data.path()).await;
     let mut change = Box::pin(directory.create_account(new_account("team")));
-    let polled = futures_util::poll!(&mut change);
+    let polled = std::future::poll_fn(|context| std::task::Poll::Ready(change.as_mut().poll(context))).await;
     assert!(polled.is_pending());
     drop(change);
     // Changes are made one after the other, so this one waits for that.

@@ -107,7 +107,7 @@ mod tests {
     #[test]
     fn uses_are_written_once_a_minute() {
         let uses = LastUses::default();
-        let at = |seconds| Timestamp::from_secs(1_000_000 + seconds);
+        let at = |seconds: u64| Timestamp::from_secs(1_000_000 + seconds);
         assert!(uses.note("a", "s3", "r", at(0)), "the first is written at once");
         assert_eq!(uses.take_unwritten(|_| true).len(), 1);
         assert!(!uses.note("a", "s3", "r", at(1)) && !uses.note("b", "s3", "r", at(2)));

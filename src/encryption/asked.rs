@@ -142,7 +142,7 @@ mod tests {
                 Ok(Some(Asked::Kms(kms))) => {
                     format!("kms {:?} {} {:?} {}", kms.key, kms.context.text(), kms.bucket_key, kms.dual)
                 }
-                Err(error) => format!("{}", error.code),
+                Err(error) => error.code.to_owned(),
             };
             assert_eq!(found, expected, "{sent:?}");
         }

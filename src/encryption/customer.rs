@@ -102,9 +102,9 @@ impl CustomerKey {
 pub fn wrong_key(side: Side) -> S3Error {
     match side {
         Side::Read => S3Error::access_denied(format!("{PREFIX} provide the correct secret key.")),
-        Side::Write | Side::Source => S3Error::invalid_request(
-            "The provided encryption parameters did not match the ones used originally.",
-        ),
+        Side::Write | Side::Source => {
+            S3Error::invalid_request("The provided encryption parameters did not match the ones used originally.")
+        }
     }
 }
 

@@ -97,7 +97,8 @@ impl DefaultEncryption {
         let algorithm = Algorithm::parse(&apply.algorithm).ok_or_else(S3Error::malformed_xml)?;
         let key = apply.key.filter(|key| !key.is_empty());
         if algorithm == Algorithm::Store && key.is_some() {
-            let message = "a KMSMasterKeyID is not applicable if the default sse algorithm is not aws:kms or aws:kms:dsse";
+            let message =
+                "a KMSMasterKeyID is not applicable if the default sse algorithm is not aws:kms or aws:kms:dsse";
             return Err(S3Error::invalid_argument(message, "ApplyServerSideEncryptionByDefault", ""));
         }
         Ok(DefaultEncryption { algorithm, key, bucket_key, blocks_customer_keys })

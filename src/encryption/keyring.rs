@@ -16,8 +16,8 @@ use zeroize::Zeroizing;
 
 use crate::error::S3Error;
 use crate::identity::Identity;
-use crate::origin::Origin;
 use crate::kms::{EncryptionContext, KmsConditions, KmsService, Usage};
+use crate::origin::Origin;
 
 /// How long a bucket's key is kept: what was taken from a caller, or a key disabled, counts at the latest then.
 const KEPT: Duration = Duration::from_mins(5);
@@ -132,18 +132,12 @@ impl Keyring {
     ) -> Result<String, S3Error> {
         let Asker { caller, origin, now, via } = *asker;
         let usage = Usage { context: Some(context), via: Some(via) };
-        let conditions =
-            KmsConditions { caller, source: Some(origin.source), secure: origin.secure, now, usage };
+        let conditions = KmsConditions { caller, source: Some(origin.source), secure: origin.secure, now, usage };
         Ok(self.service.permit(caller, &conditions, name, action).await?)
     }
 
     /// The key that stands for this bucket now.
-    async fn bucket_key(
-        &self,
-        arn: &str,
-        context: &EncryptionContext,
-        now: Timestamp,
-    ) -> Result<BucketKey, S3Error> {
+    async fn bucket_key(&self, arn: &str, context: &EncryptionContext, now: Timestamp) -> Result<BucketKey, S3Error> {
         let of = (arn.to_owned(), context.text());
         if let Some(found) = self.kept(now, |kept| kept.of == of) {
             return Ok(found);

@@ -73,8 +73,7 @@ async fn by_kms(
     let by_bucket = asked.bucket_key.unwrap_or(default.bucket_key) && !asked.dual;
     let bucket = by_bucket.then(|| bucket_context(bucket));
     let via = via(ctx);
-    let (mut encryption, key) =
-        ctx.keyring.make(&asker(request, &via), asked.key.as_deref(), context, bucket).await?;
+    let (mut encryption, key) = ctx.keyring.make(&asker(request, &via), asked.key.as_deref(), context, bucket).await?;
     encryption.dual = asked.dual;
     Ok(Sealing { encryption: Encryption::Kms(encryption), key: Some(key) })
 }

@@ -127,7 +127,8 @@ pub fn authorize_foreign(
 
 fn policy_of(key: &Key, region: &str) -> Result<Policy, KmsError> {
     let text = if key.policy.is_empty() { default_policy(key.account) } else { key.policy.clone() };
-    Policy::parse(text.as_bytes(), &PolicyKind::Key { arn: key.arn(region) }).map_err(|fault| KmsError::internal(fault.to_string()))
+    Policy::parse(text.as_bytes(), &PolicyKind::Key { arn: key.arn(region) })
+        .map_err(|fault| KmsError::internal(fault.to_string()))
 }
 
 /// Checks a key policy, and gives its normalised text.

@@ -80,7 +80,14 @@ impl From<KmsError> for S3Error {
             "IncorrectKeyException" => "KMS.IncorrectKeyException",
             "InvalidKeyUsageException" => "KMS.InvalidKeyUsageException",
             "ValidationException" => return S3Error::invalid_request(error.message),
-            _ => return S3Error::new(StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable", "Reduce your request rate.").with_detail(error),
+            _ => {
+                return S3Error::new(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "ServiceUnavailable",
+                    "Reduce your request rate.",
+                )
+                .with_detail(error);
+            }
         };
         S3Error::new(StatusCode::BAD_REQUEST, code, error.message)
     }

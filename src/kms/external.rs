@@ -4,7 +4,7 @@
 //! service says that it is busy. What it answers is not logged.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, UNIX_EPOCH};
 
 use aws_credential_types::Credentials as SigningCredentials;
 use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
@@ -82,8 +82,7 @@ impl External {
         context: &EncryptionContext,
         ciphertext: &[u8],
     ) -> Result<Zeroizing<Vec<u8>>, KmsError> {
-        let asked =
-            json!({"KeyId": arn, "CiphertextBlob": STANDARD.encode(ciphertext), "EncryptionContext": context});
+        let asked = json!({"KeyId": arn, "CiphertextBlob": STANDARD.encode(ciphertext), "EncryptionContext": context});
         let answer = self.call("Decrypt", &asked).await?;
         Ok(Zeroizing::new(decode(&answer["Plaintext"])?))
     }
@@ -122,7 +121,7 @@ impl External {
         let headers = [("content-type", CONTENT_TYPE), ("x-amz-target", target.as_str())];
         let Credentials { access_key, secret_key } = &self.credentials;
         let identity = SigningCredentials::new(access_key, secret_key.expose(), None, None, "configuration").into();
-        let now = SystemTime::from(UNIX_EPOCH + Duration::from_nanos(self.clock.now().as_nanos()));
+        let now = UNIX_EPOCH + Duration::from_nanos(self.clock.now().as_nanos());
         let parameters = v4::SigningParams::builder()
             .identity(&identity)
             .region(&self.region)

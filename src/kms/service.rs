@@ -17,7 +17,7 @@ pub enum KmsService {
     /// In this server.
     Local(KeyStore),
     /// Behind an endpoint that speaks KMS's API.
-    External(External),
+    External(Box<External>),
 }
 
 impl KmsService {

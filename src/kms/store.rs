@@ -274,7 +274,12 @@ impl KeyStore {
     }
 
     /// A random key of `bytes` bytes, in plain and encrypted under a key that is enabled.
-    pub async fn generate(&self, key: &Key, context: &EncryptionContext, bytes: usize) -> Result<DataKeyPair, KmsError> {
+    pub async fn generate(
+        &self,
+        key: &Key,
+        context: &EncryptionContext,
+        bytes: usize,
+    ) -> Result<DataKeyPair, KmsError> {
         let mut plain = Zeroizing::new(vec![0; bytes]);
         aws_lc_rs::rand::fill(&mut plain).map_err(|_| KmsError::internal("no randomness"))?;
         let wrapped = self.encrypt(key, context, &plain).await?;

@@ -50,7 +50,7 @@ pub async fn put(ctx: &Context, mut request: Request) -> Result<Response, S3Erro
     }
     let text = policy.text();
     let confirmed = request.headers.get(CONFIRM).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"true"));
-    if !confirmed && authorize::locks_out(ctx, &request, &bucket, policy).await? {
+    if !confirmed && authorize::locks_out(ctx, &request, &bucket, policy)? {
         return Err(locked_out());
     }
     let change = BucketChange::Document(BucketDocument::Policy, Some(Arc::from(text.into_bytes())));

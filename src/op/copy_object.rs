@@ -1,10 +1,13 @@
 //! CopyObject: a stored object becomes the newest version of another key, or of its own with other attributes.
 
 use http::{HeaderMap, HeaderName};
-use strata_storage::{Checksum, ChecksumAlgorithm, CopyStage, DataKey, Digests, Encryption, Metadata, ObjectInfo, OpenObject, Protection, PutObject, Subject, Tag, Written};
+use strata_storage::{
+    Checksum, ChecksumAlgorithm, CopyStage, DataKey, Digests, Encryption, Metadata, ObjectInfo, OpenObject, Protection,
+    PutObject, Subject, Tag, Written,
+};
 
-use crate::encryption::{self, Sealing};
 use crate::authorize::{self, Resource};
+use crate::encryption::{self, Sealing};
 use crate::error::S3Error;
 use crate::op::keep_alive::{Finished, keep_alive};
 use crate::op::put_object::header_tags;

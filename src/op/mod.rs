@@ -33,6 +33,7 @@ mod bucket_intelligent_tiering;
 pub mod bucket_lifecycle;
 mod bucket_logging;
 mod bucket_ownership_controls;
+mod bucket_policy;
 mod bucket_public_access_block;
 mod bucket_tagging;
 mod bucket_versioning;
@@ -96,6 +97,10 @@ pub async fn run(operation: Operation, ctx: &Context, request: Request) -> Resul
         Operation::GetBucketOwnershipControls => bucket_ownership_controls::get(ctx, request).await,
         Operation::PutBucketOwnershipControls => bucket_ownership_controls::put(ctx, request).await,
         Operation::DeleteBucketOwnershipControls => bucket_ownership_controls::delete(ctx, request).await,
+        Operation::GetBucketPolicy => bucket_policy::get(ctx, request).await,
+        Operation::PutBucketPolicy => bucket_policy::put(ctx, request).await,
+        Operation::DeleteBucketPolicy => bucket_policy::delete(ctx, request).await,
+        Operation::GetBucketPolicyStatus => bucket_policy::status(ctx, request).await,
         Operation::GetPublicAccessBlock => bucket_public_access_block::get(ctx, request).await,
         Operation::PutPublicAccessBlock => bucket_public_access_block::put(ctx, request).await,
         Operation::DeletePublicAccessBlock => bucket_public_access_block::delete(ctx, request).await,

@@ -172,7 +172,7 @@ mod tests {
         }
         check("content-type", None);
         check("x-amz-server-side-encryption", Some("InvalidArgument"));
-        check("x-amz-server-side-encryption-customer-key", Some("NotImplemented"));
+        check("x-amz-server-side-encryption-customer-key", None);
         check("x-amz-object-lock-mode", Some("NotImplemented"));
         check("if-none-match", Some("NotImplemented"));
     }

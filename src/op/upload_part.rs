@@ -25,7 +25,8 @@ pub async fn run(ctx: &Context, mut request: Request) -> Result<Response, S3Erro
     let sealed = &open.new.protection.encryption;
     let seal = encryption::part_key(ctx, &request, &target.bucket, sealed).await?;
     let most_bytes = ctx.config.limits.object_bytes.min(upload::PART_BYTES_MAX);
-    let (staged, sent) = checksum_headers::stage_body(ctx, &mut request, most_bytes, upload::digests(&open), seal).await?;
+    let (staged, sent) =
+        checksum_headers::stage_body(ctx, &mut request, most_bytes, upload::digests(&open), seal).await?;
     // A part shows the checksum that the client knows of, or the kind that it chose for the upload.
     let chosen = open.new.checksum.and_then(|(algorithm, _)| staged.checksum(algorithm).cloned());
     let part = ctx

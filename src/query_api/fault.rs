@@ -52,11 +52,6 @@ impl Fault {
         Fault::new(StatusCode::NOT_FOUND, "NoSuchEntity", message)
     }
 
-    /// 409 `EntityAlreadyExists`.
-    pub fn already_exists(message: impl Into<Cow<'static, str>>) -> Fault {
-        Fault::new(StatusCode::CONFLICT, "EntityAlreadyExists", message)
-    }
-
     /// 409 `DeleteConflict`.
     pub fn delete_conflict(message: impl Into<Cow<'static, str>>) -> Fault {
         Fault::new(StatusCode::CONFLICT, "DeleteConflict", message)

@@ -98,7 +98,7 @@ impl Form {
             index += 1;
             let prefix = format!("{start}{index}.");
             let mut range = self.parameters.range(prefix.clone()..);
-            range.next().is_some_and(|(name, _)| name.starts_with(&prefix)).then(|| Member { form: self, prefix })
+            range.next().is_some_and(|(name, _)| name.starts_with(&prefix)).then_some(Member { form: self, prefix })
         })
     }
 

@@ -12,8 +12,8 @@ use strata_storage::{AccountId, Timestamp};
 
 use crate::error::S3Error;
 use crate::identity::Identity;
-use crate::policy::{Action, ConditionKeys, Layer, Opinions, Outcome, Question, Ruling, combine};
 use crate::origin::Origin;
+use crate::policy::{Action, ConditionKeys, Layer, Opinions, Outcome, Question, Ruling, combine};
 use crate::request::RequestName;
 use crate::response::{Payload, Response};
 use crate::xml::Writer;

@@ -327,7 +327,7 @@ async fn open_keyring(
             let region = settings.region.clone().unwrap_or_else(|| config.region.clone());
             let credentials = Credentials { access_key: access_key.clone(), secret_key: secret_key.clone() };
             let external = External::new(endpoint.clone(), region, credentials, Arc::clone(clock));
-            KmsService::External(external.map_err(ServerError::KeyService)?)
+            KmsService::External(Box::new(external.map_err(ServerError::KeyService)?))
         }
         _ => {
             let failed = |source| ServerError::Open { directory: config.data.clone(), source };

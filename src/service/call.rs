@@ -88,7 +88,7 @@ impl Service {
         &self,
         (parts, query): (Parts, Query),
         body: IncomingBody,
-        name: &Arc<RequestName>,
+        name: &RequestName,
         trail: &mut Trail,
     ) -> Result<Response, S3Error> {
         let (now, origin) = (self.clock.now(), trail.origin);
@@ -114,7 +114,7 @@ impl Service {
             through: None,
         };
         let path = parts.uri.path().to_owned();
-        let request = ControlRequest { asking, method: parts.method, path, body, name: Arc::clone(name) };
+        let request = ControlRequest { asking, method: parts.method, path, body };
         control::answer(&self.context, request).await
     }
 }

@@ -48,6 +48,8 @@ struct Keys<'a> {
     call: CallKeys<'a>,
     provider: &'a Known,
     claims: &'a Claims,
+    /// The audience by which the token is accepted: of several, the one that policies mean.
+    audience: &'a str,
 }
 
 /// Gives credentials.
@@ -61,7 +63,8 @@ pub async fn run(sts: &Sts, call: &QueryCall, answer: &mut Answer) -> Result<(),
     let claims = verify(sts, &provider, token, call.now).await?;
     let audience = check(&claims, &provider, call.now)?;
     let subject = text(&claims, "sub").ok_or_else(|| invalid("The token has no subject"))?;
-    let keys = keys(call, (roster, role), &provider, &claims);
+    let call_keys = call_keys(call, roster, role, &provider);
+    let keys = Keys { call: call_keys, provider: &provider, claims: &claims, audience: &audience };
     ask(&keys, call, roster, role)?;
     let seconds = issue::role_seconds(form, role.session_seconds_max)?;
     let SessionPolicies { text: policy, arns: policy_arns } = SessionPolicies::read(form, roster)?;
@@ -77,7 +80,7 @@ pub async fn run(sts: &Sts, call: &QueryCall, answer: &mut Answer) -> Result<(),
         provider: Some(provider.arn.clone()),
         source_identity: None,
     };
-    answer.result().element("SubjectFromWebIdentityToken", subject).element("Audience", audience);
+    answer.result().element("SubjectFromWebIdentityToken", subject).element("Audience", &audience);
     assume_role::write_user(answer.result(), roster, role, name);
     issue::credentials(&sts.directory, &session, answer)?;
     answer.result().element("Provider", &provider.arn);
@@ -150,10 +153,10 @@ fn check(claims: &Claims, provider: &Known, now: Timestamp) -> Result<String, Fa
         return Err(Fault::new(StatusCode::BAD_REQUEST, "ExpiredTokenException", message));
     }
     for name in ["nbf", "iat"] {
-        if let Some(begins) = time(name) {
-            if begins.ok_or_else(malformed)? > seconds.saturating_add(SKEW_SECONDS_MAX) {
-                return Err(invalid("The token is not valid yet"));
-            }
+        if let Some(begins) = time(name)
+            && begins.ok_or_else(malformed)? > seconds.saturating_add(SKEW_SECONDS_MAX)
+        {
+            return Err(invalid("The token is not valid yet"));
         }
     }
     let audiences: Vec<&str> = match claims.get("aud") {
@@ -165,18 +168,14 @@ fn check(claims: &Claims, provider: &Known, now: Timestamp) -> Result<String, Fa
     accepted.map(str::to_owned).ok_or_else(|| invalid("Incorrect token audience"))
 }
 
-fn keys<'a>(
-    call: &'a QueryCall,
-    (roster, role): (&Roster, &'a Role),
-    provider: &'a Known,
-    claims: &'a Claims,
-) -> Keys<'a> {
+/// The condition keys of the call itself.
+fn call_keys<'a>(call: &'a QueryCall, roster: &Roster, role: &'a Role, provider: &'a Known) -> CallKeys<'a> {
     let mut keys = CallKeys::new(call).of_account(roster.id().to_string()).on(&role.tags);
     keys = keys.with(ConditionKey::AwsFederatedProvider, KeyValue::Text(provider.arn.as_str().into()));
     if let Some(name) = call.form.get("RoleSessionName") {
         keys = keys.with(ConditionKey::StsRoleSessionName, KeyValue::Text(name.into()));
     }
-    Keys { call: keys, provider, claims }
+    keys
 }
 
 /// Asks the role's trust policy.
@@ -207,6 +206,9 @@ impl ConditionKeys for Keys<'_> {
         let (provider, claim) = name?.rsplit_once(':')?;
         if !provider.eq_ignore_ascii_case(&self.provider.name) {
             return None;
+        }
+        if claim == "aud" {
+            return Some(KeyValue::Text(self.audience.into()));
         }
         match self.claims.get(claim)? {
             Value::String(text) => Some(KeyValue::Text(text.into())),

@@ -82,15 +82,17 @@ async fn a_lost_key_file_is_told_and_another_key_is_taken_over() {
 
     // From a setting instead: with the key before, the store takes the new one.
     let next = "09".repeat(32);
-    let taking =
-        Config { master_key: Some(Secret::new(next.clone())), previous_master_key: Some(Secret::new(key)), ..config(&data) };
+    let taking = Config {
+        master_key: Some(Secret::new(next.clone())),
+        previous_master_key: Some(Secret::new(key)),
+        ..config(&data)
+    };
     for settings in [taking, Config { master_key: Some(Secret::new(next.clone())), ..config(&data) }] {
         Server::start(settings).await.expect("a server").shutdown().await.expect("an orderly end");
     }
     let encryption = EncryptionSettings { master_key_command: Some(format!("echo {next}")), ..Default::default() };
     Server::start(Config { encryption, ..config(&data) }).await.expect("a server").shutdown().await.expect("an end");
-    let encryption =
-        EncryptionSettings { master_key_file: Some(directory.path().join("kept")), ..Default::default() };
+    let encryption = EncryptionSettings { master_key_file: Some(directory.path().join("kept")), ..Default::default() };
     let error = Server::start(Config { encryption, ..config(&data) }).await.err().expect("it has another key now");
     assert!(error.to_string().contains("master key is not the one"), "{error}");
 }

@@ -271,10 +271,14 @@ async fn absence_is_for_those_who_may_list() {
         let raw = raw.clone();
         async move { raw.request("PUT", "/bucket/copy").header("x-amz-copy-source", "/bucket/missing").send().await }
     };
-    people.allow(&people.denied_name, r#""Action":["s3:GetObject","s3:PutObject"],"Resource":"arn:aws:s3:::bucket/*""#).await;
+    people
+        .allow(&people.denied_name, r#""Action":["s3:GetObject","s3:PutObject"],"Resource":"arn:aws:s3:::bucket/*""#)
+        .await;
     copy(reader).await.fails(403, "AccessDenied");
     copy(owner).await.fails(404, "NoSuchKey");
-    people.allow(&people.denied_name, r#""Action":"s3:*","Resource":["arn:aws:s3:::bucket","arn:aws:s3:::bucket/*"]"#).await;
+    people
+        .allow(&people.denied_name, r#""Action":"s3:*","Resource":["arn:aws:s3:::bucket","arn:aws:s3:::bucket/*"]"#)
+        .await;
     reader.get("/bucket/missing").await.fails(404, "NoSuchKey");
     copy(reader).await.fails(404, "NoSuchKey");
     fixture.stop().await;
@@ -288,9 +292,8 @@ async fn copies_need_their_source() {
     owner.request("PUT", "/bucket/tagged").header("x-amz-tagging", "a=1").body("x").send().await.is(200);
     owner.put("/bucket/plain", "x").await.is(200);
     people.other.put("/theirs", "").await.is(200);
-    let copy = async |raw: &Raw, from: &str, to: &str| {
-        raw.request("PUT", to).header("x-amz-copy-source", from).send().await
-    };
+    let copy =
+        async |raw: &Raw, from: &str, to: &str| raw.request("PUT", to).header("x-amz-copy-source", from).send().await;
     copy(&people.other, "/bucket/plain", "/theirs/key").await.fails(403, "AccessDenied");
     copy(owner, "/bucket/plain", "/theirs/key").await.fails(403, "AccessDenied");
     let copier = &people.denied;

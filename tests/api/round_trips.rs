@@ -34,7 +34,7 @@ async fn documents_of_buckets() {
     s3.delete_bucket_tagging().bucket("bucket").send().await.expect("no tags");
     let error = s3.get_bucket_tagging().bucket("bucket").send().await.expect_err("no tags");
     assert_eq!((error.code(), error.message()), (Some("NoSuchTagSet"), Some("The TagSet does not exist")));
-    let error = s3.get_bucket_policy().bucket("bucket").send().await.expect_err("nothing of the kind");
+    let error = s3.get_bucket_website().bucket("bucket").send().await.expect_err("nothing of the kind");
     assert_eq!(error.code(), Some("NotImplemented"));
     fixture.stop().await;
 }

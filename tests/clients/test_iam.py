@@ -28,7 +28,7 @@ def client(server, service, access_key=ACCESS_KEY, secret_key=SECRET_KEY, token=
         aws_access_key_id=access_key,
         aws_secret_access_key=secret_key,
         aws_session_token=token,
-        config=Config(retries={"max_attempts": 1}),
+        config=Config(retries={"max_attempts": 1}, signature_version="s3v4" if service == "s3" else None),
     )
 
 

@@ -81,7 +81,11 @@ pub(super) async fn create(keys: &KeyStore, call: &KmsCall) -> Result<Value, Kms
     let account = permitted_without_key(keys, call, "kms:CreateKey")?;
     let is = |given: &Option<String>, only: &str| given.as_deref().is_none_or(|given| given == only);
     let spec = is(&asked.key_spec, "SYMMETRIC_DEFAULT") && is(&asked.customer_master_key_spec, "SYMMETRIC_DEFAULT");
-    if !spec || !is(&asked.key_usage, "ENCRYPT_DECRYPT") || !is(&asked.origin, "AWS_KMS") || asked.multi_region == Some(true) {
+    if !spec
+        || !is(&asked.key_usage, "ENCRYPT_DECRYPT")
+        || !is(&asked.origin, "AWS_KMS")
+        || asked.multi_region == Some(true)
+    {
         let message = "This server has symmetric keys for encryption, of its own making, in one region.";
         return Err(KmsError::new("UnsupportedOperationException", message));
     }
@@ -112,8 +116,7 @@ pub(super) fn list(keys: &KeyStore, call: &KmsCall) -> Result<Value, KmsError> {
     let truncated = found.len() > limit;
     found.truncate(limit);
     let next = found.last().filter(|_| truncated).map(|key| key.id.clone());
-    let rows: Vec<Value> =
-        found.iter().map(|key| json!({"KeyId": key.id, "KeyArn": key.arn(keys.region())})).collect();
+    let rows: Vec<Value> = found.iter().map(|key| json!({"KeyId": key.id, "KeyArn": key.arn(keys.region())})).collect();
     Ok(paged(json!({"Keys": rows}), next))
 }
 
@@ -125,12 +128,7 @@ pub(super) async fn disable(keys: &KeyStore, call: &KmsCall) -> Result<Value, Km
     set_state(keys, call, "kms:DisableKey", KeyState::Disabled).await
 }
 
-async fn set_state(
-    keys: &KeyStore,
-    call: &KmsCall,
-    action: &'static str,
-    state: KeyState,
-) -> Result<Value, KmsError> {
+async fn set_state(keys: &KeyStore, call: &KmsCall, action: &'static str, state: KeyState) -> Result<Value, KmsError> {
     let (_, key) = named(keys, call, action)?;
     let arn = own(&key, keys.region())?;
     let change = |key: &mut Key| {
@@ -239,12 +237,7 @@ pub(super) async fn update_alias(keys: &KeyStore, call: &KmsCall) -> Result<Valu
     point_alias(keys, call, "kms:UpdateAlias", true).await
 }
 
-async fn point_alias(
-    keys: &KeyStore,
-    call: &KmsCall,
-    action: &'static str,
-    exists: bool,
-) -> Result<Value, KmsError> {
+async fn point_alias(keys: &KeyStore, call: &KmsCall, action: &'static str, exists: bool) -> Result<Value, KmsError> {
     let asked: Alias = read(call)?;
     check_alias(&asked.alias_name)?;
     let target = asked.target_key_id.ok_or_else(|| KmsError::validation("TargetKeyId is missing."))?;
@@ -276,7 +269,10 @@ fn check_alias(name: &str) -> Result<(), KmsError> {
         return Err(KmsError::new("InvalidAliasNameException", "Alias must start with the prefix \"alias/\"."));
     }
     if name.starts_with("alias/aws/") {
-        return Err(KmsError::new("NotAuthorizedException", "Aliases that begin with alias/aws/ are the server's own."));
+        return Err(KmsError::new(
+            "NotAuthorizedException",
+            "Aliases that begin with alias/aws/ are the server's own.",
+        ));
     }
     Ok(())
 }

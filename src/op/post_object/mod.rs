@@ -52,6 +52,7 @@ pub async fn run(ctx: &Context, mut request: Request) -> Result<Response, S3Erro
     let (operation, key, headers) = (Operation::PutObject, Some(key), Arc::new(headers));
     let mut put = Request { caller, signing, operation, key, headers, body, ..request };
     authorize::authorize(ctx, &mut put).await?;
+    let _turn = ctx.uploads.take().await?;
     let stored = put_object::run(ctx, put).await?;
     Ok(success.answer(stored))
 }

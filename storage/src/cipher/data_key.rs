@@ -205,6 +205,9 @@ mod tests {
     #[test]
     fn golden_bytes() {
         let wrapped = DataKey::new([9; 32]).wrap(&[1; 32], b"context");
-        assert_eq!(hex::encode(&wrapped), "01166d2c0674144fb8adc0cf2b8b76a8f048072306ab36e007069182126c3254079b8a3e2c8e22108f3b8c7db135a627be93b23eaa3e5ae43a7d55f86ae8afe3bc");
+        assert_eq!(
+            hex::encode(&wrapped),
+            "01166d2c0674144fb8adc0cf2b8b76a8f048072306ab36e007069182126c3254079b8a3e2c8e22108f3b8c7db135a627be93b23eaa3e5ae43a7d55f86ae8afe3bc"
+        );
     }
 }

@@ -4,7 +4,7 @@ use strata_storage::{
     DataKey, DeleteObject, Error, MasterKey, RestoreRequest, RestoreSpeed, StorageClass, VersionSelector,
 };
 
-use crate::support::{Fixture, MASTER, content, files, key};
+use crate::support::{CANARY, Fixture, MASTER, content, files, key};
 
 const SIZES: [usize; 6] = [16, 4096, 5000, 100_000, (1 << 20) + 1, 9 << 20];
 const CLASSES: [StorageClass; 4] =
@@ -38,7 +38,13 @@ async fn nothing_plain_is_ever_on_the_disk() {
             let (bucket, key) =
                 (fixture.bucket.clone(), crate::support::key(&name(StorageClass::Standard, size, sealed)));
             if size % 2 == 0 {
-                let request = DeleteObject { bucket, key, version: None, condition: Default::default() };
+                let request = DeleteObject {
+                    bucket,
+                    key,
+                    version: None,
+                    condition: Default::default(),
+                    governance: strata_storage::Governance::Binding,
+                };
                 fixture.store().delete(request).await.expect("it is deleted");
             }
         }
@@ -149,6 +155,9 @@ async fn a_store_that_began_plain_is_encrypted_from_then_on() {
     }
     fixture.close().await;
     fixture.store = Some(fixture.open(&plain, Some(MASTER)).await.expect("it takes a master key"));
+    // The search that finds nothing elsewhere finds this.
+    let found = files(&plain).iter().any(|(_, bytes)| bytes.windows(CANARY.len()).any(|window| window == CANARY));
+    assert!(found, "what was stored in plain stays as it is");
     let secret = b"not a canary, but a secret";
     let secrets = |bytes: usize| secret.iter().copied().cycle().take(bytes).collect::<Vec<u8>>();
     for size in [100, 100_000] {

@@ -177,7 +177,7 @@ async fn what_fails_or_is_given_up_reserves_nothing() {
 
 async fn part(store: &Store, id: UploadId, number: u16, bytes: usize) -> Result<String> {
     let digests = Digests::NONE.with(ChecksumAlgorithm::Crc64Nvme);
-    let mut stage = store.stage(StageOptions { size: None, digests });
+    let mut stage = store.stage(StageOptions { digests, ..StageOptions::default() });
     stage.write(content(1, bytes).into()).await?;
     let part = store.put_part(&bucket(), &key("upload"), id, number, stage.finish().await?, None).await?;
     Ok(part.etag.to_string())

@@ -204,7 +204,8 @@ async fn rules_cover_and_move_what_is_locked() {
         assert_eq!(fixture.versions().await, ["a marker", "a GLACIER"]);
         let object = fixture.store.object(&bucket(), &key("a"), VersionSelector::Id(version)).await;
         assert_eq!(object.expect("it is there").info().protection.lock, lock);
-        assert_eq!(fixture.on(11).await.removed, u64::from(lock != held()), "{lock:?}");
+        // With the version goes the marker, which is alone then.
+        assert_eq!(fixture.on(11).await.removed, if lock == held() { 0 } else { 2 }, "{lock:?}");
     }
 }
 
@@ -310,7 +311,7 @@ async fn complete(fixture: &Fixture, name: &str, lock: Lock, day: u64) {
     let new = NewUpload { protection: Protection { lock, ..Protection::default() }, ..NewUpload::default() };
     let id = store.create_upload(&bucket(), &key(name), new).await.expect("it begins");
     let digests = Digests::NONE.with(ChecksumAlgorithm::Crc64Nvme);
-    let mut stage = store.stage(StageOptions { size: None, digests });
+    let mut stage = store.stage(StageOptions { digests, ..StageOptions::default() });
     stage.write(vec![1_u8; 10].into()).await.expect("it is staged");
     let staged = stage.finish().await.expect("it is staged");
     let part = store.put_part(&bucket(), &key(name), id, 1, staged, None).await.expect("it is open");

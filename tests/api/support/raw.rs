@@ -34,6 +34,8 @@ pub struct Raw {
     pub access_key: String,
     /// The secret access key.
     pub secret_key: String,
+    /// The session token of temporary credentials.
+    pub token: Option<String>,
     /// The region.
     pub region: String,
     /// The server's time, at which requests are signed.
@@ -48,6 +50,7 @@ pub struct Draft<'r> {
     headers: Vec<(String, String)>,
     body: Bytes,
     signing: Signing,
+    service: &'static str,
     time: SystemTime,
 }
 
@@ -72,6 +75,7 @@ impl Raw {
             host: server.address().to_string(),
             access_key: credentials.access_key.clone(),
             secret_key: credentials.secret_key.expose().to_owned(),
+            token: None,
             region: server.config().region.clone(),
             clock,
         }
@@ -86,6 +90,7 @@ impl Raw {
             headers: Vec::new(),
             body: Bytes::new(),
             signing: Signing::Header,
+            service: "s3",
             time: SystemTime::UNIX_EPOCH + Duration::from_nanos(self.clock.now().as_nanos()),
         }
     }
@@ -171,6 +176,12 @@ impl Draft<'_> {
         self
     }
 
+    /// Signed for another service.
+    pub fn service(mut self, service: &'static str) -> Self {
+        self.service = service;
+        self
+    }
+
     /// Signed at another time.
     pub fn at(mut self, time: SystemTime) -> Self {
         self.time = time;
@@ -180,7 +191,7 @@ impl Draft<'_> {
     /// The request as it is sent: signed, with its body. A request that is signed in the query can still be given
     /// headers then, which the signature does not cover.
     pub fn build(self) -> http::Request<Full<Bytes>> {
-        let Draft { raw, method, target, headers, body, signing, time } = self;
+        let Draft { raw, method, target, headers, body, signing, service, time } = self;
         let mut builder = http::Request::builder()
             .method(method.as_str())
             .uri(format!("http://{}{target}", raw.authority))
@@ -204,11 +215,11 @@ impl Draft<'_> {
                 SignableBody::UnsignedPayload
             }
         };
-        let identity = Credentials::new(&raw.access_key, &raw.secret_key, None, None, "the server").into();
+        let identity = Credentials::new(&raw.access_key, &raw.secret_key, raw.token.clone(), None, "the server").into();
         let parameters = v4::SigningParams::builder()
             .identity(&identity)
             .region(&raw.region)
-            .name("s3")
+            .name(service)
             .time(time)
             .settings(settings)
             .build()
