@@ -25,6 +25,7 @@ mod abuse;
 mod access_log;
 mod acl;
 mod address;
+mod audit;
 mod auth;
 mod authorize;
 mod body;

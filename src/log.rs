@@ -13,7 +13,8 @@ use crate::config::{LogFormat, LogSettings};
 /// Writes the process's log to standard error from now on. Only the first call counts.
 pub fn start(settings: &LogSettings) {
     let builder = tracing_subscriber::fmt()
-        .with_env_filter(EnvFilter::new(&settings.level))
+        // Changes are recorded at any level, unless a directive names the audit log itself.
+        .with_env_filter(EnvFilter::new(format!("strata::audit=info,{}", settings.level)))
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal());
     // Embedding programs may have a log of their own already, which then wins.

@@ -146,8 +146,9 @@ fn keep_memory_private() {
 async fn run(config: Config) -> ExitCode {
     // Before the start, so that a signal during it is not lost.
     let signals = signal(SignalKind::terminate()).and_then(|term| Ok((term, signal(SignalKind::interrupt())?)));
-    // Without a certificate the end of a terminal ends the server, as it does other programs.
-    let hangups = config.tls.config().map(|_| signal(SignalKind::hangup())).transpose();
+    // Without a certificate or an audit log the end of a terminal ends the server, as it does other programs.
+    let listens = config.tls.config().is_some() || config.audit.file.is_some();
+    let hangups = listens.then(|| signal(SignalKind::hangup())).transpose();
     let ((mut terminate, mut interrupt), mut hangups) = match signals.and_then(|signals| Ok((signals, hangups?))) {
         Ok(signals) => signals,
         Err(error) => return fail(1, &format!("cannot listen for signals: {error}")),
@@ -160,7 +161,10 @@ async fn run(config: Config) -> ExitCode {
     loop {
         tokio::select! {
             () = stop_signal(&mut terminate, &mut interrupt) => break,
-            () = hangup(&mut hangups) => reload_certificate(&server).await,
+            () = hangup(&mut hangups) => {
+                server.reopen_audit_log();
+                reload_certificate(&server).await;
+            }
         }
     }
     tracing::info!("stopping: requests in flight may finish; a second signal stops at once");

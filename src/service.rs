@@ -22,6 +22,7 @@ use crate::abuse::{Failures, claimed_access_key};
 use crate::access_log::{AccessLog, Trace};
 use crate::address::{self, Address};
 use crate::admin::{self, AdminRequest};
+use crate::audit::{Asker, Audit, Call, Change};
 use crate::auth::{Authenticated, Authenticator, PayloadAuth, Sent};
 use crate::authorize::{self, Afterwards, BucketPolicies};
 use crate::body::Body;
@@ -32,6 +33,7 @@ use crate::credentials::Secret;
 use crate::directory::Directory;
 use crate::encryption::Keyring;
 use crate::error::S3Error;
+use crate::identity::Identity;
 use crate::incoming::{IncomingBody, Rest};
 use crate::log::RequestLine;
 use crate::metering::Priced;
@@ -61,6 +63,7 @@ pub struct Service {
     entropy: Arc<dyn Entropy>,
     sts: Sts,
     access_log: AccessLog,
+    audit: Audit,
     /// Random, so that answers of several servers can be told apart.
     server_id: u64,
 }
@@ -75,6 +78,8 @@ pub struct Rooms {
     pub access_points: AccessPoints,
     /// Where requests are logged.
     pub access_log: AccessLog,
+    /// Where changes are recorded.
+    pub audit: Audit,
 }
 
 /// The client of one connection.
@@ -101,6 +106,8 @@ struct Trail {
     /// Where the script comes from that sends it, if a browser says so.
     script: Option<HeaderValue>,
     trace: Trace,
+    /// The record of the change that is asked for.
+    change: Option<Change>,
 }
 
 impl Service {
@@ -112,7 +119,7 @@ impl Service {
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
     ) -> Service {
-        let Rooms { directory, keyring, access_points, access_log } = rooms;
+        let Rooms { directory, keyring, access_points, access_log, audit } = rooms;
         let nobodys = Secret::new(format!("{:016x}{:016x}", entropy.next_u64(), entropy.next_u64()));
         let authenticator = Arc::new(Authenticator::new(config.region.clone(), directory.clone(), nobodys));
         let failures = Failures::new(&config.limits);
@@ -131,7 +138,7 @@ impl Service {
             uploads,
             entropy: Arc::clone(&entropy),
         };
-        Service { context, failures, clock, entropy, sts, access_log, server_id }
+        Service { context, failures, clock, entropy, sts, access_log, audit, server_id }
     }
 
     /// Answers one request. Dropping the future abandons the request.
@@ -168,6 +175,9 @@ impl Service {
             code = error.code;
             trail.api.refusal(&error, &name)
         });
+        if let Some(change) = &mut trail.change {
+            change.end(response.status, &ended::code_of(&response, code));
+        }
         if trail.method == Method::HEAD {
             response.body = Payload::Empty;
         }
@@ -209,15 +219,15 @@ impl Service {
         trail.api = Api::of(&parts, &query, &address);
         if let Api::Iam | Api::Sts | Api::Kms = trail.api {
             trail.operation = trail.api.name();
-            return self.call(trail.api, (parts, query), body, name, trail.origin).await;
+            return self.call((parts, query), body, name, trail).await;
         }
         if let Some(topic) = admin::topic(&address) {
             trail.operation = "Admin";
-            return self.administer(topic, (parts, body), query, trail.origin).await;
+            return self.administer(topic, (parts, body), (query, name), trail).await;
         }
         if trail.api == Api::Control {
             trail.operation = trail.api.name();
-            return self.control((parts, query), body, trail.origin).await;
+            return self.control((parts, query), body, name, trail).await;
         }
         let point = control::unveil(&self.context, &mut address).await?;
         trail.key = address.key.clone();
@@ -249,6 +259,8 @@ impl Service {
         let Authenticated { identity, payload, signing } = authenticated;
         trail.trace.caller = Some(Arc::clone(&identity));
         trail.trace.signing = signing.map(|signing| signing.place);
+        let key = address.key.as_ref().map(ObjectKey::as_str);
+        trail.change = self.change(Call::of_s3(operation, &trail.bucket, key), &identity, (name, trail.origin));
         let through = match &point {
             Some(point) => {
                 control::check_offered(operation)?;
@@ -333,7 +345,17 @@ impl Service {
         let now = self.clock.now();
         let claimed = claimed_access_key(&parts.headers, query);
         let attempt = self.failures.attempt(origin.source, claimed, now)?;
-        attempt.judge(self.context.authenticator.authenticate(parts, query, sent, now))
+        let authenticated = attempt.judge(self.context.authenticator.authenticate(parts, query, sent, now));
+        if authenticated.is_err() {
+            self.audit.sign_in_failed(origin.source, now);
+        }
+        authenticated
+    }
+
+    /// Begins the record of a call that is a change.
+    fn change(&self, call: Option<Call>, caller: &Identity, (name, origin): (&RequestName, Origin)) -> Option<Change> {
+        let asker = Asker { caller, source: origin.source, request_id: &name.request_id, now: self.clock.now() };
+        call.map(|call| self.audit.begin(&call, &asker))
     }
 
     /// Answers a request to the admin API, which is authenticated as every other, and only for the root of the store.
@@ -341,11 +363,13 @@ impl Service {
         &self,
         topic: &str,
         (parts, body): (Parts, IncomingBody),
-        query: Query,
-        origin: Origin,
+        (query, name): (Query, &RequestName),
+        trail: &mut Trail,
     ) -> Result<Response, S3Error> {
         let now = self.clock.now();
-        let authenticated = self.authenticate(&parts, &query, Sent::Announced, origin)?;
+        let authenticated = self.authenticate(&parts, &query, Sent::Announced, trail.origin)?;
+        let call = Call::of_admin(&parts.method, topic, &query);
+        trail.change = self.change(call, &authenticated.identity, (name, trail.origin));
         if !authenticated.identity.is_store_root() {
             return Err(S3Error::access_denied("Access Denied"));
         }
@@ -400,6 +424,7 @@ impl Trail {
             key: None,
             script: parts.headers.get(ORIGIN).cloned(),
             trace,
+            change: None,
         }
     }
 
@@ -497,6 +522,7 @@ mod tests {
                 bucket: "bucket".to_owned(),
                 key: ObjectKey::parse("key").ok(),
                 script: None,
+                change: None,
                 trace: Trace::of(&http::Request::new(()).into_parts().0, strata_storage::Timestamp::from_secs(0)),
             };
             let fields = trail.complete(error).fields;

@@ -70,8 +70,15 @@ fn only_the_index_knows_rocksdb() {
 
 #[test]
 fn the_front_end_touches_no_file_but_its_own() {
-    let allowed =
-        ["src/config", "src/credentials.rs", "src/main.rs", "src/master_key.rs", "src/cli", "src/server/tls.rs"];
+    let allowed = [
+        "src/config",
+        "src/credentials.rs",
+        "src/main.rs",
+        "src/master_key.rs",
+        "src/audit/file.rs",
+        "src/cli",
+        "src/server/tls.rs",
+    ];
     for (path, text) in sources("src") {
         let shown = path.display().to_string();
         let exempt = allowed.iter().any(|place| shown.contains(place));

@@ -62,6 +62,8 @@ pub struct Config {
     pub lifecycle: LifecycleSettings,
     /// How access logs are delivered.
     pub access_log: AccessLogSettings,
+    /// Where changes are recorded besides the process's log.
+    pub audit: AuditSettings,
     /// How buckets begin.
     pub new_buckets: NewBucketSettings,
     /// The master key, if it is given rather than kept in a file.
@@ -223,6 +225,13 @@ pub struct AccessLogSettings {
     pub flush: Duration,
 }
 
+/// Where changes are recorded besides the process's log.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct AuditSettings {
+    /// The file.
+    pub file: Option<PathBuf>,
+}
+
 /// How buckets begin, unless the request that makes one asks for something else.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewBucketSettings {
@@ -335,6 +344,7 @@ impl Config {
             storage: StorageSettings { cache_bytes: 0, segment_bytes: 0, collect_seconds: 0 },
             lifecycle: LifecycleSettings { day: Duration::ZERO },
             access_log: AccessLogSettings { flush: Duration::ZERO },
+            audit: AuditSettings::default(),
             new_buckets: NewBucketSettings {
                 block_public_access: true,
                 block_sse_c: true,

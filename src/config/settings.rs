@@ -353,6 +353,13 @@ pub const SETTINGS: &[Setting] = &[
         },
     ),
     setting(
+        "audit.file",
+        r#""""#,
+        "The file that changes of configuration, identities and policies are appended to, one JSON object a line; opened \
+         anew at SIGHUP; empty for the log only.",
+        |config, text| value::optional_path(text).map(|file| config.audit.file = file),
+    ),
+    setting(
         "new_buckets.block_public_access",
         "true",
         "Whether new buckets begin with all four switches of Block Public Access on.",

@@ -13,6 +13,7 @@ use tokio::task::JoinHandle;
 use zeroize::Zeroizing;
 
 use crate::access_log::AccessLog;
+use crate::audit::{Audit, AuditFile, AuditFileError};
 use crate::config::{AccountSettings, Config};
 use crate::control::{AccessPoints, RegistryError};
 use crate::credentials::{Credentials, CredentialsError, Origin};
@@ -50,6 +51,7 @@ pub struct Server {
     accepting: JoinHandle<()>,
     tls: Option<Arc<Tls>>,
     access_log: AccessLog,
+    audit: Audit,
     logging: JoinHandle<()>,
 }
 
@@ -90,6 +92,9 @@ pub enum ServerError {
     /// The access points could not be read.
     #[error("cannot open the access points: {0}")]
     AccessPoints(#[from] RegistryError),
+    /// The audit log cannot be written.
+    #[error(transparent)]
+    Audit(#[from] AuditFileError),
     /// There can be no secure connections to the key management service.
     #[error("cannot prepare connections to the key management service: {0}")]
     KeyService(io::Error),
@@ -131,7 +136,7 @@ impl Server {
                 return Err(error);
             }
         };
-        let (directory, access_log) = (rooms.directory.clone(), rooms.access_log.clone());
+        let (directory, access_log, audit) = (rooms.directory.clone(), rooms.access_log.clone(), rooms.audit.clone());
         let logging = tokio::spawn(access_log.clone().run(config.access_log.flush));
         let service = Service::new(Arc::clone(&config), store.clone(), rooms, clock, entropy);
         let permits = Arc::new(Semaphore::new(config.limits.connections));
@@ -158,6 +163,7 @@ impl Server {
             accepting,
             tls,
             access_log,
+            audit,
             logging,
         })
     }
@@ -216,6 +222,11 @@ impl Server {
         &self.config
     }
 
+    /// Opens the audit log's file anew, if there is one: for those who move it away.
+    pub fn reopen_audit_log(&self) {
+        self.audit.reopen();
+    }
+
     /// Delivers the access logs that were gathered so far, without waiting for their time.
     pub async fn deliver_access_logs(&self) {
         self.access_log.deliver().await;
@@ -244,6 +255,7 @@ impl Server {
         self.directory.flush().await;
         self.access_log.deliver().await;
         self.logging.abort();
+        self.audit.flush().await;
         self.store.close().await.map_err(ServerError::Close)
     }
 }
@@ -283,6 +295,7 @@ async fn open_rooms(
         keyring: open_keyring(config, store, clock, entropy).await?,
         access_points: AccessPoints::open(store.clone()).await?,
         access_log: AccessLog::new(store.clone(), Arc::clone(clock), Arc::clone(entropy)),
+        audit: Audit::new(config.audit.file.as_deref().map(AuditFile::open).transpose()?),
     })
 }
 

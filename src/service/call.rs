@@ -7,7 +7,8 @@ use http::header::USER_AGENT;
 use http::request::Parts;
 use http::{HeaderValue, Method, StatusCode};
 
-use super::{Api, Service};
+use super::{Api, Service, Trail};
+use crate::audit::Call;
 use crate::auth::{Authenticated, PayloadAuth, Sent};
 use crate::authorize::Asking;
 use crate::control::{self, ControlRequest};
@@ -15,7 +16,6 @@ use crate::error::S3Error;
 use crate::identity::Identity;
 use crate::incoming::IncomingBody;
 use crate::kms::{self, KmsCall};
-use crate::origin::Origin;
 use crate::query_api::{Form, QueryCall};
 use crate::request::{Query, RequestName};
 use crate::response::Response;
@@ -28,12 +28,12 @@ impl Service {
     /// Answers a request to IAM, STS or KMS.
     pub(super) async fn call(
         &self,
-        api: Api,
         (parts, query): (Parts, Query),
         body: IncomingBody,
         name: &Arc<RequestName>,
-        origin: Origin,
+        trail: &mut Trail,
     ) -> Result<Response, S3Error> {
+        let (api, origin) = (trail.api, trail.origin);
         if parts.uri.path() != "/" {
             let message = "This API has one path only: /";
             return Err(S3Error::new(StatusCode::NOT_FOUND, "UnknownOperationException", message));
@@ -50,6 +50,7 @@ impl Service {
         };
         if api == Api::Kms {
             let target = parts.headers.get("x-amz-target").and_then(|value| value.to_str().ok()).unwrap_or_default();
+            trail.change = self.change(Call::of_kms(target, &body), &caller, (name, origin));
             let call =
                 KmsCall { caller, source: origin.source, secure: origin.secure, target: target.to_owned(), body, now };
             return Ok(kms::answer(self.context.keyring.service(), &call).await);
@@ -59,6 +60,7 @@ impl Service {
             Method::POST => Form::parse(&body)?,
             _ => return Err(S3Error::method_not_allowed(&parts.method, "SERVICE", "GET, POST")),
         };
+        trail.change = self.change(Call::of_form(api.name(), &form), &caller, (name, origin));
         if caller.account_id().is_none() && !sts::is_unsigned(form.action()) {
             let message = "Request is missing Authentication Token";
             return Err(S3Error::new(StatusCode::FORBIDDEN, "MissingAuthenticationToken", message));
@@ -86,10 +88,14 @@ impl Service {
         &self,
         (parts, query): (Parts, Query),
         body: IncomingBody,
-        origin: Origin,
+        name: &RequestName,
+        trail: &mut Trail,
     ) -> Result<Response, S3Error> {
-        let now = self.clock.now();
+        let (now, origin) = (self.clock.now(), trail.origin);
         let authenticated = self.authenticate(&parts, &query, Sent::Announced, origin)?;
+        let account = parts.headers.get("x-amz-account-id").and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let call = Call::of_control(&parts.method, parts.uri.path(), account);
+        trail.change = self.change(call, &authenticated.identity, (name, origin));
         if authenticated.identity.account_id().is_none() {
             return Err(S3Error::access_denied("Access Denied"));
         }

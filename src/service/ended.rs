@@ -1,4 +1,5 @@
-//! What is told of a request once its answer is known: to the access logs of the buckets that it was about.
+//! What is told of a request once its answer is known: to the access logs of the buckets that it was about, and to the
+//! audit log.
 
 use std::sync::Arc;
 
@@ -10,6 +11,17 @@ use crate::access_log::{Ending, Pending};
 use crate::incoming::Rest;
 use crate::op::DeletedKey;
 use crate::request::RequestName;
+use crate::response::{Payload, Response};
+
+/// The code of an error. The APIs beside S3 have it in their documents only.
+pub(super) fn code_of(response: &Response, code: &'static str) -> String {
+    let document = match &response.body {
+        Payload::Bytes(bytes) if code.is_empty() && !response.status.is_success() => String::from_utf8_lossy(bytes),
+        _ => return code.to_owned(),
+    };
+    let between = |start: &str, end: &str| Some(document.split_once(start)?.1.split_once(end)?.0.to_owned());
+    between("<Code>", "</Code>").or_else(|| between("\"__type\":\"", "\"")).unwrap_or_default()
+}
 
 impl Service {
     /// The records that buckets with logging want of a request; they are gathered once `response` was sent.

@@ -6,6 +6,7 @@ mod access_lists;
 mod access_logs;
 mod admin;
 mod analytics;
+mod audit;
 mod bucket_policies;
 mod buckets;
 mod checksums;
