@@ -12,8 +12,8 @@ use zeroize::Zeroizing;
 
 use crate::address::parse_query;
 use crate::credentials::Credentials;
-use crate::directory::DirectoryKeys;
 use crate::directory::Directory;
+use crate::directory::DirectoryKeys;
 use crate::error::S3Error;
 
 const EMPTY: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";

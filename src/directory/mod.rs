@@ -41,7 +41,7 @@ use crate::directory::used::{LastUse, LastUses};
 
 pub use accounts::NewAccount;
 pub use draft::Draft;
-pub use sealer::{DirectoryKeys, KeyBytes};
+pub use sealer::DirectoryKeys;
 pub use snapshot::{Found, Snapshot, managed_policy};
 pub use token::TokenFault;
 

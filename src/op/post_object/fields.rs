@@ -180,7 +180,7 @@ mod tests {
         assert_eq!(names, expected);
         assert_eq!(headers["x-amz-meta-u"], "=?UTF-8?B?w7w=?=");
         let tags = tagging::from_header(headers["x-amz-tagging"].to_str().expect("ASCII")).expect("tags");
-        assert_eq!((tags[0].key.as_str(), tags[0].value.as_str()), ("a b", "c&d"));
+        assert_eq!((tags[0].key.as_str(), tags[0].value.as_str()), ("a b", "c+d"));
     }
 
     #[test]
