@@ -53,7 +53,7 @@ async fn temporary_credentials_need_their_token() {
     call(root, "iam", &form).await.is(200);
     people.allow("allowed", r#""Action":["s3:*","sts:*"],"Resource":"*""#).await;
     let role = encoded("arn:aws:iam::000000000000:role/reader");
-    let form = format!("Action=AssumeRole&RoleArn={role}&RoleSessionName=s&Version=2011-06-15");
+    let form = format!("Action=AssumeRole&RoleArn={role}&RoleSessionName=session&Version=2011-06-15");
     let made = call(bob, "sts", &form).await.is(200);
     let text = |name: &str| made.element(name).expect("credentials");
     let session = Raw {

@@ -184,7 +184,7 @@ async fn every_operation_for_everybody() {
 async fn ask(raw: &Raw, row: &Row, upload: &str, anonymously: bool) -> Answer {
     let (method, target) = row.line.split_once(' ').expect("method and target");
     let mut draft = raw.request(method, &target.replace("UPLOAD", upload)).headers(row.headers);
-    if method == "POST" && !row.body.is_empty() {
+    if !row.body.is_empty() {
         draft = draft.md5_of(row.body.as_bytes());
     }
     let draft = draft.body(row.body);
