@@ -47,7 +47,7 @@ def test_access_logs_are_delivered(logging_server, run, tmp_path):
     target = {"TargetBucket": "logs", "TargetPrefix": "access/"}
     status = json.dumps({"LoggingEnabled": target})
     configure = ("s3api", "put-bucket-logging", "--bucket", "source", "--bucket-logging-status", status)
-    aws(*configure, status=254)
+    aws(*configure, status=255)
     statement = {
         "Effect": "Allow",
         "Principal": {"Service": "logging.s3.amazonaws.com"},

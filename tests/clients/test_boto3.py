@@ -378,6 +378,7 @@ def test_lifecycle(s3, bucket):
 
 
 def test_what_is_not_there_yet_says_so(s3, bucket):
-    refused("NotImplemented", 501, s3.put_bucket_policy, Bucket=bucket, Policy="{}")
-    refused("NotImplemented", 501, s3.put_object, Bucket=bucket, Key="k", Body=b"", ServerSideEncryption="aws:kms")
+    website = {"IndexDocument": {"Suffix": "index.html"}}
+    refused("NotImplemented", 501, s3.put_bucket_website, Bucket=bucket, WebsiteConfiguration=website)
+    refused("InvalidArgument", 400, s3.put_object, Bucket=bucket, Key="k", Body=b"", ServerSideEncryption="aws:kms")
     refused("404", 404, s3.head_object, Bucket=bucket, Key="k")
