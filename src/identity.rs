@@ -1,12 +1,13 @@
 //! Who sends a request: an account's root, a user, a role, or nobody who is known; and which policies say what they may.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 use strata_storage::{AccountId, Quota, Timestamp};
 
-use crate::policy::{Decision, Policy, Principal, Question};
+use crate::policy::{ConditionKey, Decision, KeyValue, Policy, Principal, Question};
 pub use crate::public_access_block::PublicAccessBlock;
 use crate::request::Owner;
 
@@ -201,6 +202,41 @@ impl Identity {
                 session_arn: self.arn(),
                 user_id: self.user_id(),
             },
+        }
+    }
+
+    /// What the caller is to conditions; `None` for what it is not, and for keys that are about something else.
+    pub fn condition(&self, key: ConditionKey, name: Option<&str>) -> Option<KeyValue<'_>> {
+        fn text<'a>(value: impl Into<Cow<'a, str>>) -> KeyValue<'a> {
+            KeyValue::Text(value.into())
+        }
+        match key {
+            ConditionKey::AwsUserId => Some(text(self.user_id())),
+            ConditionKey::AwsUsername => match &self.who {
+                Who::User { name, .. } => Some(text(name.as_str())),
+                Who::Anonymous | Who::Root | Who::Role { .. } => None,
+            },
+            // The role, not its session.
+            ConditionKey::AwsPrincipalArn => self.account_id().map(|_| text(self.principal_arn())),
+            ConditionKey::AwsPrincipalAccount => self.account_id().map(|account| text(account.to_string())),
+            ConditionKey::AwsPrincipalType => Some(text(match self.who {
+                Who::Anonymous => "Anonymous",
+                Who::Root => "Account",
+                Who::User { .. } => "User",
+                Who::Role { .. } => "AssumedRole",
+            })),
+            ConditionKey::AwsPrincipalTag => {
+                let wanted = name?;
+                let found = self.tags.iter().find(|(key, _)| key.eq_ignore_ascii_case(wanted));
+                found.map(|(_, value)| text(value.as_str()))
+            }
+            ConditionKey::AwsTokenIssueTime => self.issued.map(KeyValue::Date),
+            ConditionKey::AwsFederatedProvider => self.provider.as_deref().map(text),
+            ConditionKey::AwsSourceIdentity => self.source_identity.as_deref().map(text),
+            // There are no second factors, which only temporary credentials could tell of.
+            ConditionKey::AwsMultiFactorAuthPresent => self.issued.map(|_| KeyValue::Bool(false)),
+            ConditionKey::AwsPrincipalIsAwsService | ConditionKey::AwsViaAwsService => Some(KeyValue::Bool(false)),
+            _ => None,
         }
     }
 

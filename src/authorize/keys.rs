@@ -13,7 +13,6 @@ use strata_storage::{AccountId, Bucket, Tag, Timestamp};
 use super::asking::{Asking, Said};
 use super::resource::Through;
 use crate::auth::SigningPlace;
-use crate::identity::Who;
 use crate::policy::{ConditionKey, ConditionKeys, KeyValue};
 use crate::route::Operation;
 use crate::{tagging, time};
@@ -88,7 +87,7 @@ impl ConditionKeys for Keys<'_> {
             ConditionKey::S3AccessPointTag => self.through.and_then(|through| tag(&through.tags, name?)),
             _ => match key.header() {
                 Some(header) => self.named_header(header),
-                None => self.of_caller(key, name),
+                None => self.asking.caller.condition(key, name),
             },
         }
     }
@@ -201,44 +200,6 @@ impl Keys<'_> {
                     None => self.unknown(key),
                 }
             }
-            _ => None,
-        }
-    }
-
-    fn of_caller(&self, key: ConditionKey, name: Option<&str>) -> Value<'_> {
-        let caller = &*self.asking.caller;
-        let account = caller.account_id();
-        match key {
-            ConditionKey::AwsUserId => Some(text(caller.user_id())),
-            ConditionKey::AwsUsername => match &caller.who {
-                Who::User { name, .. } => Some(text(name.as_str())),
-                _ => None,
-            },
-            ConditionKey::AwsPrincipalArn => match (&caller.who, account) {
-                // The role, not its session.
-                (Who::Role { path, name, .. }, Some(account)) => {
-                    Some(text(format!("arn:aws:iam::{account}:role{path}{name}")))
-                }
-                _ => account.map(|_| text(caller.arn())),
-            },
-            ConditionKey::AwsPrincipalAccount => account.map(|account| text(account.to_string())),
-            ConditionKey::AwsPrincipalType => Some(text(match caller.who {
-                Who::Anonymous => "Anonymous",
-                Who::Root => "Account",
-                Who::User { .. } => "User",
-                Who::Role { .. } => "AssumedRole",
-            })),
-            ConditionKey::AwsPrincipalTag => {
-                let wanted = name?;
-                let found = caller.tags.iter().find(|(key, _)| key.eq_ignore_ascii_case(wanted));
-                found.map(|(_, value)| text(value.as_str()))
-            }
-            ConditionKey::AwsTokenIssueTime => caller.issued.map(KeyValue::Date),
-            ConditionKey::AwsFederatedProvider => caller.provider.as_deref().map(text),
-            ConditionKey::AwsSourceIdentity => caller.source_identity.as_deref().map(text),
-            // There are no second factors, which only temporary credentials could tell of.
-            ConditionKey::AwsMultiFactorAuthPresent => caller.issued.map(|_| KeyValue::Bool(false)),
-            ConditionKey::AwsPrincipalIsAwsService | ConditionKey::AwsViaAwsService => Some(KeyValue::Bool(false)),
             _ => None,
         }
     }

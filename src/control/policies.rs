@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use http::StatusCode;
+use strata_storage::BucketName;
 
 use super::access_point::AccessPoint;
 use super::access_points::{error, find};
@@ -11,7 +12,7 @@ use super::{Call, no_content};
 use crate::error::S3Error;
 use crate::policy::{Policy, PolicyFault, PolicyKind};
 use crate::response::Response;
-use crate::xml;
+use crate::{public_access_block, xml};
 
 /// The largest policy, in bytes.
 const POLICY_BYTES_MAX: usize = 20 << 10;
@@ -30,7 +31,15 @@ pub(super) async fn put(call: &Call<'_>, name: &str) -> Result<Response, S3Error
         return Err(S3Error::new(StatusCode::BAD_REQUEST, "MalformedPolicy", message));
     }
     let account = directory.account(call.account).and_then(|account| account.public_access_block).unwrap_or_default();
-    if policy.is_public() && point.block.or(account).block_public_policy {
+    let mut block = point.block.or(account);
+    // The bucket of the same account has a say as well.
+    if point.bucket_account == point.account
+        && let Ok(name) = BucketName::parse(&point.bucket)
+    {
+        let bucket = call.ctx.store.bucket(&name).await?;
+        block = block.or(public_access_block::effective(call.ctx, &bucket)?);
+    }
+    if policy.is_public() && block.block_public_policy {
         return Err(S3Error::access_denied(
             "Access Denied: the policy would make the access point public, which Block Public Access forbids.",
         ));

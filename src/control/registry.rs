@@ -48,7 +48,8 @@ struct Shared {
 
 #[derive(Clone, Default)]
 struct State {
-    points: BTreeMap<(AccountId, AccessPointName), Arc<AccessPoint>>,
+    /// By account and name.
+    points: BTreeMap<(AccountId, String), Arc<AccessPoint>>,
     /// By alias and by label, which are no bucket's name.
     names: BTreeMap<String, Arc<AccessPoint>>,
     /// How many each bucket has.
@@ -60,13 +61,13 @@ impl State {
         self.names.insert(point.alias(), Arc::clone(&point));
         self.names.insert(point.label(), Arc::clone(&point));
         let bucket = point.bucket_id;
-        if self.points.insert((point.account, point.name.clone()), point).is_none() {
+        if self.points.insert((point.account, point.name.to_string()), point).is_none() {
             *self.buckets.entry(bucket).or_default() += 1;
         }
     }
 
     fn remove(&mut self, account: AccountId, name: &AccessPointName) -> Option<Arc<AccessPoint>> {
-        let point = self.points.remove(&(account, name.clone()))?;
+        let point = self.points.remove(&(account, name.to_string()))?;
         self.names.remove(&point.alias());
         self.names.remove(&point.label());
         if let Some(count) = self.buckets.get_mut(&point.bucket_id) {
@@ -104,7 +105,7 @@ impl AccessPoints {
 
     /// The access point of that name.
     pub fn get(&self, account: AccountId, name: &AccessPointName) -> Option<Arc<AccessPoint>> {
-        self.state().points.get(&(account, name.clone())).cloned()
+        self.state().points.get(&(account, name.to_string())).cloned()
     }
 
     /// The access point with that alias, or with that label of a host.
@@ -126,16 +127,18 @@ impl AccessPoints {
         max: usize,
     ) -> Vec<Arc<AccessPoint>> {
         let state = self.state();
-        let of_account = state.points.values().filter(|point| point.account == account);
-        let wanted = of_account.filter(|point| bucket.is_none_or(|bucket| point.bucket == bucket));
-        wanted.filter(|point| after.is_none_or(|after| point.name.as_str() > after)).take(max).cloned().collect()
+        // Names are not empty, and the least after another is that name and a zero byte.
+        let from = after.map_or_else(String::new, |after| format!("{after}\0"));
+        let of_account = state.points.range((account, from)..).take_while(|((owner, _), _)| *owner == account);
+        let wanted = of_account.filter(|(_, point)| bucket.is_none_or(|bucket| point.bucket == bucket));
+        wanted.take(max).map(|(_, point)| Arc::clone(point)).collect()
     }
 
     /// Adds an access point.
     pub async fn create(&self, point: AccessPoint) -> Result<Arc<AccessPoint>, RegistryError> {
         let guard = Arc::clone(&self.shared.changing).lock_owned().await;
         let mut state = State::clone(&self.state());
-        if state.points.contains_key(&(point.account, point.name.clone())) {
+        if state.points.contains_key(&(point.account, point.name.to_string())) {
             return Err(RegistryError::Exists);
         }
         if state.points.values().filter(|other| other.account == point.account).count() >= PER_ACCOUNT_MAX {
@@ -157,7 +160,7 @@ impl AccessPoints {
     ) -> Result<(), RegistryError> {
         let guard = Arc::clone(&self.shared.changing).lock_owned().await;
         let mut state = State::clone(&self.state());
-        let found = state.points.get(&(account, name.clone())).ok_or(RegistryError::Missing)?;
+        let found = state.points.get(&(account, name.to_string())).ok_or(RegistryError::Missing)?;
         let point = Arc::new(AccessPoint { policy, compiled: OnceLock::new(), ..AccessPoint::clone(found) });
         let change = document(&point, true)?;
         state.insert(point);
@@ -195,4 +198,70 @@ fn document(point: &AccessPoint, keep: bool) -> Result<DocumentChange, RegistryE
     let name = format!("{PREFIX}{}/{}", point.account, point.name);
     let content = serde_json::to_vec(point).map_err(|_| RegistryError::Damaged(name.clone()))?;
     Ok(DocumentChange { name, content: keep.then_some(content) })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::OnceLock;
+
+    use strata_storage::{AccountId, OpenOptions, Store, Timestamp};
+
+    use super::{AccessPoint, AccessPointName, AccessPoints, RegistryError};
+    use crate::control::access_point::NetworkOrigin;
+    use crate::public_access_block::PublicAccessBlock;
+
+    fn point(account: u64, name: &str, bucket_id: u64) -> AccessPoint {
+        AccessPoint {
+            name: AccessPointName::parse(name).expect("a valid name"),
+            account: AccountId::new(account).expect("an id"),
+            bucket: format!("bucket-{bucket_id}"),
+            bucket_id,
+            bucket_account: AccountId::ROOT,
+            origin: NetworkOrigin::Internet,
+            block: PublicAccessBlock::ALL,
+            created: Timestamp::from_secs(1),
+            policy: None,
+            compiled: OnceLock::new(),
+        }
+    }
+
+    fn names(points: &AccessPoints, account: u64, bucket: Option<&str>, after: Option<&str>, max: usize) -> String {
+        let account = AccountId::new(account).expect("an id");
+        let listed = points.list(account, bucket, after, max);
+        listed.iter().map(|point| point.name.to_string()).collect::<Vec<_>>().join(" ")
+    }
+
+    #[tokio::test]
+    async fn access_points_are_found_listed_and_survive() {
+        let data = tempfile::tempdir().expect("a directory");
+        let store = Store::open(OpenOptions::new(data.path())).await.expect("a store");
+        let points = AccessPoints::open(store.clone()).await.expect("none");
+        for (account, name, bucket) in [(1, "bbb", 1), (1, "aaa", 2), (2, "aaa", 1), (1, "ccc", 1)] {
+            points.create(point(account, name, bucket)).await.expect("a new one");
+        }
+        let again = points.create(point(1, "aaa", 1)).await;
+        assert!(matches!(again, Err(RegistryError::Exists)));
+        assert_eq!(names(&points, 1, None, None, 9), "aaa bbb ccc");
+        assert_eq!(names(&points, 1, None, Some("aaa"), 1), "bbb");
+        assert_eq!(names(&points, 1, Some("bucket-1"), None, 9), "bbb ccc");
+        assert_eq!(names(&points, 3, None, None, 9), "");
+        let (owner, name) = (AccountId::new(1).expect("an id"), AccessPointName::parse("bbb").expect("a valid name"));
+        points.set_policy(owner, &name, Some("{}".to_owned())).await.expect("it is there");
+
+        let points = AccessPoints::open(store.clone()).await.expect("what was written");
+        let found = points.named("bbb-000000000001").expect("its label");
+        assert_eq!(
+            (found.policy.as_deref(), points.named(&found.alias()).map(|found| found.bucket_id)),
+            (Some("{}"), Some(1))
+        );
+        for (account, name) in [(1, "bbb"), (1, "ccc"), (2, "aaa")] {
+            assert!(points.has_bucket(1));
+            let account = AccountId::new(account).expect("an id");
+            points.delete(account, &AccessPointName::parse(name).expect("a valid name")).await.expect("it is there");
+        }
+        assert!(!points.has_bucket(1) && points.has_bucket(2));
+        assert!(points.named("bbb-000000000001").is_none() && points.named(&found.alias()).is_none());
+        assert!(matches!(points.delete(owner, &name).await, Err(RegistryError::Missing)));
+        store.close().await.expect("an orderly end");
+    }
 }

@@ -50,6 +50,8 @@ pub struct Asker<'a> {
     pub caller: &'a Identity,
     /// Where the request came from.
     pub origin: Origin,
+    /// What the client calls itself.
+    pub user_agent: Option<&'a str>,
     /// When.
     pub now: Timestamp,
     /// The service that asks in the caller's name: `s3.REGION.amazonaws.com`.
@@ -130,10 +132,11 @@ impl Keyring {
         action: &'static str,
         context: &EncryptionContext,
     ) -> Result<String, S3Error> {
-        let Asker { caller, origin, now, via } = *asker;
-        let usage = Usage { context: Some(context), via: Some(via) };
-        let conditions = KmsConditions { caller, source: Some(origin.source), secure: origin.secure, now, usage };
-        Ok(self.service.permit(caller, &conditions, name, action).await?)
+        let Asker { caller, origin, user_agent, now, via } = *asker;
+        let usage = Usage { context: Some(context), via: Some(via), name, ..Usage::default() };
+        let Origin { source, secure, .. } = origin;
+        let asked = KmsConditions { caller, source, secure, user_agent, now, usage };
+        Ok(self.service.permit(&asked, name, action).await?)
     }
 
     /// The key that stands for this bucket now.

@@ -108,5 +108,6 @@ pub(super) fn via(ctx: &Context) -> String {
 }
 
 pub(super) fn asker<'a>(request: &'a Request, via: &'a str) -> Asker<'a> {
-    Asker { caller: &request.caller, origin: request.origin, now: request.now, via }
+    let user_agent = request.headers.get(http::header::USER_AGENT).and_then(|value| value.to_str().ok());
+    Asker { caller: &request.caller, origin: request.origin, user_agent, now: request.now, via }
 }

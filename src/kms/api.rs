@@ -18,6 +18,7 @@ use super::error::KmsError;
 use super::key::Key;
 use super::service::KmsService;
 use super::store::KeyStore;
+use crate::directory::Snapshot;
 use crate::identity::Identity;
 use crate::response::{Payload, Response};
 
@@ -32,6 +33,10 @@ pub struct KmsCall {
     pub source: IpAddr,
     /// Whether the connection is encrypted.
     pub secure: bool,
+    /// What the client calls itself.
+    pub user_agent: Option<String>,
+    /// Whom key policies can name.
+    pub directory: Arc<Snapshot>,
     /// `X-Amz-Target`
     pub target: String,
     /// The body.
@@ -125,16 +130,29 @@ fn permitted(
     usage: Usage<'_>,
 ) -> Result<Arc<Key>, KmsError> {
     let key = keys.find(account(call)?, name)?;
-    authorize(&call.caller, Some(&key), keys.region(), action, &conditions(call, usage))?;
+    let subject = keys.subject(Some(&key));
+    authorize(&conditions(call, Usage { name: Some(name), ..usage }), &subject, action)?;
     Ok(key)
 }
 
 /// Refuses unless the caller may do `action`, which is about no key.
-fn permitted_without_key(keys: &KeyStore, call: &KmsCall, action: &'static str) -> Result<AccountId, KmsError> {
-    authorize(&call.caller, None, keys.region(), action, &conditions(call, Usage::default()))?;
+fn permitted_without_key(
+    keys: &KeyStore,
+    call: &KmsCall,
+    action: &'static str,
+    usage: Usage<'_>,
+) -> Result<AccountId, KmsError> {
+    authorize(&conditions(call, usage), &keys.subject(None), action)?;
     account(call)
 }
 
 fn conditions<'a>(call: &'a KmsCall, usage: Usage<'a>) -> KmsConditions<'a> {
-    KmsConditions { caller: &call.caller, source: Some(call.source), secure: call.secure, now: call.now, usage }
+    KmsConditions {
+        caller: &call.caller,
+        source: call.source,
+        secure: call.secure,
+        user_agent: call.user_agent.as_deref(),
+        now: call.now,
+        usage,
+    }
 }

@@ -44,6 +44,11 @@ impl EncryptionContext {
         self.0.get(name).map(String::as_str)
     }
 
+    /// The names.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+
     /// The canonical JSON: names in order, no spaces. Ciphertexts are bound to its bytes.
     pub fn text(&self) -> String {
         serde_json::to_string(&self.0).expect("a map of strings is JSON")

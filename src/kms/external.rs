@@ -58,6 +58,11 @@ impl External {
         Ok(External { endpoint, region, credentials, clock, client })
     }
 
+    /// The region that calls are signed for.
+    pub fn region(&self) -> &str {
+        &self.region
+    }
+
     /// The ARN of the key of that name. The service decides what names mean; an ARN stands for itself.
     pub async fn arn(&self, name: &str) -> Result<String, KmsError> {
         if name.starts_with("arn:") && name.contains(":key/") {

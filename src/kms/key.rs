@@ -1,9 +1,13 @@
 //! A key: its identity, its state, and its materials, sealed.
 
+use std::sync::{Arc, OnceLock};
+
 use serde::{Deserialize, Serialize};
 use strata_storage::{AccountId, Timestamp};
 
+use super::access;
 use super::error::KmsError;
+use crate::policy::{Policy, PolicyFault, PolicyKind};
 
 /// Whether a key can be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,7 +32,7 @@ impl KeyState {
 }
 
 /// A symmetric key of an account. Its materials are sealed with the store's own key; the newest one encrypts.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub struct Key {
     /// A UUID.
     pub id: String,
@@ -40,7 +44,7 @@ pub struct Key {
     pub description: String,
     /// Whether it can be used.
     pub state: KeyState,
-    /// The key policy, as normalised text.
+    /// The key policy in its normal form; empty for the one that keys have who come without.
     pub policy: String,
     /// Tags, in the order set.
     pub tags: Vec<(String, String)>,
@@ -50,12 +54,30 @@ pub struct Key {
     pub rotation: Option<Timestamp>,
     /// The materials, oldest first, each sealed and in hex.
     pub materials: Vec<String>,
+    /// The key policy as it was compiled when it was first asked.
+    #[serde(skip)]
+    pub compiled: OnceLock<Arc<Policy>>,
 }
 
 impl Key {
     /// The key's ARN.
     pub fn arn(&self, region: &str) -> String {
         format!("arn:aws:kms:{region}:{}:key/{}", self.account, self.id)
+    }
+
+    /// The text of the key policy in force.
+    pub fn policy_text(&self) -> String {
+        if self.policy.is_empty() { access::default_policy(self.account) } else { self.policy.clone() }
+    }
+
+    /// The key policy in force, ready to be asked.
+    pub fn compiled(&self, region: &str) -> Result<Arc<Policy>, PolicyFault> {
+        if let Some(compiled) = self.compiled.get() {
+            return Ok(Arc::clone(compiled));
+        }
+        let kind = PolicyKind::Key { arn: self.arn(region) };
+        let compiled = Arc::new(Policy::parse(self.policy_text().as_bytes(), &kind)?);
+        Ok(Arc::clone(self.compiled.get_or_init(|| compiled)))
     }
 
     /// Refuses to use the key unless it is enabled.

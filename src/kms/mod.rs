@@ -12,6 +12,9 @@ mod key;
 mod service;
 mod store;
 
+#[cfg(test)]
+mod tests;
+
 pub use access::{KmsConditions, Usage};
 pub use api::{KmsCall, answer};
 pub use context::EncryptionContext;

@@ -7,7 +7,6 @@ use super::context::EncryptionContext;
 use super::error::KmsError;
 use super::external::External;
 use super::store::{DataKeyPair, KeyStore};
-use crate::identity::Identity;
 
 /// The size of an object's data key, in bytes.
 const DATA_KEY_BYTES: usize = 32;
@@ -25,26 +24,25 @@ impl KmsService {
     /// it and it can be used.
     pub async fn permit(
         &self,
-        caller: &Identity,
-        conditions: &KmsConditions<'_>,
+        asked: &KmsConditions<'_>,
         name: Option<&str>,
         action: &'static str,
     ) -> Result<String, KmsError> {
         let denied = || KmsError::access_denied("anonymous", action, name.unwrap_or("*"));
-        let account = caller.account_id().ok_or_else(denied)?;
+        let account = asked.caller.account_id().ok_or_else(denied)?;
         match self {
             KmsService::Local(keys) => {
                 let key = match name {
                     Some(name) => keys.find(account, name)?,
                     None => keys.default_key(account).await?,
                 };
-                authorize(caller, Some(&key), keys.region(), action, conditions)?;
+                authorize(asked, &keys.subject(Some(&key)), action)?;
                 key.usable(keys.region())?;
                 Ok(key.arn(keys.region()))
             }
             KmsService::External(external) => {
                 let arn = external.arn(name.unwrap_or(super::store::DEFAULT_ALIAS)).await?;
-                authorize_foreign(caller, &arn, action, conditions)?;
+                authorize_foreign(asked, external.region(), &arn, action)?;
                 Ok(arn)
             }
         }

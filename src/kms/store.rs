@@ -4,12 +4,13 @@
 //! Changes wait for each other; readers take the state as it is and never wait.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use strata_storage::{AccountId, Clock, DataKey, DocumentChange, Entropy, Store};
 use zeroize::Zeroizing;
 
+use super::access::Subject;
 use super::context::EncryptionContext;
 use super::envelope::{self, Head, Material};
 use super::error::KmsError;
@@ -91,12 +92,19 @@ impl KeyStore {
         }
         let changing = Arc::default();
         let state = RwLock::new(Arc::new(state));
-        Ok(KeyStore { shared: Arc::new(Shared { store, region, secret, clock, entropy, state, changing }) })
+        let keys = KeyStore { shared: Arc::new(Shared { store, region, secret, clock, entropy, state, changing }) };
+        keys.erase_soon();
+        Ok(keys)
     }
 
     /// The region in the keys' ARNs.
     pub fn region(&self) -> &str {
         &self.shared.region
+    }
+
+    /// A key, or what is about none, as policies are asked about it.
+    pub fn subject<'a>(&'a self, key: Option<&'a Key>) -> Subject<'a> {
+        Subject { key, store: Some(self), region: &self.shared.region }
     }
 
     fn state(&self) -> Arc<State> {
@@ -124,13 +132,28 @@ impl KeyStore {
             false if name == rest => rest,
             false => rest.strip_prefix("key/").ok_or_else(missing)?,
         };
-        let key = state.keys.get(id).filter(|key| key.account == account && !self.is_gone(key));
-        key.cloned().ok_or_else(missing)
+        let key = state.keys.get(id).filter(|key| key.account == account).ok_or_else(missing)?;
+        if self.is_gone(key) {
+            self.erase_soon();
+            return Err(missing());
+        }
+        Ok(Arc::clone(key))
     }
 
     /// The key of an ARN that `find` gave.
     pub fn by_arn(&self, arn: &str) -> Result<Arc<Key>, KmsError> {
         self.find(AccountId::ROOT, arn)
+    }
+
+    /// Erases what is left of keys whose time is over, in a task of its own.
+    fn erase_soon(&self) {
+        let keys = self.clone();
+        tokio::spawn(async move {
+            let guard = Arc::clone(&keys.shared.changing).lock_owned().await;
+            let state = State::clone(&keys.state());
+            // It is logged there; the next look at such a key tries again.
+            let _erased = keys.commit(guard, state, Vec::new()).await;
+        });
     }
 
     fn is_gone(&self, key: &Key) -> bool {
@@ -195,6 +218,7 @@ impl KeyStore {
             managed: alias.is_some(),
             rotation: None,
             materials: vec![material],
+            compiled: OnceLock::new(),
         });
         let mut changes = vec![key_document(&key)?];
         state.keys.insert(id.clone(), Arc::clone(&key));
@@ -217,6 +241,7 @@ impl KeyStore {
         let found = state.keys.get(id).filter(|key| !self.is_gone(key)).ok_or_else(|| KmsError::not_found(id))?;
         let mut key = Key::clone(found);
         change(&mut key)?;
+        key.compiled = OnceLock::new();
         let key = Arc::new(key);
         state.keys.insert(id.to_owned(), Arc::clone(&key));
         let changes = vec![key_document(&key)?];
@@ -324,13 +349,18 @@ impl KeyStore {
         Ok(Zeroizing::new(bytes))
     }
 
-    /// Makes a change durable, then visible; in a task of its own, so that a dropped call leaves no difference.
+    /// Makes a change durable, then visible; in a task of its own, so that a dropped call leaves no difference. What is
+    /// left of keys whose time is over is erased with it: their materials, and so all that only they can open.
     async fn commit(
         &self,
         guard: tokio::sync::OwnedMutexGuard<()>,
-        state: State,
-        changes: Vec<DocumentChange>,
+        mut state: State,
+        mut changes: Vec<DocumentChange>,
     ) -> Result<(), KmsError> {
+        changes.extend(erase(&mut state, |key| self.is_gone(key)));
+        if changes.is_empty() {
+            return Ok(());
+        }
         let shared = Arc::clone(&self.shared);
         let commit = tokio::spawn(async move {
             shared.store.write_documents(changes).await?;
@@ -340,6 +370,27 @@ impl KeyStore {
         });
         commit.await.map_err(KmsError::internal)?.map_err(KmsError::internal)
     }
+}
+
+/// Takes keys and their aliases out of a state; what that changes in the documents.
+fn erase(state: &mut State, is_gone: impl Fn(&Key) -> bool) -> Vec<DocumentChange> {
+    let State { keys, aliases } = state;
+    let mut changes = Vec::new();
+    keys.retain(|_, key| {
+        let gone = is_gone(key);
+        if gone {
+            changes.push(DocumentChange { name: key_name(key), content: None });
+        }
+        !gone
+    });
+    aliases.retain(|(account, alias), id| {
+        let stays = keys.contains_key(id);
+        if !stays {
+            changes.push(alias_document(*account, alias, None));
+        }
+        stays
+    });
+    changes
 }
 
 async fn all(store: &Store, prefix: &str) -> Result<Vec<(String, Vec<u8>)>, KmsError> {
@@ -357,7 +408,11 @@ async fn all(store: &Store, prefix: &str) -> Result<Vec<(String, Vec<u8>)>, KmsE
 
 fn key_document(key: &Key) -> Result<DocumentChange, KmsError> {
     let content = serde_json::to_vec(key).map_err(KmsError::internal)?;
-    Ok(DocumentChange { name: format!("{KEY_PREFIX}{}/{}", key.account, key.id), content: Some(content) })
+    Ok(DocumentChange { name: key_name(key), content: Some(content) })
+}
+
+fn key_name(key: &Key) -> String {
+    format!("{KEY_PREFIX}{}/{}", key.account, key.id)
 }
 
 fn alias_document(account: AccountId, alias: &str, id: Option<&str>) -> DocumentChange {

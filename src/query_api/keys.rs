@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 
-use crate::identity::Who;
 use crate::policy::{ConditionKey, ConditionKeys, KeyValue};
 use crate::query_api::QueryCall;
 
@@ -60,33 +59,6 @@ impl<'a> CallKeys<'a> {
         self.others.push((key, value));
         self
     }
-
-    fn of_caller(&self, key: ConditionKey) -> Option<KeyValue<'_>> {
-        let caller = &*self.call.caller;
-        let account = caller.account_id();
-        match key {
-            ConditionKey::AwsUserId => Some(text(caller.user_id())),
-            ConditionKey::AwsUsername => match &caller.who {
-                Who::User { name, .. } => Some(text(name.as_str())),
-                Who::Anonymous | Who::Root | Who::Role { .. } => None,
-            },
-            ConditionKey::AwsPrincipalArn => account.map(|_| text(caller.principal_arn())),
-            ConditionKey::AwsPrincipalAccount => account.map(|account| text(account.to_string())),
-            ConditionKey::AwsPrincipalType => Some(text(match caller.who {
-                Who::Anonymous => "Anonymous",
-                Who::Root => "Account",
-                Who::User { .. } => "User",
-                Who::Role { .. } => "AssumedRole",
-            })),
-            ConditionKey::AwsTokenIssueTime => caller.issued.map(KeyValue::Date),
-            // There are no second factors, which only temporary credentials could tell of.
-            ConditionKey::AwsMultiFactorAuthPresent => caller.issued.map(|_| KeyValue::Bool(false)),
-            ConditionKey::AwsFederatedProvider => caller.provider.as_deref().map(text),
-            ConditionKey::AwsSourceIdentity => caller.source_identity.as_deref().map(text),
-            ConditionKey::AwsPrincipalIsAwsService | ConditionKey::AwsViaAwsService => Some(KeyValue::Bool(false)),
-            _ => None,
-        }
-    }
 }
 
 impl ConditionKeys for CallKeys<'_> {
@@ -101,14 +73,13 @@ impl ConditionKeys for CallKeys<'_> {
             ConditionKey::AwsRequestedRegion => Some(text(self.call.region.as_str())),
             ConditionKey::AwsUserAgent => self.call.user_agent.as_deref().map(text),
             ConditionKey::AwsResourceAccount => Some(text(self.account.as_str())),
-            ConditionKey::AwsPrincipalTag => tag(&self.call.caller.tags, name),
             ConditionKey::AwsResourceTag | ConditionKey::IamResourceTag => tag(self.resource_tags, name),
             ConditionKey::AwsRequestTag => tag(self.request_tags, name),
             ConditionKey::AwsTagKeys => {
                 let keys = || self.tag_keys.iter().map(|key| Cow::Borrowed(*key)).collect();
                 (!self.tag_keys.is_empty()).then(|| KeyValue::Texts(keys()))
             }
-            _ => self.of_caller(key),
+            _ => self.call.caller.condition(key, name),
         }
     }
 }

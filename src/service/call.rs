@@ -51,8 +51,17 @@ impl Service {
         if api == Api::Kms {
             let target = parts.headers.get("x-amz-target").and_then(|value| value.to_str().ok()).unwrap_or_default();
             trail.change = self.change(Call::of_kms(target, &body), &caller, (name, origin));
-            let call =
-                KmsCall { caller, source: origin.source, secure: origin.secure, target: target.to_owned(), body, now };
+            let user_agent = parts.headers.get(USER_AGENT).and_then(|value| value.to_str().ok()).map(str::to_owned);
+            let call = KmsCall {
+                caller,
+                source: origin.source,
+                secure: origin.secure,
+                user_agent,
+                directory: self.context.directory.snapshot(),
+                target: target.to_owned(),
+                body,
+                now,
+            };
             return Ok(kms::answer(self.context.keyring.service(), &call).await);
         }
         let form = match parts.method {

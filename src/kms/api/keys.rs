@@ -11,10 +11,13 @@ use crate::kms::access::{self, Usage};
 use crate::kms::error::KmsError;
 use crate::kms::key::{Key, KeyState};
 use crate::kms::store::{KeyStore, NewKey};
+use crate::policy::{Action, Decision, NoKeys, Policy, PolicyKind, Question};
 
 /// The most that one page of a list has.
 const PAGE_MAX: usize = 1000;
 const PAGE: usize = 100;
+/// How long a key waits for its deletion unless the request says so.
+const WINDOW_DAYS: u64 = 30;
 const DAY: Duration = Duration::from_hours(24);
 
 #[derive(Deserialize)]
@@ -78,7 +81,9 @@ struct List {
 
 pub(super) async fn create(keys: &KeyStore, call: &KmsCall) -> Result<Value, KmsError> {
     let asked: Create = read(call)?;
-    let account = permitted_without_key(keys, call, "kms:CreateKey")?;
+    let tags = tags(asked.tags)?;
+    let usage = Usage { tags: &tags, bypass: asked.bypass_policy_lockout_safety_check, ..Usage::default() };
+    let account = permitted_without_key(keys, call, "kms:CreateKey", usage)?;
     let is = |given: &Option<String>, only: &str| given.as_deref().is_none_or(|given| given == only);
     let spec = is(&asked.key_spec, "SYMMETRIC_DEFAULT") && is(&asked.customer_master_key_spec, "SYMMETRIC_DEFAULT");
     if !spec
@@ -92,13 +97,11 @@ pub(super) async fn create(keys: &KeyStore, call: &KmsCall) -> Result<Value, Kms
     if asked.description.len() > 8192 {
         return Err(KmsError::validation("The description is longer than 8192 bytes."));
     }
-    // The check against locking oneself out is never made: the account's root can always change the policy here.
-    let _ = asked.bypass_policy_lockout_safety_check;
     let policy = match &asked.policy {
-        Some(policy) => access::key_policy(policy)?,
-        None => access::default_policy(account),
+        Some(policy) => access::key_policy(policy, "", &call.directory)?,
+        None => String::new(),
     };
-    let tags = tags(asked.tags)?;
+    check_lockout(call, &policy, "", asked.bypass_policy_lockout_safety_check)?;
     let key = keys.create(account, NewKey { description: asked.description, policy, tags }).await?;
     Ok(json!({"KeyMetadata": metadata(&key, keys.region())}))
 }
@@ -110,7 +113,7 @@ pub(super) fn describe(keys: &KeyStore, call: &KmsCall) -> Result<Value, KmsErro
 
 pub(super) fn list(keys: &KeyStore, call: &KmsCall) -> Result<Value, KmsError> {
     let asked: List = read(call)?;
-    let account = permitted_without_key(keys, call, "kms:ListKeys")?;
+    let account = permitted_without_key(keys, call, "kms:ListKeys", Usage::default())?;
     let limit = page(asked.limit)?;
     let mut found = keys.list(account, asked.marker.as_deref(), limit + 1);
     let truncated = found.len() > limit;
@@ -145,7 +148,7 @@ async fn set_state(keys: &KeyStore, call: &KmsCall, action: &'static str, state:
 pub(super) async fn schedule_deletion(keys: &KeyStore, call: &KmsCall) -> Result<Value, KmsError> {
     let (asked, key) = named(keys, call, "kms:ScheduleKeyDeletion")?;
     let arn = own(&key, keys.region())?;
-    let days = asked.pending_window_in_days.unwrap_or(30);
+    let days = asked.pending_window_in_days.unwrap_or(WINDOW_DAYS);
     if !(7..=30).contains(&days) {
         return Err(KmsError::validation("PendingWindowInDays must be between 7 and 30."));
     }
@@ -198,17 +201,18 @@ pub(super) async fn update_description(keys: &KeyStore, call: &KmsCall) -> Resul
 pub(super) fn get_policy(keys: &KeyStore, call: &KmsCall) -> Result<Value, KmsError> {
     let (asked, key) = named(keys, call, "kms:GetKeyPolicy")?;
     check_policy_name(asked.policy_name.as_deref())?;
-    let policy = if key.policy.is_empty() { access::default_policy(key.account) } else { key.policy.clone() };
+    let compiled = key.compiled(keys.region()).map_err(KmsError::internal)?;
+    let policy = compiled.shown(&|id| call.directory.arn_of(id));
     Ok(json!({"Policy": policy, "PolicyName": "default"}))
 }
 
 pub(super) async fn put_policy(keys: &KeyStore, call: &KmsCall) -> Result<Value, KmsError> {
     let (asked, key) = named(keys, call, "kms:PutKeyPolicy")?;
     check_policy_name(asked.policy_name.as_deref())?;
-    own(&key, keys.region())?;
-    let _ = asked.bypass_policy_lockout_safety_check;
     let policy = asked.policy.ok_or_else(|| KmsError::validation("Policy is missing."))?;
-    let policy = access::key_policy(&policy)?;
+    let arn = own(&key, keys.region())?;
+    let policy = access::key_policy(&policy, &arn, &call.directory)?;
+    check_lockout(call, &policy, &arn, asked.bypass_policy_lockout_safety_check)?;
     let change = |key: &mut Key| {
         key.policy = policy;
         Ok(())
@@ -220,6 +224,26 @@ pub(super) async fn put_policy(keys: &KeyStore, call: &KmsCall) -> Result<Value,
 pub(super) fn list_policies(keys: &KeyStore, call: &KmsCall) -> Result<Value, KmsError> {
     named(keys, call, "kms:ListKeyPolicies")?;
     Ok(json!({"PolicyNames": ["default"], "Truncated": false}))
+}
+
+/// Refuses a policy under which the caller could not change it any more, unless that is wanted. `arn` is the key's, or
+/// empty if there is none yet.
+fn check_lockout(call: &KmsCall, policy: &str, arn: &str, bypass: Option<bool>) -> Result<(), KmsError> {
+    if bypass == Some(true) || policy.is_empty() {
+        return Ok(());
+    }
+    let policy = Policy::parse(policy.as_bytes(), &PolicyKind::Key { arn: arn.to_owned() });
+    let policy = policy.map_err(KmsError::internal)?;
+    let resource = if arn.is_empty() { "*" } else { arn };
+    let action = Action::known("kms:PutKeyPolicy");
+    let decision = policy.decide(&Question { principal: &call.caller.principal(), action, resource, keys: &NoKeys });
+    if let Decision::Allow { .. } = decision {
+        return Ok(());
+    }
+    Err(KmsError::new(
+        "MalformedPolicyDocumentException",
+        "The new key policy will not allow you to update the key policy in the future.",
+    ))
 }
 
 fn check_policy_name(name: Option<&str>) -> Result<(), KmsError> {
@@ -256,7 +280,7 @@ pub(super) async fn delete_alias(keys: &KeyStore, call: &KmsCall) -> Result<Valu
     match keys.find(account, &asked.alias_name) {
         Ok(_) => drop(permitted(keys, call, &asked.alias_name, "kms:DeleteAlias", Usage::default())?),
         // The key behind it is gone; the alias may go, too.
-        Err(_) => drop(permitted_without_key(keys, call, "kms:DeleteAlias")?),
+        Err(_) => drop(permitted_without_key(keys, call, "kms:DeleteAlias", Usage::default())?),
     }
     keys.set_alias(account, &asked.alias_name, None, true).await?;
     Ok(Value::Null)
@@ -279,7 +303,7 @@ fn check_alias(name: &str) -> Result<(), KmsError> {
 
 pub(super) fn list_aliases(keys: &KeyStore, call: &KmsCall) -> Result<Value, KmsError> {
     let asked: List = read(call)?;
-    let account = permitted_without_key(keys, call, "kms:ListAliases")?;
+    let account = permitted_without_key(keys, call, "kms:ListAliases", Usage::default())?;
     let of_key = asked.key_id.map(|name| keys.find(account, &name)).transpose()?;
     let limit = page(asked.limit)?;
     let all = keys.aliases(account).into_iter();
@@ -382,7 +406,16 @@ fn named(keys: &KeyStore, call: &KmsCall, action: &'static str) -> Result<(Named
     if asked.marker.is_some() || asked.limit.is_some_and(|limit| limit == 0) {
         return Err(KmsError::new("InvalidMarkerException", "Such lists have one page here."));
     }
-    let key = permitted(keys, call, &asked.key_id, action, Usage::default())?;
+    let tags: Vec<(String, String)> =
+        asked.tags.iter().map(|tag| (tag.tag_key.clone(), tag.tag_value.clone())).collect();
+    let usage = Usage {
+        tags: &tags,
+        tag_keys: &asked.tag_keys,
+        window_days: (action == "kms:ScheduleKeyDeletion").then(|| asked.pending_window_in_days.unwrap_or(WINDOW_DAYS)),
+        bypass: asked.bypass_policy_lockout_safety_check,
+        ..Usage::default()
+    };
+    let key = permitted(keys, call, &asked.key_id, action, usage)?;
     Ok((asked, key))
 }
 

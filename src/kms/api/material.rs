@@ -162,7 +162,7 @@ async fn new_data_key(
 
 pub(super) fn random(keys: &KeyStore, call: &KmsCall) -> Result<Value, KmsError> {
     let Random { number_of_bytes: size } = read(call)?;
-    permitted_without_key(keys, call, "kms:GenerateRandom")?;
+    permitted_without_key(keys, call, "kms:GenerateRandom", Usage::default())?;
     if !(1..=RANDOM_BYTES_MAX).contains(&size) {
         return Err(KmsError::validation("NumberOfBytes must be between 1 and 1024."));
     }
