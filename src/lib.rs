@@ -35,6 +35,7 @@ mod control;
 mod cors;
 mod encryption;
 mod error;
+pub mod events;
 mod iam;
 mod identity;
 mod incoming;
