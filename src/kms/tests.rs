@@ -55,6 +55,7 @@ fn context(json: &str) -> EncryptionContext {
 async fn keys_survive_and_open_what_they_sealed() {
     let fixture = Fixture::new().await;
     let key = fixture.key().await;
+    let stranger = fixture.key().await;
     let (one, other) = (context("{\"a\":\"1\"}"), context("{}"));
     let sealed = fixture.keys.encrypt(&key, &one, b"plain").await.expect("it is enabled");
     fixture.keys.set_alias(AccountId::ROOT, "alias/mine", Some(&key.id), false).await.expect("a new one");
@@ -67,7 +68,6 @@ async fn keys_survive_and_open_what_they_sealed() {
     assert_eq!(keys.decrypt(&found, &other, &sealed).expect_err("another context").code, "InvalidCiphertextException");
     let newer = keys.encrypt(&found, &one, b"plain").await.expect("it is enabled");
     assert_ne!(newer[17..21], sealed[17..21], "new material seals");
-    let stranger = keys.create(AccountId::ROOT, NewKey::default()).await.expect("a key");
     assert_eq!(keys.decrypt(&stranger, &one, &sealed).expect_err("another key").code, "IncorrectKeyException");
     // Without the store's own secret the materials are bytes.
     let foreign = open(&fixture.store, &fixture.clock, 2).await;
