@@ -214,6 +214,8 @@ mod tests {
             parts_count: 0,
             bucket_versioned: false,
             protection: strata_storage::Protection::default(),
+            replication: strata_storage::ReplicationState::default(),
+            stamp: strata_storage::Stamp::from_bytes([0; 16]),
         }
     }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use http::HeaderMap;
-use strata_storage::{BucketName, Entropy, ObjectKey, Store, Timestamp, VersionId};
+use strata_storage::{Asked, BucketName, Entropy, ObjectKey, Store, Timestamp, VersionId};
 
 use crate::auth::{Authenticator, Signing};
 use crate::authorize::{BucketPolicies, Said, Through};
@@ -105,6 +105,17 @@ impl Request {
     /// The key; the router only calls object operations with one.
     pub fn key(&self) -> Result<&ObjectKey, S3Error> {
         self.key.as_ref().ok_or_else(|| S3Error::internal("an operation on an object was routed without a key"))
+    }
+
+    /// The store as this request uses it: events name who sent it.
+    pub fn store(&self, ctx: &Context) -> Store {
+        let (caller, name, source) = (Arc::clone(&self.caller), Arc::clone(&self.name), self.origin.source);
+        ctx.store.asked_by(move || Asked {
+            principal: format!("AWS:{}", caller.user_id()),
+            address: source.to_string(),
+            request: name.request_id.clone(),
+            host: name.host_id.clone(),
+        })
     }
 
     /// The version that `versionId` names, if it names one.

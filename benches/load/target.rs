@@ -25,7 +25,7 @@ enum Running {
     },
     /// Fields drop in this order: the server before its runtime, and its directory last.
     Strata {
-        _server: strata::Server,
+        _server: Box<strata::Server>,
         _runtime: Runtime,
         _data: TempDir,
     },
@@ -81,7 +81,10 @@ fn start_strata(options: &Options, data: &DataDir) -> Result<Target, Failure> {
         secret_key: server.credentials().secret_key.expose().to_owned(),
         region: options.region.clone(),
     };
-    Ok(Target { endpoint, _running: Running::Strata { _server: server, _runtime: runtime, _data: directory } })
+    Ok(Target {
+        endpoint,
+        _running: Running::Strata { _server: Box::new(server), _runtime: runtime, _data: directory },
+    })
 }
 
 fn at_url(url: &str, options: &Options) -> Result<Endpoint, Failure> {

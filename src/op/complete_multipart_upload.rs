@@ -50,9 +50,10 @@ pub async fn run(ctx: &Context, mut request: Request) -> Result<Response, S3Erro
         size,
         checksum: object_checksum(&request.headers, created, parts_count)?,
         condition,
+        replica: None,
     };
     let location = format!("http://{}{}", request.host, request.raw_path);
-    let mut response = keep_alive(&request.name, finish(ctx.store.clone(), complete, target, location)).await?;
+    let mut response = keep_alive(&request.name, finish(request.store(ctx), complete, target, location)).await?;
     if let Some(sealed) = &sealed {
         encryption::set_headers(&mut response, sealed);
     }

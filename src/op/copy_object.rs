@@ -2,8 +2,8 @@
 
 use http::{HeaderMap, HeaderName};
 use strata_storage::{
-    Checksum, ChecksumAlgorithm, CopyStage, DataKey, Digests, Encryption, Metadata, ObjectInfo, OpenObject, Protection,
-    PutObject, Subject, Tag, Written,
+    Checksum, ChecksumAlgorithm, CopyStage, DataKey, Digests, Encryption, EventKind, Metadata, ObjectInfo, OpenObject,
+    Protection, PutObject, Subject, Tag, Written,
 };
 
 use crate::authorize::{self, Resource};
@@ -76,7 +76,7 @@ pub async fn run(ctx: &Context, request: Request) -> Result<Response, S3Error> {
     let source_version = info.bucket_versioned.then(|| info.version_id.to_string());
 
     let refused = condition.clone();
-    let store = ctx.store.clone();
+    let store = request.store(ctx);
     let mut response = keep_alive(&request.name, async move {
         let (staged, checksum) = stage(&store, &object, algorithm, seal).await?;
         let (size, kept, kept_tags) = (staged.size(), checksum.clone(), tags.clone());
@@ -90,6 +90,8 @@ pub async fn run(ctx: &Context, request: Request) -> Result<Response, S3Error> {
             checksum: kept,
             protection,
             condition,
+            created: EventKind::CreatedCopy,
+            replica: None,
         };
         let written = store.put(put).await.map_err(|error| conditions::write_error(error, &refused, &key))?;
         let mut finished = Finished::new(document(&written, checksum.as_ref()));
@@ -219,6 +221,8 @@ mod tests {
             parts_count: 0,
             bucket_versioned: true,
             protection: strata_storage::Protection::default(),
+            replication: strata_storage::ReplicationState::default(),
+            stamp: strata_storage::Stamp::from_bytes([0; 16]),
         }
     }
 

@@ -22,7 +22,8 @@ pub async fn run(ctx: &Context, request: Request) -> Result<Response, S3Error> {
     };
     let (bucket, key, version) = (target.bucket.clone(), target.key.clone(), target.version);
     let delete = DeleteObject { bucket, key, version, condition, governance };
-    let deleted = ctx.store.delete(delete).await.map_err(|error| conditions::delete_error(error, &target.key))?;
+    let deleted =
+        request.store(ctx).delete(delete).await.map_err(|error| conditions::delete_error(error, &target.key))?;
     let mut response = Response::empty(StatusCode::NO_CONTENT);
     if deleted.marker {
         response.set(DELETE_MARKER, "true");

@@ -145,7 +145,7 @@ async fn delete(ctx: &Context, request: &Request, bucket: BucketName, entry: &En
         None => Governance::Binding,
     };
     let delete = DeleteObject { bucket, key: key.clone(), version, condition, governance };
-    ctx.store.delete(delete).await.map_err(|error| conditions::delete_error(error, &key))
+    request.store(ctx).delete(delete).await.map_err(|error| conditions::delete_error(error, &key))
 }
 
 /// What the entry asks of the engine.

@@ -33,7 +33,7 @@ pub async fn put(ctx: &Context, mut request: Request) -> Result<Response, S3Erro
     if let Some(acl) = requested_acl::read(ctx, &mut request, Scope::Object, owner, &bucket).await? {
         // The version that was looked at: the list names its owner, who may be another than that of a later version.
         let version = VersionSelector::Id(info.version_id);
-        let changed = ctx.store.set_acl(&target.bucket, &target.key, version, acl::encode(&acl)).await;
+        let changed = request.store(ctx).set_acl(&target.bucket, &target.key, version, acl::encode(&acl)).await;
         changed.map_err(target::change_error)?;
     }
     let mut response = Response::empty(StatusCode::OK);

@@ -14,6 +14,7 @@ const STORAGE_CLASS: HeaderName = HeaderName::from_static("x-amz-storage-class")
 const RESTORE: HeaderName = HeaderName::from_static("x-amz-restore");
 const RESTORE_REQUEST_DATE: HeaderName = HeaderName::from_static("x-amz-restore-request-date");
 const ARCHIVE_STATUS: HeaderName = HeaderName::from_static("x-amz-archive-status");
+const REPLICATION_STATUS: HeaderName = HeaderName::from_static("x-amz-replication-status");
 const TAGGING_COUNT: HeaderName = HeaderName::from_static("x-amz-tagging-count");
 
 /// The parameters that replace a header of the answer.
@@ -36,6 +37,9 @@ pub fn set(response: &mut Response, info: &ObjectInfo) {
     }
     if let Some(restore) = &info.restore {
         response.set(RESTORE, restore_text(restore));
+    }
+    if let Some(status) = info.replication.status() {
+        response.set(REPLICATION_STATUS, status.name());
     }
     if !info.tags.is_empty() {
         response.set(TAGGING_COUNT, info.tags.len().to_string());
@@ -113,6 +117,8 @@ mod tests {
             parts_count: 0,
             bucket_versioned: false,
             protection: strata_storage::Protection::default(),
+            replication: strata_storage::ReplicationState::default(),
+            stamp: strata_storage::Stamp::from_bytes([0; 16]),
         }
     }
 

@@ -32,7 +32,7 @@ pub async fn put_retention(ctx: &Context, mut request: Request) -> Result<Respon
     let resource = Resource::Object(&target.bucket, &target.key, target.version);
     let governance = lock_headers::governance(ctx, &request, resource).await?;
     let change = RetentionChange { retention, governance };
-    let changed = ctx.store.set_retention(&target.bucket, &target.key, target.selector(), change).await;
+    let changed = request.store(ctx).set_retention(&target.bucket, &target.key, target.selector(), change).await;
     let mut response = Response::empty(StatusCode::OK);
     set_version(&mut response, changed.map_err(target::change_error)?);
     Ok(response)
@@ -51,7 +51,7 @@ pub async fn put_legal_hold(ctx: &Context, mut request: Request) -> Result<Respo
     let target = locked_target(ctx, &request).await?;
     let bytes = bucket::read_document(&mut request, ctx.config.limits.xml_bytes, Need::Required).await?;
     let hold = read_hold(&bytes)?;
-    let changed = ctx.store.set_legal_hold(&target.bucket, &target.key, target.selector(), hold).await;
+    let changed = request.store(ctx).set_legal_hold(&target.bucket, &target.key, target.selector(), hold).await;
     let mut response = Response::empty(StatusCode::OK);
     set_version(&mut response, changed.map_err(target::change_error)?);
     Ok(response)

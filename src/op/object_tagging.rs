@@ -1,7 +1,7 @@
 //! GetObjectTagging, PutObjectTagging, DeleteObjectTagging: the tags of one object version.
 
 use http::StatusCode;
-use strata_storage::Tag;
+use strata_storage::{Store, Tag};
 
 use crate::checksum_headers::{self, Need};
 use crate::error::S3Error;
@@ -30,18 +30,18 @@ pub async fn put(ctx: &Context, mut request: Request) -> Result<Response, S3Erro
     let bytes = request.body.collect(DOCUMENT_BYTES_MAX).await?;
     checksum_headers::require_for_document(&request.headers, &request.body, &bytes, Need::Optional)?;
     let tags = tagging::parse_document(&bytes, OBJECT_TAGS_MAX)?;
-    replace(ctx, &target, tags, StatusCode::OK).await
+    replace(&request.store(ctx), &target, tags, StatusCode::OK).await
 }
 
 /// Runs DeleteObjectTagging.
 pub async fn delete(ctx: &Context, request: Request) -> Result<Response, S3Error> {
     let target = Target::of(ctx, &request).await?;
-    replace(ctx, &target, Vec::new(), StatusCode::NO_CONTENT).await
+    replace(&request.store(ctx), &target, Vec::new(), StatusCode::NO_CONTENT).await
 }
 
-async fn replace(ctx: &Context, target: &Target, tags: Vec<Tag>, status: StatusCode) -> Result<Response, S3Error> {
+async fn replace(store: &Store, target: &Target, tags: Vec<Tag>, status: StatusCode) -> Result<Response, S3Error> {
     let tagged =
-        ctx.store.set_tags(&target.bucket, &target.key, target.selector(), tags).await.map_err(target::change_error)?;
+        store.set_tags(&target.bucket, &target.key, target.selector(), tags).await.map_err(target::change_error)?;
     let mut response = Response::empty(status);
     set_version(&mut response, tagged.version_id);
     Ok(response)

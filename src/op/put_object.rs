@@ -1,7 +1,7 @@
 //! PutObject: a request body becomes the newest version of a key.
 
 use http::{HeaderMap, StatusCode, header};
-use strata_storage::{ChecksumAlgorithm, Digests, Protection, PutObject, Subject, Tag, Written};
+use strata_storage::{ChecksumAlgorithm, Digests, EventKind, Protection, PutObject, Subject, Tag, Written};
 
 use crate::encryption::{self, Sealing};
 use crate::error::S3Error;
@@ -16,7 +16,12 @@ use crate::{
 const PUT_BYTES_MAX: u64 = 5 << 30;
 
 /// Runs the operation.
-pub async fn run(ctx: &Context, mut request: Request) -> Result<Response, S3Error> {
+pub async fn run(ctx: &Context, request: Request) -> Result<Response, S3Error> {
+    write(ctx, request, EventKind::CreatedPut).await
+}
+
+/// Writes an object, which events tell of as `created`.
+pub async fn write(ctx: &Context, mut request: Request, created: EventKind) -> Result<Response, S3Error> {
     let bucket = request.bucket()?.clone();
     let key = request.key()?.clone();
     refuse_version(&request)?;
@@ -49,9 +54,22 @@ pub async fn run(ctx: &Context, mut request: Request) -> Result<Response, S3Erro
         checksum_headers::set_headers(&mut response, checksum, 0);
     }
     let (refused, size, kept) = (condition.clone(), staged.size(), tags.clone());
-    let put = PutObject { bucket, key: key.clone(), staged, class, metadata, tags, checksum, protection, condition };
+    let store = request.store(ctx);
+    let put = PutObject {
+        bucket,
+        key: key.clone(),
+        staged,
+        class,
+        metadata,
+        tags,
+        checksum,
+        protection,
+        condition,
+        created,
+        replica: None,
+    };
     let Written { version_id, etag, modified } =
-        ctx.store.put(put).await.map_err(|error| conditions::write_error(error, &refused, &key))?;
+        store.put(put).await.map_err(|error| conditions::write_error(error, &refused, &key))?;
     response.set(header::ETAG, format!("\"{etag}\""));
     set_version(&mut response, version_id);
     let object = Subject::current(key.as_str(), size, &kept, modified);

@@ -21,7 +21,7 @@ pub async fn run(ctx: &Context, mut request: Request) -> Result<Response, S3Erro
     let Asked { days, speed } = read(&bytes)?;
     let version = target.selector();
     let restore = RestoreRequest { bucket: target.bucket, key: target.key, version, days, speed };
-    let outcome = ctx.store.restore(restore).await.map_err(|error| match error {
+    let outcome = request.store(ctx).restore(restore).await.map_err(|error| match error {
         // Unconfirmed: S3's code for a request that lacks what this object needs.
         Error::RestoreDays(_) if days.is_none() => S3Error::malformed_xml(),
         error => target::change_error(error),

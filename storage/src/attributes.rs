@@ -3,8 +3,10 @@
 //! The record is read and written under the key's lock, in one batch: after a crash the version has the old attribute or
 //! the new one.
 
+use crate::announce::Happening;
 use crate::bucket::Bucket;
 use crate::error::{Entity, Error, Result};
+use crate::event::EventKind;
 use crate::index::record::{ObjectRecord, VersionRecord};
 use crate::index::{Batch, Family, key};
 use crate::name::{BucketName, ObjectKey};
@@ -24,6 +26,8 @@ pub(crate) struct Changing<'a> {
     pub(crate) bucket: &'a Bucket,
     pub(crate) key: &'a ObjectKey,
     pub(crate) stamp: Stamp,
+    /// Whether its id is `null`.
+    pub(crate) null: bool,
     pub(crate) object: &'a mut ObjectRecord,
     pub(crate) batch: &'a mut Batch,
 }
@@ -38,11 +42,16 @@ impl Store {
         version: VersionSelector,
         acl: Option<Vec<u8>>,
     ) -> Result<Tagged> {
-        self.change_object(bucket, key, version, |changing| {
-            changing.object.protection.owner.acl = acl;
+        let change = |changing: Changing<'_>| {
+            let Changing { bucket, key, stamp, null, object, batch } = changing;
+            object.protection.owner.acl = acl;
+            object.replication.changes.acl = Some(self.inner.stamp());
+            self.inner.replicate_changes(bucket, key.as_str(), (stamp, null), object, batch);
+            let happening = Happening::new(EventKind::AclPut, key.as_str(), (stamp, null));
+            self.inner.announce(bucket, &happening.of(object).asked(self.asked()), batch);
             Ok(())
-        })
-        .await
+        };
+        self.change_object(bucket, key, version, change).await
     }
 
     /// Changes a version's record as `change` says, which gets it with the bucket, and may add to the batch.
@@ -72,7 +81,7 @@ impl Store {
         };
         let mut batch = Batch::new();
         let (counted, before) = object.usage(bucket.id);
-        change(Changing { bucket: &bucket, key, stamp, object, batch: &mut batch })?;
+        change(Changing { bucket: &bucket, key, stamp, null: record.null, object, batch: &mut batch })?;
         batch.count(counted, before.negated());
         batch.count(counted, object.usage(bucket.id).1);
         batch.put(Family::Version, row, &record);

@@ -7,10 +7,12 @@ use std::sync::Arc;
 
 use crate::account::AccountId;
 use crate::analytics::AnalyticsConfiguration;
+use crate::event::NotificationRule;
 use crate::lifecycle::Lifecycle;
 use crate::name::BucketName;
 use crate::object::Tag;
 use crate::protection::{ObjectLock, Quota};
+use crate::replication::Replication;
 use crate::stamp::Timestamp;
 use crate::tiering::TieringConfiguration;
 
@@ -41,6 +43,8 @@ pub enum ObjectOwnership {
 /// A bucket as it is stored and reported.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Bucket {
+    /// Its name.
+    pub name: String,
     /// Never reused, so that a bucket made anew under an old name shares nothing with it.
     pub id: u64,
     /// The account that owns it.
@@ -71,6 +75,12 @@ pub struct Bucket {
     /// Configurations of storage-class analysis, in the order of their ids.
     #[serde(skip)]
     pub analytics: Vec<AnalyticsConfiguration>,
+    /// Which events go where, in the order given.
+    #[serde(skip)]
+    pub notifications: Vec<NotificationRule>,
+    /// Which versions go where; versioning cannot be suspended meanwhile.
+    #[serde(skip)]
+    pub replication: Option<Replication>,
     /// Configurations that the engine keeps and never reads.
     #[serde(skip)]
     pub documents: BTreeMap<BucketDocument, Arc<[u8]>>,
@@ -111,22 +121,26 @@ pub(crate) struct BucketRules {
     pub(crate) lifecycle: Option<Lifecycle>,
     pub(crate) tiering: Vec<TieringConfiguration>,
     pub(crate) analytics: Vec<AnalyticsConfiguration>,
+    pub(crate) notifications: Vec<NotificationRule>,
+    pub(crate) replication: Option<Replication>,
     pub(crate) documents: BTreeMap<BucketDocument, Arc<[u8]>>,
 }
 
 impl BucketRules {
     /// Those of a bucket.
     pub(crate) fn of(bucket: &Bucket) -> BucketRules {
-        let Bucket { lifecycle, tiering, analytics, documents, .. } = bucket.clone();
-        BucketRules { lifecycle, tiering, analytics, documents }
+        let Bucket { lifecycle, tiering, analytics, notifications, replication, documents, .. } = bucket.clone();
+        BucketRules { lifecycle, tiering, analytics, notifications, replication, documents }
     }
 
     /// The bucket with these.
     pub(crate) fn put_into(self, bucket: &mut Bucket) {
-        let BucketRules { lifecycle, tiering, analytics, documents } = self;
+        let BucketRules { lifecycle, tiering, analytics, notifications, replication, documents } = self;
         bucket.lifecycle = lifecycle;
         bucket.tiering = tiering;
         bucket.analytics = analytics;
+        bucket.notifications = notifications;
+        bucket.replication = replication;
         bucket.documents = documents;
     }
 }
@@ -174,6 +188,10 @@ pub enum BucketChange {
     PutAnalytics(AnalyticsConfiguration),
     /// Removes the analytics configuration of that id; `NotFound(Configuration)` if there is none.
     DeleteAnalytics(String),
+    /// Replaces the notification rules; empty removes them.
+    Notifications(Vec<NotificationRule>),
+    /// Replaces the replication configuration; `None` removes it. `BucketState` unless versioning is enabled.
+    Replication(Option<Replication>),
 }
 
 /// Which buckets to list.

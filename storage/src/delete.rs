@@ -3,8 +3,10 @@
 //! As in `put`, conditions and versions are read under the key's lock, which travels with the batch. Dying before the
 //! batch is durable changes nothing; after it, everything. Bytes are left to `worker::collect`.
 
+use crate::announce::Happening;
 use crate::bucket::{Bucket, Versioning};
 use crate::error::{Entity, Error, Result};
+use crate::event::EventKind;
 use crate::index::record::VersionRecord;
 use crate::index::{Batch, Family, key};
 use crate::name::{BucketName, ObjectKey};
@@ -54,11 +56,11 @@ impl Store {
 
         let mut batch = Batch::new();
         let deleted = match request.version {
-            Some(id) => self.inner.remove_by_id(&bucket, &request, id, newest, &mut batch).await?,
+            Some(id) => self.remove_by_id(&bucket, &request, id, newest, &mut batch).await?,
             None if bucket.versioning == Versioning::Unversioned => {
-                self.inner.remove_object(&bucket, &request.key, newest, &mut batch).await?
+                self.remove_object(&bucket, &request.key, newest, &mut batch).await?
             }
-            None => self.inner.add_marker(&bucket, &request.key, newest, &mut batch).await?,
+            None => self.add_marker(&bucket, &request.key, newest, &mut batch).await?,
         };
         if !batch.changes.is_empty() {
             batch.hold(bucket_guard);
@@ -82,7 +84,7 @@ fn check_delete(condition: &DeleteCondition, newest: Option<&Version>) -> Result
     }
 }
 
-impl Inner {
+impl Store {
     async fn remove_object(
         &self,
         bucket: &Bucket,
@@ -91,8 +93,9 @@ impl Inner {
         batch: &mut Batch,
     ) -> Result<Deleted> {
         if let Some(newest) = newest {
-            self.remove_version(bucket, key, &newest.stamp, batch).await?;
+            self.inner.remove_version(bucket, key, &newest.stamp, batch).await?;
             batch.delete(Family::Current, key::object(bucket.id, key.as_str()));
+            self.tell(bucket, key, EventKind::RemovedDelete, (newest.stamp, newest.null), batch);
         }
         Ok(Deleted::default())
     }
@@ -104,24 +107,67 @@ impl Inner {
         newest: Option<Version>,
         batch: &mut Batch,
     ) -> Result<Deleted> {
-        let stamp = self.stamp_after(newest.as_ref().map(|newest| newest.stamp.time));
+        let stamp = self.inner.stamp_after(newest.as_ref().map(|newest| newest.stamp.time));
         if bucket.versioning == Versioning::Suspended
-            && let Some(old) = self.null_version(bucket, key, newest.as_ref()).await?
+            && let Some(old) = self.inner.null_version(bucket, key, newest.as_ref()).await?
         {
-            self.remove_version(bucket, key, &old, batch).await?;
+            self.inner.remove_version(bucket, key, &old, batch).await?;
         }
         if let Some(newest) = &newest {
-            self.wake_superseded(bucket, key, newest.stamp, batch);
+            self.inner.wake_superseded(bucket, key, newest.stamp, batch);
         }
         let covered_null = newest.as_ref().filter(|newest| newest.null).map(|newest| newest.stamp);
-        let version_id = self.put_marker(bucket, key, stamp, covered_null, batch);
+        let version_id = self.inner.put_marker(bucket, key, stamp, covered_null, batch);
         if newest.is_none() || version_id == VersionId::Null {
             // It may be the only version there is.
-            self.wake_marker(bucket, key, stamp, batch);
+            self.inner.wake_marker(bucket, key, stamp, batch);
         }
+        let null = version_id == VersionId::Null;
+        self.tell(bucket, key, EventKind::RemovedMarker, (stamp, null), batch);
+        self.inner.replicate_marker(bucket, key.as_str(), stamp, null, batch);
         Ok(Deleted { marker: true, version_id: Some(version_id) })
     }
 
+    async fn remove_by_id(
+        &self,
+        bucket: &Bucket,
+        request: &DeleteObject,
+        id: VersionId,
+        newest: Option<Version>,
+        batch: &mut Batch,
+    ) -> Result<Deleted> {
+        let key = &request.key;
+        let nothing = Deleted { marker: false, version_id: Some(id) };
+        let Some(stamp) = self.inner.resolve(bucket, key, id, newest.as_ref()).await? else { return Ok(nothing) };
+        let row = key::version(bucket.id, key.as_str(), stamp);
+        let Some(removed) = self.inner.index.record::<VersionRecord>(Family::Version, row).await? else {
+            return Ok(nothing);
+        };
+        let removable = Removable::of(&removed, self.inner.clock.now(), request.governance)?;
+        self.inner.forget_version(bucket, key, &stamp, removable, batch);
+        self.tell(bucket, key, EventKind::RemovedDelete, (stamp, removed.null), batch);
+        match newest {
+            Some(newest) if newest.stamp == stamp => match self.inner.version_before(bucket, key, stamp).await? {
+                Some(next) => {
+                    self.inner.make_visible(bucket, key, &next, batch);
+                    self.inner.wake(bucket, key, next.stamp, batch);
+                }
+                None => batch.delete(Family::Current, key::object(bucket.id, key.as_str())),
+            },
+            // A marker may be alone from now on.
+            Some(newest) if newest.visible.is_none() => self.inner.wake_marker(bucket, key, newest.stamp, batch),
+            _ => {}
+        }
+        Ok(Deleted { marker: removed.object.is_none(), version_id: Some(id) })
+    }
+
+    fn tell(&self, bucket: &Bucket, key: &ObjectKey, kind: EventKind, version: (Stamp, bool), batch: &mut Batch) {
+        let happening = Happening::new(kind, key.as_str(), version).asked(self.asked());
+        self.inner.announce(bucket, &happening, batch);
+    }
+}
+
+impl Inner {
     /// Adds to `batch` a delete marker, `null` in a suspended bucket, over the newest version, whose stamp is
     /// `covered_null` if it is a `null` one. In a suspended bucket the caller removed the `null` version before.
     pub(crate) fn put_marker(
@@ -142,36 +188,6 @@ impl Inner {
         batch.count(marker_key(bucket.id), Usage::marker(key.as_str()));
         self.put_version(bucket, key, stamp, VersionRecord { null, due: None, object: None }, batch);
         if null { VersionId::Null } else { VersionId::Stamp(stamp) }
-    }
-
-    async fn remove_by_id(
-        &self,
-        bucket: &Bucket,
-        request: &DeleteObject,
-        id: VersionId,
-        newest: Option<Version>,
-        batch: &mut Batch,
-    ) -> Result<Deleted> {
-        let key = &request.key;
-        let nothing = Deleted { marker: false, version_id: Some(id) };
-        let Some(stamp) = self.resolve(bucket, key, id, newest.as_ref()).await? else { return Ok(nothing) };
-        let row = key::version(bucket.id, key.as_str(), stamp);
-        let Some(removed) = self.index.record::<VersionRecord>(Family::Version, row).await? else { return Ok(nothing) };
-        let removable = Removable::of(&removed, self.clock.now(), request.governance)?;
-        self.forget_version(bucket, key, &stamp, removable, batch);
-        match newest {
-            Some(newest) if newest.stamp == stamp => match self.version_before(bucket, key, stamp).await? {
-                Some(next) => {
-                    self.make_visible(bucket, key, &next, batch);
-                    self.wake(bucket, key, next.stamp, batch);
-                }
-                None => batch.delete(Family::Current, key::object(bucket.id, key.as_str())),
-            },
-            // A marker may be alone from now on.
-            Some(newest) if newest.visible.is_none() => self.wake_marker(bucket, key, newest.stamp, batch),
-            _ => {}
-        }
-        Ok(Deleted { marker: removed.object.is_none(), version_id: Some(id) })
     }
 
     /// The stamp of the version with that id, if the key has it.

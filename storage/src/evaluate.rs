@@ -58,6 +58,11 @@ pub(crate) fn decide(case: &Case<'_>, calendar: &Calendar, now: Timestamp) -> Ve
     let due = case.lifecycle_due(calendar, now).filter(|due| due.at <= now);
     // A version takes at most one action a day.
     let tomorrow = midnight_after(calendar, now);
+    if case.record.object.as_ref().is_some_and(|object| object.replication.is_under_way()) {
+        // S3 leaves alone what is still to be replicated; whoever ends that asks for a look.
+        let next = next_due(case, calendar, now).map(|next| next.max(tomorrow));
+        return Verdict { act: Act::Nothing, next };
+    }
     let Some(object) = &case.record.object else {
         return match due {
             Some(_) => Verdict { act: Act::RemoveVersion, next: None },
@@ -250,6 +255,7 @@ mod tests {
     use crate::object::{ETag, Metadata, StorageClass};
     use crate::pool::PoolSet;
     use crate::protection::Protection;
+    use crate::replication::ReplicationState;
     use crate::residence::{Residence, Restore, RestoreSpeed};
     use crate::stamp::{Stamp, Timestamp};
     use crate::tiering::Tier;
@@ -295,6 +301,7 @@ mod tests {
             body: Body::Single(Content { id, bytes: size, form: ContentForm::Empty, seal: None }),
             residence: Residence::new(class, day(0), PoolSet::EMPTY, size),
             protection: Protection::default(),
+            replication: ReplicationState::default(),
         };
         VersionRecord { null: false, due: None, object: Some(object) }
     }

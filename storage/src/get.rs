@@ -423,6 +423,8 @@ fn split(
         parts_count,
         bucket_versioned: bucket.was_versioned(),
         protection: object.protection,
+        replication: object.replication,
+        stamp,
     };
     (info, object.body)
 }

@@ -35,10 +35,12 @@ mod bucket;
 mod checksum;
 mod configuration;
 mod error;
+mod event;
 mod name;
 mod object;
 mod pool;
 mod protection;
+mod replication;
 mod residence;
 mod room;
 mod stamp;
@@ -64,6 +66,7 @@ mod index;
 
 // One file per path that a request can take.
 mod access;
+mod announce;
 mod attributes;
 mod copy;
 mod delete;
@@ -82,7 +85,9 @@ mod object_lock;
 mod plan;
 mod preview;
 mod put;
+mod queue;
 mod quota;
+mod replica;
 mod residence_change;
 mod restore;
 mod stage;
@@ -113,6 +118,7 @@ pub use delete::{DeleteObject, Deleted};
 pub use directory::is_encrypted;
 pub use document::{DOCUMENT_BYTES_MAX, DOCUMENT_NAME_BYTES_MAX, DocumentChange};
 pub use error::{Entity, Error, Result};
+pub use event::{Asked, Event, EventDetails, EventKind, EventKinds, NotificationRule, ReplicationDetails};
 pub use get::{ObjectReader, OpenObject};
 pub use lifecycle::{
     Action, Calendar, Due, Expiration, Filter, FilterForm, Kind, Lifecycle, Next, NoncurrentExpiration,
@@ -137,7 +143,14 @@ pub use protection::{
     Retention, RetentionMode, RetentionPeriod,
 };
 pub use put::{PutObject, Written};
+pub use queue::{
+    AsideTask, Backlog, QueueId, QueueName, QueueStatus, Replicate, ReplicatedPart, Task, TaskOutcome, Work,
+};
 pub use quota::{Amount, QuotaExceeded, QuotaResource, QuotaScope};
+pub use replica::{Replica, ReplicaChanges};
+pub use replication::{
+    Changes, Destination, Replication, ReplicationForm, ReplicationRule, ReplicationState, ReplicationStatus,
+};
 pub use residence::{Restore, RestoreSpeed};
 pub use restore::{RestoreOutcome, RestoreRequest, RestoreTimes};
 pub use room::Room;

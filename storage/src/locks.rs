@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Mutex as AsyncMutex, Notify, OwnedMutexGuard, OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
 
 use crate::blob::BlobId;
+use crate::queue::Arriving;
 use crate::stamp::Stamp;
 
 /// Stripes of the locks of buckets and of uploads: enough that unrelated ones seldom meet, few enough to make at open.
@@ -26,6 +27,7 @@ pub(crate) enum Guard {
     Pin(Pin),
     Collecting(Collecting),
     Writer(Reader),
+    Arriving(Arriving),
 }
 
 impl From<OwnedMutexGuard<()>> for Guard {
@@ -41,6 +43,11 @@ impl From<OwnedRwLockReadGuard<()>> for Guard {
 impl From<OwnedRwLockWriteGuard<()>> for Guard {
     fn from(guard: OwnedRwLockWriteGuard<()>) -> Guard {
         Guard::BucketExclusive(guard)
+    }
+}
+impl From<Arriving> for Guard {
+    fn from(arriving: Arriving) -> Guard {
+        Guard::Arriving(arriving)
     }
 }
 impl From<Pin> for Guard {

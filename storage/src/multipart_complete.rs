@@ -16,6 +16,7 @@ use std::time::Duration;
 use crate::bucket::Bucket;
 use crate::checksum::{self, Checksum, ChecksumAlgorithm, ChecksumKind, Digests, Hasher};
 use crate::error::{Entity, Error, Result};
+use crate::event::EventKind;
 use crate::index::record::{
     Body, CompletedRecord, Content, CurrentRecord, Garbage, ObjectRecord, PARTS_PER_PAGE, PartEntry, PartRecord,
     Record as _, UploadRecord,
@@ -24,6 +25,9 @@ use crate::index::{Batch, Family, Rows, Step, key};
 use crate::name::{BucketName, ObjectKey};
 use crate::object::{ETag, WriteCondition};
 use crate::pool::PoolSet;
+use crate::put::Origin;
+use crate::replica::Replica;
+use crate::replication::ReplicationState;
 use crate::residence::Residence;
 use crate::stamp::{Stamp, Timestamp, UploadId, VersionId};
 use crate::store::{Inner, Store};
@@ -62,6 +66,8 @@ pub struct CompleteUpload {
     pub checksum: Option<Checksum>,
     /// What must hold at commit.
     pub condition: WriteCondition,
+    /// Set if it is a version of another bucket. If that is there already, the upload is dropped.
+    pub replica: Option<Replica>,
 }
 
 /// The finished object.
@@ -83,7 +89,8 @@ impl Store {
     /// parts; the upload stays open. `Err(NotFound(Upload))`: it is not open. `Err(Precondition | Conflict |
     /// NotFound(Key))`: the condition did not hold, see S3's conditional writes.
     pub async fn complete_upload(&self, request: CompleteUpload) -> Result<CompletedUpload> {
-        let CompleteUpload { bucket: name, key, id: UploadId(upload), parts, size, checksum, condition } = request;
+        let CompleteUpload { bucket: name, key, id: UploadId(upload), parts, size, checksum, condition, replica } =
+            request;
         let inner = &self.inner;
         let mut batch = Batch::new();
         batch.hold(inner.locks.bucket_shared(name.as_str()).await);
@@ -107,7 +114,17 @@ impl Store {
         check_condition(&condition, upload, current.as_ref(), deleted_since)?;
 
         batch.delete(Family::Upload, row);
-        let answer = Answer { bucket: &bucket, key: &key, upload, request_hash };
+        if let Some(replica) = &replica
+            && !inner.wants_replica(&bucket, &key, replica).await?
+        {
+            batch.count(part_key(bucket.id), Usage::parts(record.part_bytes).negated());
+            inner.release(Garbage::Upload(upload), &mut batch);
+            inner.index.commit(batch).await?;
+            let version_id = Some(replica.version_id());
+            return Ok(CompletedUpload { version_id, etag: assembly.etag, checksum: Some(assembly.checksum) });
+        }
+        let origin = Origin { created: EventKind::CreatedUpload, asked: self.asked(), replica };
+        let answer = Answer { bucket: &bucket, key: &key, upload, request_hash, origin };
         let class = record.class;
         let completed = inner.finish_upload(answer, record, assembly, &mut batch).await?;
         inner.reserve(&bucket, &mut batch).await?;
@@ -123,6 +140,7 @@ struct Answer<'a> {
     key: &'a ObjectKey,
     upload: Stamp,
     request_hash: [u8; 32],
+    origin: Origin<'a>,
 }
 
 impl Inner {
@@ -146,7 +164,7 @@ impl Inner {
         assembly: Assembly,
         batch: &mut Batch,
     ) -> Result<CompletedUpload> {
-        let Answer { bucket, key, upload, request_hash } = answer;
+        let Answer { bucket, key, upload, request_hash, origin } = answer;
         let Assembly { size, etag, checksum, listed, pools, unlisted } = assembly;
         batch.count(part_key(bucket.id), Usage::parts(record.part_bytes).negated());
         for &number in unlisted.keys().chain(listed.iter().map(|part| &part.number)) {
@@ -164,8 +182,10 @@ impl Inner {
             body: write_pages(self.stamp(), &listed, batch),
             residence: Residence::new(record.class, Timestamp::default(), pools, size),
             protection: record.protection,
+            replication: ReplicationState::default(),
         };
-        let written = self.install(bucket, key, Some(upload), object, batch).await?;
+        let at = origin.replica.map_or(upload, |replica| replica.version);
+        let written = self.install(bucket, key, Some(at), object, &origin, batch).await?;
         let completed = CompletedRecord {
             bucket: bucket.id,
             key: key.as_str().to_owned(),

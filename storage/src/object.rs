@@ -6,8 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::checksum::{Checksum, ChecksumAlgorithm, ChecksumKind};
 use crate::protection::Protection;
+use crate::replication::ReplicationState;
 use crate::residence::Restore;
-use crate::stamp::{Timestamp, VersionId};
+use crate::stamp::{Stamp, Timestamp, VersionId};
 use crate::tiering::Tier;
 
 /// An entity tag: 16 bytes, usually an MD5, and the number of parts of a multipart object.
@@ -198,6 +199,10 @@ pub struct ObjectInfo {
     pub bucket_versioned: bool,
     /// Who owns it, what holds it, who has its key.
     pub protection: Protection,
+    /// What is known of its replication.
+    pub replication: ReplicationState,
+    /// Its place among the versions of its key, also of a `null` version.
+    pub stamp: Stamp,
 }
 
 /// One part of a completed multipart object.

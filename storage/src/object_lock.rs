@@ -21,8 +21,10 @@ use std::time::Duration;
 
 use chrono::Months;
 
+use crate::announce::Happening;
 use crate::bucket::Bucket;
 use crate::error::{Entity, Error, Result};
+use crate::event::EventKind;
 use crate::index::record::VersionRecord;
 use crate::index::{Batch, Family, key};
 use crate::name::{BucketName, ObjectKey};
@@ -225,6 +227,10 @@ impl Store {
             return Err(Error::DeleteMarker { version_id, modified: stamp.time, by_id });
         };
         change(&mut object.protection.lock)?;
+        object.replication.changes.lock = Some(inner.stamp());
+        inner.replicate_changes(&bucket, key.as_str(), (stamp, record.null), object, &mut batch);
+        let happening = Happening::new(EventKind::RetentionPut, key.as_str(), (stamp, record.null));
+        inner.announce(&bucket, &happening.of(object).asked(self.asked()), &mut batch);
         batch.put(Family::Version, row, &record);
         // A rule may have waited for the lock to end.
         inner.wake(&bucket, key, stamp, &mut batch);

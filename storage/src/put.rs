@@ -9,9 +9,11 @@
 //! Dying before 3 is durable leaves the old version as it was. The bytes of a superseded version stay until
 //! `worker::collect` releases them. The locks travel with the batch, so they outlive a dropped future.
 
+use crate::announce::Happening;
 use crate::bucket::{Bucket, Versioning};
 use crate::checksum::Checksum;
 use crate::error::{Entity, Error, Result};
+use crate::event::EventKind;
 use crate::index::key::DueKind;
 use crate::index::record::{Body, Content, ContentForm, CurrentRecord, Garbage, ObjectRecord, VersionRecord};
 use crate::index::{Batch, Family, key};
@@ -19,10 +21,12 @@ use crate::name::{BucketName, ObjectKey};
 use crate::object::{ETag, Metadata, StorageClass, Tag, WriteCondition};
 use crate::object_lock::{Governance, Removable, lock_of_new};
 use crate::protection::Protection;
+use crate::replica::Replica;
+use crate::replication::ReplicationState;
 use crate::residence::Residence;
 use crate::stage::Staged;
 use crate::stamp::{Stamp, Timestamp, VersionId};
-use crate::store::{Inner, Store};
+use crate::store::{AskedBy, Inner, Store};
 use crate::usage::{Usage, marker_key};
 
 /// An object to be written.
@@ -45,6 +49,10 @@ pub struct PutObject {
     pub protection: Protection,
     /// What must hold at commit.
     pub condition: WriteCondition,
+    /// How it comes: `CreatedPut`, `CreatedPost` or `CreatedCopy`.
+    pub created: EventKind,
+    /// Set if it is a version of another bucket; it must be given a lock as it has there.
+    pub replica: Option<Replica>,
 }
 
 impl PutObject {
@@ -60,6 +68,8 @@ impl PutObject {
             checksum: None,
             protection: Protection::default(),
             condition: WriteCondition::None,
+            created: EventKind::CreatedPut,
+            replica: None,
         }
     }
 }
@@ -85,12 +95,24 @@ impl Store {
     /// After any `Err` but `Io`, `Index` and `Poisoned`, and after dropping the future before the commit, readers
     /// still see the previous version.
     pub async fn put(&self, request: PutObject) -> Result<Written> {
-        let PutObject { bucket: name, key, staged, class, metadata, tags, checksum, protection, condition } = request;
+        let PutObject { bucket: name, key, staged, class, metadata, tags, checksum, protection, .. } = request;
+        let PutObject { condition, created, replica, .. } = request;
         let bucket_guard = self.inner.locks.bucket_shared(name.as_str()).await;
         let bucket = self.bucket(&name).await?;
         let key_guard = self.inner.locks.key(bucket.id, key.as_str()).await;
         let current = self.inner.current(bucket.id, &key).await?;
         check_write(&condition, current.as_ref())?;
+        let origin = Origin { created, asked: self.asked(), replica };
+        let at = match replica {
+            None => None,
+            Some(replica) => {
+                let (version_id, modified) = (Some(replica.version_id()), replica.version.time);
+                if !self.inner.wants_replica(&bucket, &key, &replica).await? {
+                    return Ok(Written { version_id, etag: staged.etag(), modified });
+                }
+                Some(replica.version)
+            }
+        };
         if staged.is_sealed() != protection.encryption.is_sealed() {
             return Err(Error::SealMismatch);
         }
@@ -100,15 +122,32 @@ impl Store {
         let (content, pools) = staged.attach(&self.inner.keys, &mut batch);
         // The stamp is not known yet; `install` sets the time.
         let residence = Residence::new(class, Timestamp::default(), pools, size);
-        let object =
-            ObjectRecord { size, etag, checksum, metadata, tags, body: Body::Single(content), residence, protection };
-        let written = self.inner.install(&bucket, &key, None, object, &mut batch).await?;
+        let replication = ReplicationState::default();
+        let object = ObjectRecord {
+            size,
+            etag,
+            checksum,
+            metadata,
+            tags,
+            body: Body::Single(content),
+            residence,
+            protection,
+            replication,
+        };
+        let written = self.inner.install(&bucket, &key, at, object, &origin, &mut batch).await?;
         self.inner.reserve(&bucket, &mut batch).await?;
         batch.hold(bucket_guard);
         batch.hold(key_guard);
         self.inner.index.commit(batch).await?;
         Ok(written)
     }
+}
+
+/// How an object comes to be.
+pub(crate) struct Origin<'a> {
+    pub(crate) created: EventKind,
+    pub(crate) asked: Option<&'a AskedBy>,
+    pub(crate) replica: Option<Replica>,
 }
 
 /// Whether a write may happen, given the visible object.
@@ -134,9 +173,10 @@ impl Inner {
         key: &ObjectKey,
         stamp: Option<Stamp>,
         mut object: ObjectRecord,
+        origin: &Origin<'_>,
         batch: &mut Batch,
     ) -> Result<Written> {
-        let null = bucket.versioning != Versioning::Enabled;
+        let null = origin.replica.map_or(bucket.versioning != Versioning::Enabled, |replica| replica.null);
         let mut newest = self.newest(bucket, key).await?;
         if null && let Some(old) = self.null_version(bucket, key, newest.as_ref()).await? {
             self.remove_version(bucket, key, &old, batch).await?;
@@ -150,7 +190,15 @@ impl Inner {
         // An upload's version has the time of its initiation, but it is to be retained from now on.
         let made = object.residence.since.max(stamp.time);
         object.protection.lock = lock_of_new(bucket, object.protection.lock, made)?;
-        let becomes_current = newest.as_ref().is_none_or(|newest| newest.stamp.time <= stamp.time);
+        match origin.replica {
+            Some(Replica { changes, .. }) => {
+                object.replication = ReplicationState { replica: true, changes, ..ReplicationState::default() };
+            }
+            None => self.replicate_object(bucket, key.as_str(), (stamp, null), &mut object, batch),
+        }
+        let happening = Happening::new(origin.created, key.as_str(), (stamp, null)).of(&object).asked(origin.asked);
+        self.announce(bucket, &happening, batch);
+        let becomes_current = newest.as_ref().is_none_or(|newest| stamp.is_newer(newest.stamp));
         let row = key::object(bucket.id, key.as_str());
         if becomes_current {
             if let Some(newest) = newest {

@@ -1,7 +1,9 @@
 //! Changing how a version is kept: its record, what its bucket's usage counts, what listings show and its timers, all in
 //! one batch under the key's lock.
 
+use crate::announce::Happening;
 use crate::error::Result;
+use crate::event::{EventDetails, EventKind};
 use crate::index::key::DueKind;
 use crate::index::record::{CurrentRecord, ObjectRecord, VersionRecord};
 use crate::index::{Batch, Family, key};
@@ -65,6 +67,13 @@ impl Inner {
             && !matches!(restore, Some(Restore::Ongoing { .. }))
         {
             self.meter.restore(name.bucket, before.class, speed, object.size);
+            let expires = match restore {
+                Some(Restore::Done { expires }) => Some(expires),
+                _ => None,
+            };
+            let details = EventDetails::Restore { expires, class: before.class };
+            let happening = Happening::new(EventKind::RestoreCompleted, &name.key, (name.stamp, record.null));
+            self.announce_in(name.bucket, &happening.of(object).details(details), batch).await?;
         }
         if (class, restore) != (before.class, before.restore) {
             let row = key::object(name.bucket, &name.key);

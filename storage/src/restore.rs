@@ -8,7 +8,9 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use crate::announce::Happening;
 use crate::error::{Entity, Error, Result};
+use crate::event::EventKind;
 use crate::index::key::DueKind;
 use crate::index::record::VersionRecord;
 use crate::index::{Batch, Family};
@@ -200,6 +202,8 @@ impl Store {
         let outcome = match restore {
             Restore::Done { expires } => RestoreOutcome::Extended { expires },
             Restore::Ongoing { ready, .. } => {
+                let happening = Happening::new(EventKind::RestorePost, key.as_str(), (stamp, record.null));
+                self.inner.announce(&bucket, &happening.of(object).asked(self.asked()), &mut batch);
                 if ask.speed == RestoreSpeed::Expedited {
                     restores.take_expedited(now)?;
                 }

@@ -78,6 +78,12 @@ impl Stamp {
         }
     }
 
+    /// Whether a version of this stamp comes before one of the other in the order of versions, newest first: the later time,
+    /// and of one time, which only versions of two stores can share, the lesser random bits.
+    pub fn is_newer(self, other: Stamp) -> bool {
+        (self.time, other.random) > (other.time, self.random)
+    }
+
     fn encode(self, context: &str) -> String {
         let mut bytes = [0; 24];
         bytes[..16].copy_from_slice(&self.to_bytes());

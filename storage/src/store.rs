@@ -14,11 +14,13 @@ use crate::cipher::{DataKey, KeyStatus, Keys, MasterKey};
 use crate::clock::{Clock, Entropy, SystemClock, SystemEntropy};
 use crate::directory::Directory;
 use crate::error::{Error, Result};
+use crate::event::Asked;
 use crate::index::{Family, Index};
 use crate::lifecycle::Calendar;
 use crate::locks::{Locks, Pins, Readers};
 use crate::meter::{self, Meter};
 use crate::pool::Pool;
+use crate::queue::{Arrivals, latest_task};
 use crate::quota::Quotas;
 use crate::restore::{RestoreTimes, Restores};
 use crate::store_buckets::BucketCache;
@@ -121,13 +123,19 @@ pub enum StoreStatus {
 #[derive(Clone)]
 pub struct Store {
     pub(crate) inner: Arc<Inner>,
+    /// Whom events name as the one who asked.
+    asked: Option<Arc<AskedBy>>,
 }
+
+/// Tells who asks. Called only where an event is to be written.
+pub(crate) type AskedBy = dyn Fn() -> Asked + Send + Sync;
 
 /// What the paths of the engine share.
 pub(crate) struct Inner {
     pub(crate) index: Index,
     pub(crate) blobs: Blobs,
     pub(crate) locks: Locks,
+    pub(crate) arrivals: Arc<Arrivals>,
     pub(crate) pins: Arc<Pins>,
     pub(crate) readers: Arc<Readers>,
     pub(crate) writers: Arc<Readers>,
@@ -206,7 +214,21 @@ impl Store {
         if let Some(every) = analyze_every {
             worker::spawn_analyses(Arc::downgrade(&inner), every);
         }
-        Ok(Store { inner })
+        Ok(Store::of(inner))
+    }
+
+    /// A store as it does things by itself.
+    pub(crate) fn of(inner: Arc<Inner>) -> Store {
+        Store { inner, asked: None }
+    }
+
+    /// The same store; events of what is done through it name the one whom `asked` tells as the one who asked for it.
+    pub fn asked_by(&self, asked: impl Fn() -> Asked + Send + Sync + 'static) -> Store {
+        Store { inner: Arc::clone(&self.inner), asked: Some(Arc::new(asked)) }
+    }
+
+    pub(crate) fn asked(&self) -> Option<&AskedBy> {
+        self.asked.as_deref()
     }
 
     /// Whether writes are served.
@@ -346,10 +368,12 @@ fn open(options: OpenOptions) -> Result<Inner> {
     let workers = worker::Workers::default();
     let budget = Arc::new(worker::Budget::new(options.background_bytes_per_second));
     let mover = worker::Mover::start(&workers, &budget)?;
+    let last_task = latest_task(&index.rows())?;
     Ok(Inner {
         index,
         blobs,
         locks: Locks::new(),
+        arrivals: Arrivals::new(),
         pins: Arc::default(),
         readers: Arc::default(),
         writers: Arc::default(),
@@ -374,7 +398,7 @@ fn open(options: OpenOptions) -> Result<Inner> {
         part_bytes_min: options.part_bytes_min,
         segment_bytes: options.segment_bytes,
         calendar: Calendar::new(options.lifecycle_day),
-        last_stamp: Mutex::new(0),
+        last_stamp: Mutex::new(last_task.as_nanos()),
         directory,
         closed: AtomicBool::new(false),
     })

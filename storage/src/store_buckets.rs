@@ -12,6 +12,8 @@ use crate::index::record::{Garbage, Record};
 use crate::index::{Batch, Family, Step, key};
 use crate::name::BucketName;
 use crate::protection::{ObjectLock, Quota};
+use crate::queue::QueueName;
+use crate::replication::{Destination, Replication};
 use crate::store::Store;
 use crate::worker;
 
@@ -86,6 +88,7 @@ impl Store {
         let ids = Arc::clone(&self.inner.buckets.ids).lock_owned().await;
         let id = self.last_bucket_id().await? + 1;
         let bucket = Bucket {
+            name: name.as_str().to_owned(),
             id,
             owner: new.owner,
             revision: 0,
@@ -99,6 +102,8 @@ impl Store {
             lifecycle: None,
             tiering: Vec::new(),
             analytics: Vec::new(),
+            notifications: Vec::new(),
+            replication: None,
             documents: new.documents,
         };
         let mut batch = Batch::new();
@@ -189,6 +194,9 @@ impl Store {
             BucketChange::Versioning(Versioning::Suspended) if bucket.object_lock.is_some() => {
                 return Err(Error::BucketState("a bucket with Object Lock stays versioned"));
             }
+            BucketChange::Versioning(Versioning::Suspended) if bucket.replication.is_some() => {
+                return Err(Error::BucketState("a bucket with replication rules stays versioned"));
+            }
             BucketChange::Versioning(versioning) => bucket.versioning = versioning,
             BucketChange::Ownership(ownership) => bucket.ownership = ownership,
             BucketChange::ObjectLock(_) if bucket.versioning != Versioning::Enabled => {
@@ -207,6 +215,22 @@ impl Store {
                 self.inner.reads.want();
             }
             BucketChange::DeleteAnalytics(id) => configuration::delete(&mut bucket.analytics, &id)?,
+            BucketChange::Notifications(rules) => {
+                for rule in &rules {
+                    self.inner.name_queue(&QueueName::Events { target: rule.target.clone() }, &mut batch);
+                }
+                bucket.notifications = rules;
+            }
+            BucketChange::Replication(Some(_)) if bucket.versioning != Versioning::Enabled => {
+                return Err(Error::BucketState("replication needs versioning"));
+            }
+            BucketChange::Replication(replication) => {
+                for Destination { bucket: destination, .. } in destinations(replication.as_ref()) {
+                    let name = QueueName::Replication { bucket: bucket.id, destination: destination.clone() };
+                    self.inner.name_queue(&name, &mut batch);
+                }
+                bucket.replication = replication;
+            }
         }
         bucket.revision += 1;
         batch.put(Family::Bucket, name.as_str().as_bytes().to_vec(), &bucket);
@@ -262,6 +286,10 @@ impl Store {
     pub async fn list_buckets(&self, query: BucketQuery) -> Result<BucketPage> {
         self.inner.index.read(move |rows| list(rows, &query)).await
     }
+}
+
+fn destinations(replication: Option<&Replication>) -> impl Iterator<Item = &Destination> {
+    replication.into_iter().flat_map(|replication| &replication.rules).map(|rule| &rule.destination)
 }
 
 /// Writes a bucket's configurations that may be large, or removes their row if there are none.

@@ -1,7 +1,9 @@
 //! Object tags: replaced in place, per version.
 
+use crate::announce::Happening;
 use crate::attributes::{Changing, Tagged};
 use crate::error::Result;
+use crate::event::EventKind;
 use crate::name::{BucketName, ObjectKey};
 use crate::object::{Tag, VersionSelector};
 use crate::store::Store;
@@ -16,13 +18,18 @@ impl Store {
         tags: Vec<Tag>,
     ) -> Result<Tagged> {
         let inner = &self.inner;
-        self.change_object(bucket, key, version, |changing| {
-            let Changing { bucket, key, stamp, object, batch } = changing;
+        let kind = if tags.is_empty() { EventKind::TaggingDelete } else { EventKind::TaggingPut };
+        let change = |changing: Changing<'_>| {
+            let Changing { bucket, key, stamp, null, object, batch } = changing;
             object.tags = tags;
             // Rules may ask for tags.
             inner.wake(bucket, key, stamp, batch);
+            object.replication.changes.tags = Some(inner.stamp());
+            inner.replicate_changes(bucket, key.as_str(), (stamp, null), object, batch);
+            let happening = Happening::new(kind, key.as_str(), (stamp, null)).of(object).asked(self.asked());
+            inner.announce(bucket, &happening, batch);
             Ok(())
-        })
-        .await
+        };
+        self.change_object(bucket, key, version, change).await
     }
 }

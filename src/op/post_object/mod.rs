@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::{CONTENT_TYPE, REFERER, USER_AGENT};
-use strata_storage::Timestamp;
+use strata_storage::{EventKind, Timestamp};
 
 use crate::address;
 use crate::auth::{FormSignature, Signing};
@@ -53,7 +53,7 @@ pub async fn run(ctx: &Context, mut request: Request) -> Result<Response, S3Erro
     let mut put = Request { caller, signing, operation, key, headers, body, ..request };
     authorize::authorize(ctx, &mut put).await?;
     let _turn = ctx.uploads.take().await?;
-    let stored = put_object::run(ctx, put).await?;
+    let stored = put_object::write(ctx, put, EventKind::CreatedPost).await?;
     Ok(success.answer(stored))
 }
 

@@ -33,6 +33,8 @@ pub(crate) struct Batch {
     pub(crate) guards: Vec<Guard>,
     /// What it may add to what has a quota.
     pub(crate) reservation: Option<Reservation>,
+    /// Whether it holds the guard that tasks need.
+    pub(crate) has_tasks: bool,
 }
 
 impl Batch {
@@ -85,6 +87,11 @@ impl Batch {
         if usage != Usage::default() {
             self.changes.push(Change::Add(Family::Usage, key::usage(key), usage.to_array().to_vec()));
         }
+    }
+
+    /// Adds to the counters of a row.
+    pub(crate) fn add(&mut self, family: Family, key: Vec<u8>, numbers: Vec<i64>) {
+        self.changes.push(Change::Add(family, key, numbers));
     }
 
     /// What it changes, on balance, of what quotas limit.

@@ -200,7 +200,7 @@ impl<'a> Group<'a> {
     }
 
     fn take(&mut self, request: Request) -> Taken {
-        let Request { batch: Batch { changes, guards, reservation }, done } = request;
+        let Request { batch: Batch { changes, guards, reservation, has_tasks: _ }, done } = request;
         let refused = self.look_up_blobs(&changes).err();
         if refused.is_none() {
             for change in changes {

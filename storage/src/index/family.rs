@@ -5,7 +5,8 @@ use rocksdb::{BlockBasedIndexType, BlockBasedOptions, Cache, ColumnFamilyDescrip
 /// One family. The comments give key -> value; `index::key` and `index::record` hold the encodings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Family {
-    /// fixed names -> format, store id, counters of ids; `analysis`, bucket id, configuration id -> what it found
+    /// fixed names -> format, store id, counters of ids; `analysis`, bucket id, configuration id -> what it found;
+    /// `queue`, queue id -> its name
     Meta,
     /// bucket name -> bucket
     Bucket,
@@ -54,10 +55,14 @@ pub(crate) enum Family {
     Document,
     /// account, bucket name -> nothing: the account owns the bucket
     AccountBucket,
+    /// queue id, state, stamp -> what is to be done elsewhere
+    Task,
+    /// queue id -> how much it holds and has done, counters
+    Queue,
 }
 
 impl Family {
-    pub(crate) const ALL: [Family; 24] = [
+    pub(crate) const ALL: [Family; 26] = [
         Family::Meta,
         Family::Bucket,
         Family::BucketName,
@@ -82,6 +87,8 @@ impl Family {
         Family::Meter,
         Family::Document,
         Family::AccountBucket,
+        Family::Task,
+        Family::Queue,
     ];
 
     /// The column family's name on disk.
@@ -111,6 +118,8 @@ impl Family {
             Family::Meter => "meter",
             Family::Document => "document",
             Family::AccountBucket => "account_bucket",
+            Family::Task => "task",
+            Family::Queue => "queue",
         }
     }
 
@@ -137,7 +146,7 @@ impl Family {
         // A scan that meets many tombstones pays for each; files full of them are compacted early.
         options.add_compact_on_deletion_collector_factory(4096, 2048, 0.5);
         match self {
-            Family::Segment | Family::Usage | Family::Meter => {
+            Family::Segment | Family::Usage | Family::Meter | Family::Queue => {
                 options.set_merge_operator_associative("add_i64s", add_i64s)
             }
             Family::Inline => {

@@ -21,6 +21,7 @@ use crate::error::Error;
 use crate::index::record::StoredBlob;
 use crate::meter::{MeterKey, Metered, Month};
 use crate::object::StorageClass;
+use crate::queue::{QueueId, TaskState};
 use crate::stamp::{Stamp, Timestamp};
 use crate::tiering::Tier;
 use crate::usage::UsageKey;
@@ -283,6 +284,32 @@ pub(crate) fn analyses(bucket: u64) -> Vec<u8> {
     let mut bytes = b"analysis ".to_vec();
     bytes.extend_from_slice(&bucket.to_be_bytes());
     bytes
+}
+
+/// The key of a task.
+pub(crate) fn task(queue: QueueId, state: TaskState, stamp: Stamp) -> Vec<u8> {
+    let mut bytes = tasks(queue, state);
+    bytes.extend_from_slice(&stamp.to_bytes());
+    bytes
+}
+
+/// What the keys of all tasks of a queue in that state begin with.
+pub(crate) fn tasks(queue: QueueId, state: TaskState) -> Vec<u8> {
+    let mut bytes = queue.0.to_be_bytes().to_vec();
+    bytes.push(state.number());
+    bytes
+}
+
+/// The key under which a queue's name is kept, in the meta family.
+pub(crate) fn queue_name(queue: QueueId) -> Vec<u8> {
+    let mut bytes = queue_names();
+    bytes.extend_from_slice(&queue.0.to_be_bytes());
+    bytes
+}
+
+/// What the keys of all queues' names begin with.
+pub(crate) fn queue_names() -> Vec<u8> {
+    b"queue ".to_vec()
 }
 
 /// The key of a usage row.

@@ -15,6 +15,8 @@ use crate::error::{Error, Result};
 use crate::object::{ChecksumSummary, ETag, Metadata, StorageClass, Tag};
 use crate::pool::{Pool, PoolSet};
 use crate::protection::Protection;
+use crate::queue::{QueueName, TaskRecord};
+use crate::replication::ReplicationState;
 use crate::residence::{Residence, Restore};
 use crate::stamp::{Stamp, Timestamp};
 
@@ -104,6 +106,7 @@ pub(crate) struct ObjectRecord {
     pub(crate) body: Body,
     pub(crate) residence: Residence,
     pub(crate) protection: Protection,
+    pub(crate) replication: ReplicationState,
 }
 
 impl ObjectRecord {
@@ -277,6 +280,12 @@ impl Record for Placement {
 impl Record for StoredBlob {
     const NAME: &'static str = "blob in a pool";
 }
+impl Record for TaskRecord {
+    const NAME: &'static str = "task record";
+}
+impl Record for QueueName {
+    const NAME: &'static str = "queue name";
+}
 impl Record for Vec<ChunkRef> {
     const NAME: &'static str = "manifest page";
 }
@@ -290,6 +299,7 @@ mod tests {
     use crate::object::{ETag, Metadata, StorageClass};
     use crate::pool::PoolSet;
     use crate::protection::Protection;
+    use crate::replication::ReplicationState;
     use crate::residence::Residence;
     use crate::stamp::{Stamp, Timestamp};
 
@@ -307,6 +317,7 @@ mod tests {
                 body: Body::Single(Content { id, bytes: 4, form: ContentForm::Inline, seal: None }),
                 residence: Residence::new(StorageClass::Standard, Timestamp::from_nanos(7), PoolSet::EMPTY, 4),
                 protection: Protection::default(),
+                replication: ReplicationState::default(),
             }),
         }
     }
@@ -334,6 +345,7 @@ mod tests {
             "0000",                             // owner, no list of grants
             "0000",                             // no retention, no hold
             "00",                               // the store's encryption
+            "00000000000000",                   // no replica, never sent, no tasks, nothing changed
         ];
         assert_eq!(hex::encode(&bytes), expected.concat());
         assert_eq!(VersionRecord::decode(&bytes).expect("it was just encoded"), record);

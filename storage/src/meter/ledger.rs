@@ -30,7 +30,7 @@ pub(crate) fn spawn(inner: Weak<Inner>) {
 /// The shared locks travel with the batch, so that no row is left behind by a bucket that is removed meanwhile.
 pub(crate) async fn flush(inner: &Arc<Inner>) -> Result<()> {
     let _flushing = inner.meter.flushing.lock().await;
-    let store = Store { inner: Arc::clone(inner) };
+    let store = Store::of(Arc::clone(inner));
     let Shard { requests, counters } = inner.meter.take();
     let month = Month::of(inner.clock.now());
     let mut batch = Batch::new();

@@ -93,7 +93,7 @@ pub(crate) fn spawn(inner: Weak<Inner>, every: Duration) {
             if inner.check_writable().is_err() {
                 return;
             }
-            if let Err(error) = (Store { inner }).analyze().await {
+            if let Err(error) = Store::of(inner).analyze().await {
                 tracing::error!(%error, "a storage-class analysis failed; the next look goes on");
             }
         }

@@ -182,7 +182,7 @@ impl World {
         let Ok(part) = self.store.put_part(&bucket, &key, id, 1, staged, None).await else { return };
         let parts = vec![CompletedPart { number: 1, etag: part.etag.to_string(), checksum: None }];
         let condition = Default::default();
-        let request = CompleteUpload { bucket, key, id, parts, size: None, checksum: None, condition };
+        let request = CompleteUpload { bucket, key, id, parts, size: None, checksum: None, condition, replica: None };
         self.store.complete_upload(request).await.unwrap();
     }
 

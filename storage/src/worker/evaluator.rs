@@ -9,9 +9,11 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
-use crate::bucket::{Bucket, BucketRules, Versioning};
+use crate::announce::{Happening, bucket_by_id};
+use crate::bucket::{Bucket, Versioning};
 use crate::error::{Error, Result};
 use crate::evaluate::{Act, Case, Verdict, decide, marker_time};
+use crate::event::{EventDetails, EventKind};
 use crate::index::key::{DueKind, DueRow, Older};
 use crate::index::record::{CurrentRecord, Garbage, Record as _, UploadRecord, VersionRecord};
 use crate::index::{Batch, Family, Rows, Step, key};
@@ -20,9 +22,11 @@ use crate::locks::KeyLocks;
 use crate::name::{BucketName, ObjectKey};
 use crate::object::StorageClass;
 use crate::object_lock::{Governance, Removable};
+use crate::residence::{Residence, Restore};
 use crate::residence_change::keep_as;
 use crate::stamp::{Stamp, Timestamp};
 use crate::store::Inner;
+use crate::tiering::Tier;
 use crate::usage::{Usage, part_key};
 
 /// What evaluations did.
@@ -163,7 +167,7 @@ impl<'a> Evaluator<'a> {
             Some(name) => {
                 let Some(guard) = self.inner.locks.try_bucket_shared(name.as_str()) else { return Ok(None) };
                 self.batch.hold(guard);
-                bucket_with_rules(&self.rows, id, &name)?.map(Arc::new)
+                bucket_by_id(&self.rows, id)?.map(Arc::new)
             }
         };
         self.buckets.insert(id, bucket.clone());
@@ -262,11 +266,13 @@ impl<'a> Evaluator<'a> {
         match verdict.act {
             Act::Expire => {
                 inner.forget_version(bucket, key, &stamp, self.removable(record)?, &mut self.batch);
+                self.tell(bucket, key, EventKind::ExpirationDelete, (stamp, record.null));
                 self.batch.delete(Family::Current, key::object(bucket.id, key.as_str()));
                 self.done.expired += 1;
             }
             Act::RemoveVersion => {
                 inner.forget_version(bucket, key, &stamp, self.removable(record)?, &mut self.batch);
+                self.tell(bucket, key, EventKind::ExpirationDelete, (stamp, record.null));
                 self.done.removed += 1;
                 self.wake_marker_above(case, key)?;
             }
@@ -284,6 +290,10 @@ impl<'a> Evaluator<'a> {
         Ok(())
     }
 
+    fn tell(&mut self, bucket: &Bucket, key: &ObjectKey, kind: EventKind, version: (Stamp, bool)) {
+        self.inner.announce(bucket, &Happening::new(kind, key.as_str(), version), &mut self.batch);
+    }
+
     /// Changes how an object is kept.
     fn change(&mut self, case: &Case<'_>, key: &ObjectKey, stamp: Stamp, verdict: Verdict) {
         let (bucket, mut record) = (case.bucket, case.record.clone());
@@ -294,6 +304,10 @@ impl<'a> Evaluator<'a> {
         }
         let after = case.after(object, verdict.act, self.now);
         let before = keep_as(object, bucket.id, after, &mut self.batch);
+        if let Some((kind, details)) = told(verdict.act, &before) {
+            let happening = Happening::new(kind, key.as_str(), (stamp, record.null)).of(object).details(details);
+            self.inner.announce(bucket, &happening, &mut self.batch);
+        }
         if matches!(case.position, Position::Current { .. }) {
             let row = key::object(bucket.id, key.as_str());
             self.batch.put(Family::Current, row, &CurrentRecord::of(stamp, record.null, object));
@@ -339,6 +353,7 @@ impl<'a> Evaluator<'a> {
             self.wake_older(bucket, key, stamp, Older::Superseded)?;
         }
         self.inner.put_marker(bucket, key, marker, record.null.then_some(stamp), &mut self.batch);
+        self.tell(bucket, key, EventKind::ExpirationMarker, (marker, suspended));
         if suspended {
             // It may be the only version there is.
             self.inner.wake_marker(bucket, key, marker, &mut self.batch);
@@ -436,14 +451,22 @@ pub(super) fn bucket_name(rows: &Rows<'_>, id: u64) -> Result<Option<BucketName>
     name.map(Some).ok_or_else(|| key::corrupt("bucket name row", &row))
 }
 
-/// The bucket, with its rules, if the name is still that of the same one: one made anew has another id.
-fn bucket_with_rules(rows: &Rows<'_>, id: u64, name: &BucketName) -> Result<Option<Bucket>> {
-    let bucket = rows.record::<Bucket>(Family::Bucket, name.as_str().as_bytes())?;
-    let Some(mut bucket) = bucket.filter(|bucket| bucket.id == id) else { return Ok(None) };
-    if let Some(found) = rows.record::<BucketRules>(Family::BucketRules, &id.to_be_bytes())? {
-        found.put_into(&mut bucket);
+/// What events tell of a change of how an object is kept.
+fn told(act: Act, before: &Residence) -> Option<(EventKind, EventDetails)> {
+    match act {
+        Act::Transition(class) => Some((EventKind::Transition, EventDetails::Transition { class })),
+        Act::Move(tier @ (Tier::Archive | Tier::DeepArchive)) => {
+            Some((EventKind::Tiering, EventDetails::Tiering { tier }))
+        }
+        Act::ForgetCopy => {
+            let expires = match before.restore {
+                Some(Restore::Done { expires }) => Some(expires),
+                _ => None,
+            };
+            Some((EventKind::RestoreDelete, EventDetails::Restore { expires, class: before.class }))
+        }
+        _ => None,
     }
-    Ok(Some(bucket))
 }
 
 fn parse(key: &str) -> Result<ObjectKey> {

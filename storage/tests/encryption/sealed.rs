@@ -139,7 +139,8 @@ async fn complete(fixture: &Fixture, name: &str, parts: &[usize]) -> strata_stor
     }
     let (bucket, key) = (fixture.bucket.clone(), key(name));
     let condition = WriteCondition::None;
-    let request = CompleteUpload { bucket, key, id, parts: listed, size: None, checksum: None, condition };
+    let request =
+        CompleteUpload { bucket, key, id, parts: listed, size: None, checksum: None, condition, replica: None };
     store.complete_upload(request).await.expect("it is completed").etag
 }
 

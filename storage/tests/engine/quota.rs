@@ -186,7 +186,7 @@ async fn part(store: &Store, id: UploadId, number: u16, bytes: usize) -> Result<
 async fn complete(store: &Store, id: UploadId, etag: &str) -> Result<()> {
     let parts = vec![CompletedPart { number: 1, etag: etag.to_owned(), checksum: None }];
     let (bucket, key, condition) = (bucket(), key("upload"), WriteCondition::None);
-    let request = CompleteUpload { bucket, key, id, parts, size: None, checksum: None, condition };
+    let request = CompleteUpload { bucket, key, id, parts, size: None, checksum: None, condition, replica: None };
     store.complete_upload(request).await.map(drop)
 }
 

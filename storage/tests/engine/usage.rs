@@ -117,7 +117,7 @@ async fn upload(store: &Store, name: &str, bytes: Vec<u8>, new: NewUpload, compl
     if complete {
         let parts = vec![CompletedPart { number: 1, etag: part.etag.to_string(), checksum: None }];
         let (bucket, key, condition) = (bucket(), key(name), WriteCondition::None);
-        let request = CompleteUpload { bucket, key, id, parts, size: None, checksum: None, condition };
+        let request = CompleteUpload { bucket, key, id, parts, size: None, checksum: None, condition, replica: None };
         store.complete_upload(request).await.expect("it is completed");
     }
 }

@@ -318,7 +318,8 @@ async fn complete(fixture: &Fixture, name: &str, lock: Lock, day: u64) {
     fixture.clock.set(morning(day));
     let parts = vec![CompletedPart { number: 1, etag: part.etag.to_string(), checksum: None }];
     let (key, condition) = (key(name), WriteCondition::None);
-    let request = CompleteUpload { bucket: bucket(), key, id, parts, size: None, checksum: None, condition };
+    let request =
+        CompleteUpload { bucket: bucket(), key, id, parts, size: None, checksum: None, condition, replica: None };
     store.complete_upload(request).await.expect("it is completed");
 }
 

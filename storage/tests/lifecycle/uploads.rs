@@ -20,7 +20,7 @@ impl Fixture {
             parts.push(CompletedPart { number, etag: part.etag.to_string(), checksum: None });
         }
         let (bucket, key, condition) = (bucket(), key(name), Default::default());
-        let request = CompleteUpload { bucket, key, id, parts, size: None, checksum: None, condition };
+        let request = CompleteUpload { bucket, key, id, parts, size: None, checksum: None, condition, replica: None };
         self.store.complete_upload(request).await.expect("it is completed");
     }
 

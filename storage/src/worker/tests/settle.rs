@@ -90,7 +90,7 @@ impl Fixture {
             parts.push(CompletedPart { number, etag: part.etag.to_string(), checksum: None });
         }
         let condition = WriteCondition::None;
-        let request = CompleteUpload { bucket, key, id, parts, size: None, checksum: None, condition };
+        let request = CompleteUpload { bucket, key, id, parts, size: None, checksum: None, condition, replica: None };
         self.store.complete_upload(request).await.unwrap();
         contents.concat()
     }

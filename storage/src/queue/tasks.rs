@@ -1,0 +1,268 @@
+//! Queues as those see them who do what is in them: read in order, end, retry.
+
+use tokio::sync::watch;
+
+use crate::error::Result;
+use crate::index::record::Record;
+use crate::index::{Batch, Family, Rows, Step, key};
+use crate::queue::{
+    AsideRecord, AsideTask, Backlog, QueueId, QueueName, QueueStatus, Task, TaskOutcome, TaskRecord, TaskState, Work,
+};
+use crate::stamp::{Stamp, Timestamp};
+use crate::store::{Inner, Store};
+
+impl Work {
+    /// What it counts for in a backlog, in bytes; `encoded` is the size of its row.
+    fn bytes(&self, encoded: usize) -> u64 {
+        match self {
+            Work::Event(_) => u64::try_from(encoded).expect("a row is small"),
+            Work::Replicate(replicate) => replicate.bytes,
+        }
+    }
+}
+
+impl Backlog {
+    fn from_slice(numbers: &[i64]) -> Backlog {
+        let at = |index: usize| numbers.get(index).map_or(0, |&number| u64::try_from(number).unwrap_or(0));
+        Backlog {
+            waiting: at(0),
+            waiting_bytes: at(1),
+            aside: at(2),
+            aside_bytes: at(3),
+            done: at(4),
+            done_bytes: at(5),
+            dropped: at(6),
+        }
+    }
+}
+
+/// What a task adds to the counters of its queue.
+#[derive(Debug, Clone, Copy)]
+enum Counted {
+    Waiting,
+    Aside,
+    Done,
+    Dropped,
+}
+
+fn count(queue: QueueId, counted: Counted, tasks: i64, bytes: u64, batch: &mut Batch) {
+    let bytes = tasks * i64::try_from(bytes).unwrap_or(i64::MAX);
+    let mut numbers = [0; 7];
+    match counted {
+        Counted::Waiting => (numbers[0], numbers[1]) = (tasks, bytes),
+        Counted::Aside => (numbers[2], numbers[3]) = (tasks, bytes),
+        Counted::Done => (numbers[4], numbers[5]) = (tasks, bytes),
+        Counted::Dropped => numbers[6] = tasks,
+    }
+    batch.add(Family::Queue, queue.0.to_be_bytes().to_vec(), numbers.to_vec());
+}
+
+impl Inner {
+    /// Adds a task to the batch of the change that it is about.
+    pub(crate) fn enqueue(&self, queue: QueueId, work: Work, batch: &mut Batch) {
+        let stamp = if batch.has_tasks {
+            self.stamp()
+        } else {
+            let (stamp, arriving) = self.arrivals.enter(|| self.stamp());
+            batch.hold(arriving);
+            batch.has_tasks = true;
+            stamp
+        };
+        let record = TaskRecord { work, aside: None };
+        let value = record.encode();
+        count(queue, Counted::Waiting, 1, record.work.bytes(value.len()), batch);
+        batch.put_raw(Family::Task, key::task(queue, TaskState::Waiting, stamp), value);
+    }
+
+    /// Adds to `batch` what ends a task that is there.
+    pub(crate) fn end_task(&self, queue: QueueId, task: Task, outcome: TaskOutcome, batch: &mut Batch) {
+        let row = key::task(queue, TaskState::Waiting, task.stamp);
+        let record = TaskRecord { work: task.work, aside: None };
+        let bytes = record.work.bytes(record.encode().len());
+        batch.delete(Family::Task, row);
+        count(queue, Counted::Waiting, -1, bytes, batch);
+        match outcome {
+            TaskOutcome::Done => count(queue, Counted::Done, 1, bytes, batch),
+            TaskOutcome::Dropped => count(queue, Counted::Dropped, 1, bytes, batch),
+            TaskOutcome::PutAside { reason, attempts } => {
+                let aside = Some(AsideRecord { reason, attempts, since: self.clock.now() });
+                let row = key::task(queue, TaskState::Aside, task.stamp);
+                batch.put(Family::Task, row, &TaskRecord { aside, ..record });
+                count(queue, Counted::Aside, 1, bytes, batch);
+            }
+        }
+    }
+
+    /// Adds to `batch` what makes a task that was put aside wait again, or, if `drop_it`, forgets it.
+    pub(crate) fn take_up(&self, queue: QueueId, aside: AsideTask, drop_it: bool, batch: &mut Batch) {
+        batch.delete(Family::Task, key::task(queue, TaskState::Aside, aside.task.stamp));
+        let record = TaskRecord { work: aside.task.work, aside: None };
+        let value = record.encode();
+        let bytes = record.work.bytes(value.len());
+        count(queue, Counted::Aside, -1, bytes, batch);
+        if drop_it {
+            count(queue, Counted::Dropped, 1, bytes, batch);
+        } else {
+            batch.put_raw(Family::Task, key::task(queue, TaskState::Waiting, aside.task.stamp), value);
+            count(queue, Counted::Waiting, 1, bytes, batch);
+        }
+    }
+
+    /// Adds to `batch` the row by which a queue is found.
+    pub(crate) fn name_queue(&self, name: &QueueName, batch: &mut Batch) {
+        batch.put(Family::Meta, key::queue_name(name.id()), name);
+    }
+}
+
+impl Store {
+    /// All queues that ever were used and not forgotten, at most some for each target and destination configured.
+    pub async fn queues(&self) -> Result<Vec<QueueStatus>> {
+        self.inner
+            .index
+            .read(|rows| {
+                let mut names = Vec::new();
+                let prefix = key::queue_names();
+                rows.scan(Family::Meta, &prefix, &key::after_prefix(prefix.clone()), |_, name| {
+                    names.push(QueueName::decode(name)?);
+                    Ok(Step::Next)
+                })?;
+                names.into_iter().map(|name| queue_status(rows, name)).collect()
+            })
+            .await
+    }
+
+    /// A queue's counters.
+    pub async fn backlog(&self, queue: QueueId) -> Result<Backlog> {
+        let row = self.inner.index.get(Family::Queue, queue.0.to_be_bytes().to_vec()).await?;
+        row.map_or(Ok(Backlog::default()), |row| backlog(&row))
+    }
+
+    /// Up to `max` tasks that wait, in the order of their stamps, after the stamp `after`. Whoever reads on after the last
+    /// one misses none: tasks that are still being written are later, or end the page before them.
+    pub async fn tasks(&self, queue: QueueId, after: Option<Stamp>, max: usize) -> Result<Vec<Task>> {
+        // Asked before the rows are read: what is not there by now is after the horizon.
+        let horizon = self.inner.arrivals.horizon(|| self.inner.stamp());
+        let found = self.scan_tasks(queue, TaskState::Waiting, after, max).await?;
+        let there = found.into_iter().take_while(|(stamp, _)| *stamp < horizon);
+        Ok(there.map(|(stamp, record)| Task { stamp, work: record.work }).collect())
+    }
+
+    /// Up to `max` tasks that were put aside, in the order of their stamps, after the stamp `after`.
+    pub async fn tasks_aside(&self, queue: QueueId, after: Option<Stamp>, max: usize) -> Result<Vec<AsideTask>> {
+        let found = self.scan_tasks(queue, TaskState::Aside, after, max).await?;
+        let aside = |(stamp, record): (Stamp, TaskRecord)| {
+            let AsideRecord { reason, attempts, since } = record.aside?;
+            Some(AsideTask { task: Task { stamp, work: record.work }, reason, attempts, since })
+        };
+        Ok(found.into_iter().filter_map(aside).collect())
+    }
+
+    /// Ends tasks of events, all in one batch. Each must have come from [`Store::tasks`] and not have been ended before: one
+    /// caller at a time takes care of a queue. Tasks of replication end with [`Store::end_replication`].
+    pub async fn end_events(&self, queue: QueueId, ended: Vec<(Task, TaskOutcome)>) -> Result<()> {
+        let mut batch = Batch::new();
+        for (task, outcome) in ended {
+            self.inner.end_task(queue, task, outcome, &mut batch);
+        }
+        self.inner.index.commit(batch).await
+    }
+
+    /// Makes events that were put aside wait again, in their old places, or forgets them if `drop_them`.
+    pub async fn retry_events(&self, queue: QueueId, aside: Vec<AsideTask>, drop_them: bool) -> Result<()> {
+        let mut batch = Batch::new();
+        for task in aside {
+            self.inner.take_up(queue, task, drop_them, &mut batch);
+        }
+        self.inner.index.commit(batch).await?;
+        self.inner.arrivals.tell();
+        Ok(())
+    }
+
+    /// Forgets a queue that nothing waits in. What is put aside is forgotten with it.
+    pub async fn forget_queue(&self, name: &QueueName) -> Result<()> {
+        let id = name.id();
+        loop {
+            let aside = self.tasks_aside(id, None, PAGE).await?;
+            if aside.is_empty() {
+                break;
+            }
+            self.retry_events(id, aside, true).await?;
+        }
+        let mut batch = Batch::new();
+        batch.delete(Family::Meta, key::queue_name(id));
+        batch.delete(Family::Queue, id.0.to_be_bytes().to_vec());
+        self.inner.index.commit(batch).await
+    }
+
+    /// Changes when tasks may have come to some queue.
+    pub fn tasks_came(&self) -> watch::Receiver<u64> {
+        self.inner.arrivals.subscribe()
+    }
+
+    async fn scan_tasks(
+        &self,
+        queue: QueueId,
+        state: TaskState,
+        after: Option<Stamp>,
+        max: usize,
+    ) -> Result<Vec<(Stamp, TaskRecord)>> {
+        self.inner
+            .index
+            .read(move |rows| {
+                let prefix = key::tasks(queue, state);
+                let from = match after {
+                    Some(after) => key::after_prefix(key::task(queue, state, after)),
+                    None => prefix.clone(),
+                };
+                let mut found = Vec::new();
+                rows.scan(Family::Task, &from, &key::after_prefix(prefix), |row, value| {
+                    if found.len() == max {
+                        return Ok(Step::Stop);
+                    }
+                    found.push((stamp_of(row)?, TaskRecord::decode(value)?));
+                    Ok(Step::Next)
+                })?;
+                Ok(found)
+            })
+            .await
+    }
+}
+
+/// Tasks that are forgotten in one batch.
+const PAGE: usize = 1000;
+
+fn stamp_of(row: &[u8]) -> Result<Stamp> {
+    let stamp = row.last_chunk::<16>().ok_or_else(|| key::corrupt("task row", row))?;
+    Ok(Stamp::from_bytes(*stamp))
+}
+
+fn backlog(row: &[u8]) -> Result<Backlog> {
+    let (numbers, []) = row.as_chunks::<8>() else { return Err(key::corrupt("queue row", row)) };
+    let numbers: Vec<i64> = numbers.iter().map(|bytes| i64::from_le_bytes(*bytes)).collect();
+    Ok(Backlog::from_slice(&numbers))
+}
+
+fn queue_status(rows: &Rows<'_>, name: QueueName) -> Result<QueueStatus> {
+    let id = name.id();
+    let prefix = key::tasks(id, TaskState::Waiting);
+    let oldest = rows.first(Family::Task, &prefix, &key::after_prefix(prefix.clone()))?;
+    let oldest = oldest.map(|(row, _)| stamp_of(&row)).transpose()?.map(|stamp| stamp.time);
+    let backlog = rows.get(Family::Queue, &id.0.to_be_bytes())?.map_or(Ok(Backlog::default()), |row| backlog(&row))?;
+    Ok(QueueStatus { name, backlog, oldest })
+}
+
+/// The time of the latest task of any queue: stamps go on after it, whatever the clock says. Blocking.
+pub(crate) fn latest_task(rows: &Rows<'_>) -> Result<Timestamp> {
+    let mut latest = Timestamp::default();
+    let prefix = key::queue_names();
+    rows.scan(Family::Meta, &prefix, &key::after_prefix(prefix.clone()), |_, name| {
+        let to = key::after_prefix(key::tasks(QueueName::decode(name)?.id(), TaskState::Waiting));
+        let from = key::tasks(QueueName::decode(name)?.id(), TaskState::Waiting);
+        rows.scan_back(Family::Task, &from, &to, |row, _| {
+            latest = latest.max(stamp_of(row)?.time);
+            Ok(Step::Stop)
+        })?;
+        Ok(Step::Next)
+    })?;
+    Ok(latest)
+}
