@@ -68,7 +68,7 @@ async fn upload_in_parts(store: &Store, bucket: &BucketName) -> Result<(), Failu
         parts.push(CompletedPart { number, etag: part.etag.to_string(), checksum: None });
     }
     let (bucket, condition) = (bucket.clone(), WriteCondition::None);
-    let request = CompleteUpload { bucket, key, id, parts, size: None, checksum: None, condition };
+    let request = CompleteUpload { bucket, key, id, parts, size: None, checksum: None, condition, replica: None };
     let done = store.complete_upload(request).await?;
     println!("uploaded in parts: {}", done.etag);
     Ok(())

@@ -143,6 +143,7 @@ impl Fixture {
             size: None,
             checksum: None,
             condition: WriteCondition::None,
+            replica: None,
         };
         self.store.complete_upload(request).await.expect("it is completed");
     }

@@ -101,6 +101,7 @@ impl Fixture {
                 size: None,
                 checksum: None,
                 condition,
+                replica: None,
             })
             .await
     }

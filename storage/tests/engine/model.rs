@@ -399,6 +399,7 @@ impl Run {
             size: None,
             checksum: None,
             condition: condition_of(condition, visible.map(|(_, etag, _)| etag)),
+            replica: None,
         };
         match self.fixture.store.complete_upload(request).await {
             Ok(done) => {

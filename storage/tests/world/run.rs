@@ -323,6 +323,7 @@ impl Run {
             size: None,
             checksum: None,
             condition: WriteCondition::None,
+            replica: None,
         };
         let done = self.world.store.complete_upload(request).await.expect("the upload can be completed");
         let upload = self.model.uploads.remove(place);

@@ -1,0 +1,7 @@
+//! Replication as the engine sees it: what is queued, what a version's status is, how replicas take their places, and that
+//! two buckets that replicate to each other end up the same.
+
+mod convergence;
+mod queues;
+mod replicas;
+mod support;

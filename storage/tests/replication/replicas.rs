@@ -1,0 +1,86 @@
+//! Replicas take the id and the place of their source, once.
+
+use strata_storage::{
+    BucketChange, EventKind, EventKinds, NotificationRule, QueueName, ReplicationStatus, VersionId, VersionSelector,
+};
+
+use crate::support::{Side, THERE, bucket, key, rule, tag, work};
+
+#[tokio::test]
+async fn replicas_have_their_sources_ids_whatever_came_first() {
+    let (source, there) = (Side::new(1, 1000).await, Side::new(2, 500).await);
+    source.replicate(vec![rule("one", THERE)]).await;
+    there.replicate(vec![rule("back", "arn:aws:s3:::photos")]).await;
+    for bytes in ["1", "2", "3"] {
+        source.put("a", bytes, vec![tag("n", bytes)]).await;
+    }
+    for at in [1, 0, 2, 1] {
+        let tasks = source.tasks(THERE).await;
+        source.deliver(work(&tasks[at]), &there).await;
+    }
+    let (expected, found) = (source.versions().await, there.versions().await);
+    assert_eq!(found.len(), 3);
+    for (expected, found) in expected.iter().zip(&found) {
+        assert_eq!((found.version_id, found.latest), (expected.version_id, expected.latest));
+        assert_eq!((found.modified, found.object.is_some()), (expected.modified, true));
+    }
+    let current = there.store.object(&bucket(), &key("a"), VersionSelector::Current).await.expect("the object");
+    assert_eq!(current.info().tags, [tag("n", "3")]);
+    assert_eq!(there.status("a").await, Some(ReplicationStatus::Replica));
+    assert!(there.tasks("arn:aws:s3:::photos").await.is_empty(), "replicas are not sent back");
+    // The other side's clock is behind, but what is written there now is newer all the same.
+    there.put("a", "4", vec![]).await;
+    let newest = there.versions().await.remove(0);
+    assert!(newest.modified > expected[0].modified);
+    assert_eq!(there.tasks("arn:aws:s3:::photos").await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_null_replica_gives_way_to_a_later_one() {
+    let (source, there) = (Side::new(1, 1000).await, Side::new(2, 1000).await);
+    source.replicate(vec![rule("one", THERE)]).await;
+    source.put("a", "1", vec![]).await;
+    source.put("a", "2", vec![]).await;
+    let mut sent: Vec<_> = source.tasks(THERE).await.iter().map(|task| work(task).clone()).collect();
+    let replicas = |replicate: &strata_storage::Replicate| strata_storage::Replica {
+        version: replicate.version,
+        null: true,
+        changes: Default::default(),
+    };
+    sent.reverse();
+    for (replicate, is_written) in sent.iter().zip([true, false]) {
+        let written = there.store.put_replica_marker(&bucket(), &key("a"), replicas(replicate)).await.expect("taken");
+        assert_eq!(written, is_written);
+    }
+    let [only] = &there.versions().await[..] else { panic!("one null version") };
+    assert_eq!((only.version_id, only.modified), (VersionId::Null, sent[0].version.time));
+    // Over a null marker comes the object of the same id, and replaces it.
+    let next = source.put("a", "3", vec![]).await;
+    let replicate = source.tasks(THERE).await.pop().map(|task| work(&task).clone()).expect("a task");
+    let staged = there.store.stage_bytes(&b"3"[..]).await.expect("staged");
+    let put = strata_storage::PutObject {
+        replica: Some(replicas(&replicate)),
+        ..strata_storage::PutObject::new(bucket(), key("a"), staged)
+    };
+    there.store.put(put).await.expect("written");
+    let [only] = &there.versions().await[..] else { panic!("one null version") };
+    assert_eq!((only.version_id, only.modified, only.object.is_some()), (VersionId::Null, next.modified, true));
+}
+
+#[tokio::test]
+async fn replicas_are_told_of_as_events() {
+    let (source, there) = (Side::new(1, 1000).await, Side::new(2, 1000).await);
+    source.replicate(vec![rule("one", THERE)]).await;
+    let notification = NotificationRule {
+        id: "all".to_owned(),
+        target: "target".to_owned(),
+        kinds: [EventKind::CreatedPut].into_iter().collect::<EventKinds>(),
+        prefix: String::new(),
+        suffix: String::new(),
+    };
+    there.store.change_bucket(&bucket(), BucketChange::Notifications(vec![notification])).await.expect("rules");
+    source.put("a", "1", vec![]).await;
+    source.deliver(work(&source.tasks(THERE).await[0]), &there).await;
+    let queue = QueueName::Events { target: "target".to_owned() };
+    assert_eq!(there.store.tasks(queue.id(), None, 10).await.expect("tasks").len(), 1);
+}
