@@ -52,6 +52,7 @@ mod public_access_block;
 mod query_api;
 mod query_headers;
 mod range;
+mod replication;
 mod request;
 mod response;
 mod route;

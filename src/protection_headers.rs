@@ -5,19 +5,36 @@
 
 use strata_storage::{Bucket, Encryption, ObjectOwner, ObjectOwnership, Protection};
 
-use crate::acl::{self, Canned, CanonicalId, Requested, Scope};
+use crate::acl::{self, Acl, Canned, CanonicalId, Requested, Scope};
 use crate::error::S3Error;
+use crate::replication::replica::Head;
 use crate::request::{Context, Request};
 use crate::{lock_headers, metadata_headers, owners, public_access_block};
 
 /// Reads what shall protect a new version in `bucket`, and refuses what cannot be honoured.
 pub async fn protection(ctx: &Context, bucket: &Bucket, request: &Request) -> Result<Protection, S3Error> {
     metadata_headers::refuse_unsupported(&request.headers)?;
+    if let Some(head) = Head::of(&request.headers)? {
+        return Ok(Protection {
+            owner: owner_of_replica(ctx, bucket, &head)?,
+            lock: head.lock,
+            ..Protection::default()
+        });
+    }
     Ok(Protection {
         owner: owner(ctx, bucket, request)?,
         lock: lock_headers::lock(ctx, bucket, request).await?,
         encryption: Encryption::default(),
     })
+}
+
+/// A replica belongs to the owner of its bucket, and keeps the list of its source where lists count.
+fn owner_of_replica(ctx: &Context, bucket: &Bucket, head: &Head) -> Result<ObjectOwner, S3Error> {
+    let owner = ObjectOwner { account: bucket.owner, acl: head.acl.clone().filter(|_| acl::acls_count(bucket)) };
+    if owner.acl.is_some() {
+        acl::refuse_blocked(&Acl::of_object(&owner)?, public_access_block::effective(ctx, bucket)?)?;
+    }
+    Ok(owner)
 }
 
 /// Who will own the version, and whom its access control list grants what.

@@ -22,6 +22,7 @@ use strata_storage::{AccountId, Bucket, BucketName, DeleteCondition, Entity, Err
 use crate::error::S3Error;
 use crate::identity::Identity;
 use crate::policy::{Action, Outcome};
+use crate::replication::replica;
 use crate::request::{Context, Request};
 use crate::route::Operation;
 
@@ -43,6 +44,9 @@ pub async fn authorize(ctx: &Context, request: &mut Request) -> Result<(), S3Err
         return Ok(());
     }
     refuse_overrides(request)?;
+    if operation != Operation::HeadBucket && replica::needs(operation, &request.headers) == Some(None) {
+        return Err(replica::refused());
+    }
     let bucket = match (operation, &request.bucket) {
         (_, None) => None,
         // The name may be anybody's or nobody's yet: it is the caller's own account that makes it.

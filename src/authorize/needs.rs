@@ -6,6 +6,7 @@
 use http::HeaderMap;
 
 use crate::policy::Action;
+use crate::replication::replica;
 use crate::request::Query;
 use crate::route::Operation;
 
@@ -164,8 +165,12 @@ rows! {
     Object ["UpdateObjectEncryption"] UpdateObjectEncryption;
 }
 
-/// All that a request needs, the operation's own action first.
+/// All that a request needs, the operation's own action first. One that makes a replica needs what makes replicas
+/// instead.
 pub fn needs(operation: Operation, query: &Query, headers: &HeaderMap) -> Vec<Need> {
+    if let Some(Some(actions)) = replica::needs(operation, headers) {
+        return actions.iter().map(|&action| Need { action, on: On::Object }).collect();
+    }
     let (on, actions) = row(operation);
     let has_version = query.contains("versionId");
     let own = actions.iter().map(|action| if has_version { action.version } else { action.current });

@@ -16,6 +16,7 @@ use crate::op::create_multipart_upload;
 use crate::op::keep_alive::{Finished, keep_alive};
 use crate::op::target::{VERSION_ID, refuse_version};
 use crate::op::upload::{self, Target};
+use crate::replication::replica::Head;
 use crate::request::{Context, Request};
 use crate::response::Response;
 use crate::xml::Writer;
@@ -50,7 +51,7 @@ pub async fn run(ctx: &Context, mut request: Request) -> Result<Response, S3Erro
         size,
         checksum: object_checksum(&request.headers, created, parts_count)?,
         condition,
-        replica: None,
+        replica: Head::of(&request.headers)?.map(|head| head.replica),
     };
     let location = format!("http://{}{}", request.host, request.raw_path);
     let mut response = keep_alive(&request.name, finish(request.store(ctx), complete, target, location)).await?;

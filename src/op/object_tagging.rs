@@ -1,11 +1,12 @@
 //! GetObjectTagging, PutObjectTagging, DeleteObjectTagging: the tags of one object version.
 
 use http::StatusCode;
-use strata_storage::{Store, Tag};
+use strata_storage::{ReplicaChanges, Store, Tag};
 
 use crate::checksum_headers::{self, Need};
 use crate::error::S3Error;
 use crate::op::target::{self, Target, set_version};
+use crate::replication::replica::{self, Head};
 use crate::request::{Context, Request};
 use crate::response::Response;
 use crate::tagging::{self, OBJECT_TAGS_MAX};
@@ -30,6 +31,9 @@ pub async fn put(ctx: &Context, mut request: Request) -> Result<Response, S3Erro
     let bytes = request.body.collect(DOCUMENT_BYTES_MAX).await?;
     checksum_headers::require_for_document(&request.headers, &request.body, &bytes, Need::Optional)?;
     let tags = tagging::parse_document(&bytes, OBJECT_TAGS_MAX)?;
+    if let Some(head) = Head::of(&request.headers)? {
+        return replicate(ctx, &target, head.changes(tags)).await;
+    }
     replace(&request.store(ctx), &target, tags, StatusCode::OK).await
 }
 
@@ -45,4 +49,11 @@ async fn replace(store: &Store, target: &Target, tags: Vec<Tag>, status: StatusC
     let mut response = Response::empty(status);
     set_version(&mut response, tagged.version_id);
     Ok(response)
+}
+
+/// Brings the tags, list and lock of another bucket's version to its replica.
+async fn replicate(ctx: &Context, target: &Target, changes: ReplicaChanges) -> Result<Response, S3Error> {
+    let version = target.version.ok_or_else(replica::refused)?;
+    ctx.store.change_replica(&target.bucket, &target.key, version, changes).await.map_err(target::change_error)?;
+    Ok(Response::empty(StatusCode::OK))
 }

@@ -6,6 +6,7 @@ use strata_storage::{ChecksumAlgorithm, Digests, EventKind, Protection, PutObjec
 use crate::encryption::{self, Sealing};
 use crate::error::S3Error;
 use crate::op::target::{refuse_version, set_version};
+use crate::replication::replica::Head;
 use crate::request::{Context, Request};
 use crate::response::Response;
 use crate::{
@@ -66,7 +67,7 @@ pub async fn write(ctx: &Context, mut request: Request, created: EventKind) -> R
         protection,
         condition,
         created,
-        replica: None,
+        replica: Head::of(&request.headers)?.map(|head| head.replica),
     };
     let Written { version_id, etag, modified } =
         store.put(put).await.map_err(|error| conditions::write_error(error, &refused, &key))?;

@@ -1,0 +1,156 @@
+//! What a replica says of itself between two Stratas: `x-amz-strata-replica`, a header on the ordinary operations of S3.
+//!
+//! With it PutObject, CompleteMultipartUpload and DeleteObject make a version with its source's id, and PutObjectTagging
+//! brings tags, access control list and lock as they are at the source. They need `s3:ReplicateObject`, `s3:ReplicateDelete`
+//! and `s3:ReplicateTags` instead of their own permissions. Any other operation with it is refused. A signature has to cover
+//! it, as every header of that family. HeadBucket repeats it, which tells a Strata from other stores.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::{HeaderMap, HeaderName};
+use serde::{Deserialize, Serialize};
+use strata_storage::{Changes, Lock, Replica, ReplicaChanges, Stamp, Tag};
+
+use crate::error::S3Error;
+use crate::policy::Action;
+use crate::route::Operation;
+
+/// The header.
+pub const REPLICA: HeaderName = HeaderName::from_static("x-amz-strata-replica");
+/// What HeadBucket is asked with, and answers.
+pub const KNOWN: &str = "1";
+/// The format of the header's value, its first byte.
+const FORMAT: u8 = 1;
+
+/// What a replica says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Head {
+    /// Its version, and when what can change was changed.
+    pub replica: Replica,
+    /// Its access control list, as it is stored.
+    pub acl: Option<Vec<u8>>,
+    /// Its lock.
+    pub lock: Lock,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Encoded {
+    version: Stamp,
+    null: bool,
+    changes: Changes,
+    acl: Option<Vec<u8>>,
+    lock: Lock,
+}
+
+impl Head {
+    /// The header's value.
+    pub fn encode(&self) -> String {
+        let Head { replica: Replica { version, null, changes }, acl, lock } = self.clone();
+        let encoded = Encoded { version, null, changes, acl, lock };
+        let bytes = postcard::to_extend(&encoded, vec![FORMAT]).expect("it holds only types that postcard encodes");
+        URL_SAFE_NO_PAD.encode(bytes)
+    }
+
+    /// Reads a value. `None` for what no Strata of this format wrote.
+    pub fn parse(text: &str) -> Option<Head> {
+        let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
+        let (&FORMAT, rest) = bytes.split_first()? else { return None };
+        let (Encoded { version, null, changes, acl, lock }, []) = postcard::take_from_bytes(rest).ok()? else {
+            return None;
+        };
+        Some(Head { replica: Replica { version, null, changes }, acl, lock })
+    }
+
+    /// What a request says; `None` if it makes no replica.
+    pub fn of(headers: &HeaderMap) -> Result<Option<Head>, S3Error> {
+        let Some(value) = headers.get(&REPLICA) else { return Ok(None) };
+        let head = value.to_str().ok().and_then(Head::parse).ok_or_else(|| {
+            let message = "This replica was sent by a version of Strata that this one does not understand.";
+            S3Error::invalid_argument(message, REPLICA.as_str(), String::from_utf8_lossy(value.as_bytes()))
+        })?;
+        Ok(Some(head))
+    }
+
+    /// The changes that it brings, with these tags.
+    pub fn changes(self, tags: Vec<Tag>) -> ReplicaChanges {
+        let Changes { tags: tagged, acl: listed, lock: locked } = self.replica.changes;
+        ReplicaChanges {
+            tags: tagged.map(|at| (at, tags)),
+            acl: listed.map(|at| (at, self.acl)),
+            lock: locked.map(|at| (at, self.lock)),
+        }
+    }
+}
+
+/// What a request that makes a replica needs in the place of its operation's own permissions; `None` if it makes none.
+/// The inner `None` is an operation that makes no replicas.
+pub fn needs(operation: Operation, headers: &HeaderMap) -> Option<Option<&'static [Action]>> {
+    const OBJECT: Action = Action::known("s3:ReplicateObject");
+    const TAGS: Action = Action::known("s3:ReplicateTags");
+    const DELETE: Action = Action::known("s3:ReplicateDelete");
+    headers.contains_key(&REPLICA).then_some(match operation {
+        Operation::PutObject | Operation::CreateMultipartUpload if headers.contains_key("x-amz-tagging") => {
+            Some(&[OBJECT, TAGS])
+        }
+        Operation::PutObject
+        | Operation::CreateMultipartUpload
+        | Operation::UploadPart
+        | Operation::CompleteMultipartUpload
+        | Operation::AbortMultipartUpload => Some(&[OBJECT]),
+        Operation::DeleteObject => Some(&[DELETE]),
+        Operation::PutObjectTagging => Some(&[TAGS, OBJECT]),
+        _ => None,
+    })
+}
+
+/// 400 for an operation that makes no replicas.
+pub fn refused() -> S3Error {
+    S3Error::invalid_request("The header x-amz-strata-replica can not be used with this operation.")
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderMap, HeaderValue};
+    use strata_storage::{Changes, LegalHold, Lock, Replica, Stamp, Tag, Timestamp};
+
+    use super::{Head, REPLICA, needs};
+    use crate::route::Operation;
+
+    fn stamp(nanos: u64) -> Stamp {
+        Stamp { time: Timestamp::from_nanos(nanos), random: 7 }
+    }
+
+    #[test]
+    fn heads_read_back() {
+        let changes = Changes { tags: Some(stamp(5)), acl: None, lock: Some(stamp(6)) };
+        let lock = Lock { retention: None, legal_hold: Some(LegalHold::On) };
+        let head = Head { replica: Replica { version: stamp(1), null: true, changes }, acl: Some(vec![1, 2]), lock };
+        let text = head.encode();
+        assert_eq!(Head::parse(&text), Some(head.clone()));
+        for text in ["", "1", "AAAA", &text[..text.len() - 4], &format!("{text}AAAA")] {
+            assert_eq!(Head::parse(text), None, "{text}");
+            let headers = HeaderMap::from_iter([(REPLICA, HeaderValue::from_str(text).expect("a value"))]);
+            assert_eq!(Head::of(&headers).expect_err(text).code, "InvalidArgument");
+        }
+        let tags = vec![Tag { key: "k".to_owned(), value: "v".to_owned() }];
+        let changes = head.changes(tags.clone());
+        assert_eq!((changes.tags, changes.acl, changes.lock), (Some((stamp(5), tags)), None, Some((stamp(6), lock))));
+    }
+
+    #[test]
+    fn few_operations_make_replicas() {
+        let mut headers = HeaderMap::new();
+        assert!(Operation::ALL.iter().all(|operation| needs(*operation, &headers).is_none()));
+        headers.insert(REPLICA, HeaderValue::from_static("x"));
+        let made = Operation::ALL.iter().filter(|operation| needs(**operation, &headers).flatten().is_some());
+        assert_eq!(made.count(), 7);
+        let names = |operation, headers: &HeaderMap| {
+            let actions = needs(operation, headers).flatten().expect("it makes replicas");
+            actions.iter().map(|action| action.name()).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(names(Operation::PutObject, &headers), "s3:ReplicateObject");
+        assert_eq!(names(Operation::DeleteObject, &headers), "s3:ReplicateDelete");
+        headers.insert("x-amz-tagging", HeaderValue::from_static("a=b"));
+        assert_eq!(names(Operation::PutObject, &headers), "s3:ReplicateObject s3:ReplicateTags");
+    }
+}
