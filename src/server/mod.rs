@@ -21,6 +21,7 @@ use crate::directory::{Directory, DirectoryError, DirectoryKeys, NewAccount};
 use crate::encryption::Keyring;
 use crate::kms::{External, KeyStore, KmsError, KmsService};
 use crate::master_key::{self, MasterKeyError};
+use crate::outbound::TrustError;
 use crate::service::{Rooms, Service};
 
 mod connection;
@@ -97,7 +98,7 @@ pub enum ServerError {
     Audit(#[from] AuditFileError),
     /// There can be no secure connections to the key management service.
     #[error("cannot prepare connections to the key management service: {0}")]
-    KeyService(io::Error),
+    KeyService(TrustError),
     /// The store could not be closed cleanly; what was acknowledged is safe.
     #[error("cannot close the store: {0}")]
     Close(strata_storage::Error),
@@ -329,7 +330,7 @@ async fn open_keyring(
         (Some(endpoint), Some(access_key), Some(secret_key)) => {
             let region = settings.region.clone().unwrap_or_else(|| config.region.clone());
             let credentials = Credentials { access_key: access_key.clone(), secret_key: secret_key.clone() };
-            let external = External::new(endpoint.clone(), region, credentials, Arc::clone(clock));
+            let external = External::new(endpoint, region, credentials, Arc::clone(clock));
             KmsService::External(Box::new(external.map_err(ServerError::KeyService)?))
         }
         _ => {
