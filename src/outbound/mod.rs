@@ -106,3 +106,6 @@ fn root_cause(error: &dyn std::error::Error) -> String {
     }
     error.to_string()
 }
+
+#[cfg(test)]
+mod tests;

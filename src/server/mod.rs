@@ -19,6 +19,8 @@ use crate::control::{AccessPoints, RegistryError};
 use crate::credentials::{Credentials, CredentialsError, Origin};
 use crate::directory::{Directory, DirectoryError, DirectoryKeys, NewAccount};
 use crate::encryption::Keyring;
+use crate::events::Events;
+use crate::events::targets::{Targets, TargetsError};
 use crate::kms::{External, KeyStore, KmsError, KmsService};
 use crate::master_key::{self, MasterKeyError};
 use crate::outbound::TrustError;
@@ -96,6 +98,9 @@ pub enum ServerError {
     /// The audit log cannot be written.
     #[error(transparent)]
     Audit(#[from] AuditFileError),
+    /// A target of events cannot be used.
+    #[error(transparent)]
+    Targets(#[from] TargetsError),
     /// There can be no secure connections to the key management service.
     #[error("cannot prepare connections to the key management service: {0}")]
     KeyService(TrustError),
@@ -138,6 +143,7 @@ impl Server {
             }
         };
         let (directory, access_log, audit) = (rooms.directory.clone(), rooms.access_log.clone(), rooms.audit.clone());
+        tokio::spawn(rooms.events.targets.clone().check_all());
         let logging = tokio::spawn(access_log.clone().run(config.access_log.flush));
         let service = Service::new(Arc::clone(&config), store.clone(), rooms, clock, entropy);
         let permits = Arc::new(Semaphore::new(config.limits.connections));
@@ -297,6 +303,7 @@ async fn open_rooms(
         access_points: AccessPoints::open(store.clone()).await?,
         access_log: AccessLog::new(store.clone(), Arc::clone(clock), Arc::clone(entropy)),
         audit: Audit::new(config.audit.file.as_deref().map(AuditFile::open).transpose()?),
+        events: Events { targets: Targets::open(&config.event_targets, clock)? },
     })
 }
 
