@@ -46,6 +46,7 @@ mod metadata_headers;
 mod metering;
 mod op;
 mod origin;
+mod outbound;
 mod owners;
 mod protection_headers;
 mod public_access_block;

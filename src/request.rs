@@ -13,6 +13,7 @@ use crate::control::AccessPoints;
 use crate::directory::Directory;
 use crate::encryption::Keyring;
 use crate::error::S3Error;
+use crate::events::Events;
 use crate::identity::Identity;
 use crate::origin::Origin;
 use crate::route::Operation;
@@ -34,6 +35,8 @@ pub struct Context {
     pub authenticator: Arc<Authenticator>,
     /// Access points.
     pub access_points: AccessPoints,
+    /// Where events may be sent.
+    pub events: Events,
     /// Turns at storing a request body.
     pub uploads: UploadTurns,
     /// Where randomness comes from.

@@ -33,6 +33,7 @@ use crate::credentials::Secret;
 use crate::directory::Directory;
 use crate::encryption::Keyring;
 use crate::error::S3Error;
+use crate::events::Events;
 use crate::identity::Identity;
 use crate::incoming::{IncomingBody, Rest};
 use crate::log::RequestLine;
@@ -80,6 +81,8 @@ pub struct Rooms {
     pub access_log: AccessLog,
     /// Where changes are recorded.
     pub audit: Audit,
+    /// Where events may be sent.
+    pub events: Events,
 }
 
 /// The client of one connection.
@@ -119,7 +122,7 @@ impl Service {
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
     ) -> Service {
-        let Rooms { directory, keyring, access_points, access_log, audit } = rooms;
+        let Rooms { directory, keyring, access_points, access_log, audit, events } = rooms;
         let nobodys = Secret::new(format!("{:016x}{:016x}", entropy.next_u64(), entropy.next_u64()));
         let authenticator = Arc::new(Authenticator::new(config.region.clone(), directory.clone(), nobodys));
         let failures = Failures::new(&config.limits);
@@ -135,6 +138,7 @@ impl Service {
             authenticator,
             keyring,
             access_points,
+            events,
             uploads,
             entropy: Arc::clone(&entropy),
         };

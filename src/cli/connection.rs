@@ -2,11 +2,15 @@
 //! environment variables of S3 clients.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
 
-use crate::cli::trust::Trust;
 use crate::cli::{AskArgs, CliError};
 use crate::config::{Config, Sources};
 use crate::credentials::{Credentials, Secret};
+use crate::outbound::Trust;
+
+/// The environment variable of the AWS clients that names a file of authorities.
+const CA_BUNDLE_VARIABLE: &str = "AWS_CA_BUNDLE";
 
 /// A server, and whose requests it accepts.
 #[derive(Debug, Clone)]
@@ -30,7 +34,7 @@ impl Connection {
         }
         let config = Config::load(&sources)?;
         let (endpoint, trust) = match (&args.endpoint, config.tls.config()) {
-            (Some(url), _) => (checked(url)?, Trust::of_url(url)),
+            (Some(url), _) => (checked(url)?, Trust::of_url(url, authorities())),
             (None, Some(tls)) => (endpoint_of("https", config.listen)?, Trust::Certificate(tls.certificate)),
             (None, None) => (endpoint_of("http", config.listen)?, Trust::Nobody),
         };
@@ -51,6 +55,11 @@ impl Connection {
         };
         Ok(Connection { endpoint, trust, region: config.region, credentials })
     }
+}
+
+/// The file of authorities that the environment names.
+fn authorities() -> Option<PathBuf> {
+    std::env::var_os(CA_BUNDLE_VARIABLE).filter(|path| !path.is_empty()).map(PathBuf::from)
 }
 
 fn of_environment() -> Option<Credentials> {

@@ -13,7 +13,6 @@ mod keys;
 mod lifecycle;
 mod reports;
 mod table;
-mod trust;
 mod zones;
 
 use std::io::Write;

@@ -29,6 +29,48 @@ const LISTS: &str = "
 # issuer = \"https://id.example.com/realms/main\"
 # audiences = [\"strata\"]
 # jwks_url = \"https://id.example.com/keys\"  # asked of the issuer by default
+
+# Where events may be sent, as often as wanted. Buckets' notification configurations name these ARNs and no others, so their
+# owners cannot have the server talk to anything else. A secret can also be left to a file or a variable: secret_key_file,
+# secret_key_env. All kinds share the settings up to on_failure; those shown there are the defaults.
+# [[events.targets]]
+# arn = \"arn:aws:lambda:us-east-1:000000000000:function:thumbnails\"  # of lambda, sqs, sns or events; each once
+# kind = \"lambda\"                          # or exec, sqs, sns, event_bridge, webhook
+# max_age = \"24h\"                          # how long a message is tried to be delivered
+# retries = 3                              # how often a message is sent again that was refused
+# backlog_bytes = \"256MiB\"                 # what may wait on the disk
+# format = \"s3\"                            # or cloudevents, eventbridge; event_bridge always has its own
+# accounts = [\"123456789012\"]              # whose buckets may name it; everybody's by default
+# on_failure = \"arn:aws:sqs:us-east-1:000000000000:failed\"  # another of these; none by default
+#
+# Of lambda, sqs, sns and event_bridge:
+# endpoint = \"http://127.0.0.1:9001\"       # AWS's by default
+# region = \"us-east-1\"                     # to sign for; that of the ARN by default
+# access_key = \"AKIA...\"                   # without keys, calls are not signed
+# secret_key_file = \"/run/secrets/aws\"
+# ca_file = \"/etc/ssl/ours.pem\"            # authorities of the endpoint's certificate; the machine's by default
+# timeout = \"30s\"                          # of one call, from 1ms to 15m
+# connect_timeout = \"5s\"
+# function = \"thumbnails\"                  # lambda: NAME or NAME:QUALIFIER; that of the ARN by default
+# concurrency = 4                          # lambda, webhook, exec: calls at once, 1 to 64
+# queue_url = \"https://sqs.us-east-1.amazonaws.com/000000000000/queue\"  # sqs: must be given
+# topic_arn = \"arn:aws:sns:us-east-1:000000000000:topic\"  # sns: the target's ARN by default
+# event_bus_name = \"default\"               # event_bridge
+# source = \"strata.s3\"                     # event_bridge: instead of aws.s3, which AWS takes from nobody else
+#
+# Of webhook, besides ca_file, timeout (10s), connect_timeout and concurrency:
+# url = \"https://hooks.example.com/strata\"
+# token_env = \"HOOK_TOKEN\"                 # Authorization: as it is if it holds a space, else as a Bearer token
+# secret_env = \"HOOK_SECRET\"               # signs: X-Strata-Signature: t=SECONDS,v1=HMAC-SHA256 of SECONDS.BODY in hex
+#
+# Of exec, a local program: gets {\"Records\":[...]} as its standard input, and nothing of the environment but PATH and HOME.
+# It ends with 0 if it has taken the events, with 75 to get them again later, with anything else to refuse them.
+# command = [\"/usr/local/bin/on-event\", \"--verbose\"]  # no shell looks at it
+# env = { BUCKET_DIR = \"/srv\" }
+# directory = \"/srv\"                       # the system's directory for temporary files by default
+# timeout = \"60s\"                          # then it is killed, with all that it started in its process group
+# memory = \"512MiB\"                        # the address space of each process
+# batch = 1                                # events of one run, 1 to 10
 ";
 
 /// The text of `config.example.toml`.

@@ -14,6 +14,7 @@ use strata_storage::{ObjectOwnership, RestoreTimes, ZoneOptions};
 
 use crate::credentials::Secret;
 
+mod event_targets;
 mod example;
 mod lists;
 mod networks;
@@ -21,11 +22,12 @@ mod settings;
 mod sources;
 mod value;
 
+pub use event_targets::{EventFormat, TargetKind, TargetSettings, call_time, memory};
 pub use example::example;
 pub use lists::{AccountSettings, OidcIssuer};
 pub use networks::Networks;
 pub use settings::{SETTINGS, Setting};
-pub use sources::{CONFIG_FILE_VARIABLE, Sources};
+pub use sources::{CONFIG_FILE_VARIABLE, Lists, Sources};
 
 /// The settings of one server.
 #[derive(Debug, Clone, PartialEq)]
@@ -78,6 +80,8 @@ pub struct Config {
     pub accounts: Vec<AccountSettings>,
     /// The identity providers that every account can trust.
     pub oidc: Vec<OidcIssuer>,
+    /// Where events may be sent.
+    pub event_targets: Vec<TargetSettings>,
 }
 
 /// Who is believed, and what may be seen of the process.
@@ -283,7 +287,7 @@ impl Config {
     pub fn load(sources: &Sources) -> Result<Config, ConfigError> {
         let mut config = Config::default();
         let (values, lists) = sources.read()?;
-        (config.accounts, config.oidc) = lists;
+        Lists { accounts: config.accounts, oidc: config.oidc, event_targets: config.event_targets } = lists;
         for found in values {
             (found.setting.set)(&mut config, &found.text).map_err(|allowed| ConfigError::Invalid {
                 place: found.place.clone(),
@@ -355,6 +359,7 @@ impl Config {
             encryption: EncryptionSettings::default(),
             accounts: Vec::new(),
             oidc: Vec::new(),
+            event_targets: Vec::new(),
             kms: KmsSettings::default(),
         }
     }

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::event_targets::{self, TargetSettings};
 use super::lists::{self, AccountSettings, OidcIssuer};
 use super::settings::{self, SETTINGS, Setting};
 use super::{ConfigError, Place, value};
@@ -28,7 +29,15 @@ pub struct Sources {
 }
 
 /// The lists of the file.
-pub type Lists = (Vec<AccountSettings>, Vec<OidcIssuer>);
+#[derive(Default)]
+pub struct Lists {
+    /// `[[accounts]]`
+    pub accounts: Vec<AccountSettings>,
+    /// `[[oidc]]`
+    pub oidc: Vec<OidcIssuer>,
+    /// `[[events.targets]]`
+    pub event_targets: Vec<TargetSettings>,
+}
 
 /// A value found in one of the sources.
 pub struct Found {
@@ -86,7 +95,8 @@ fn read_file(path: &Path) -> Result<(Vec<Found>, Lists), ConfigError> {
         path: path.to_owned(),
         reason: error.to_string().trim_end().to_owned(),
     })?;
-    let lists = lists::take(path, &mut table)?;
+    let (accounts, oidc) = lists::take(path, &mut table)?;
+    let lists = Lists { accounts, oidc, event_targets: event_targets::take(path, &mut table)? };
     let mut found = Vec::new();
     collect(path, "", &table, &mut found)?;
     Ok((found, lists))

@@ -1,3 +1,38 @@
 //! Event notifications: what happened to objects, told to those whom the buckets' configurations name.
+//!
+//! Targets are named by the operator alone, in the settings. A bucket's configuration chooses among them by their ARNs, so
+//! its owner cannot have the server talk to anything else.
 
+// What a target is, and which there are.
+pub mod arn;
 pub mod target;
+pub mod targets;
+
+// The targets.
+pub mod event_bridge;
+pub mod exec;
+pub mod lambda;
+pub mod sns;
+pub mod sqs;
+pub mod webhook;
+
+// What several of them share.
+pub mod aws;
+mod batch;
+pub mod concurrency;
+mod order;
+mod program;
+
+#[cfg(test)]
+mod fixture;
+#[cfg(test)]
+mod tests;
+
+use targets::Targets;
+
+/// What the server knows of events; cheap to clone.
+#[derive(Clone)]
+pub struct Events {
+    /// Where they may be sent.
+    pub targets: Targets,
+}

@@ -19,8 +19,11 @@ use crate::control::{AccessPoints, RegistryError};
 use crate::credentials::{Credentials, CredentialsError, Origin};
 use crate::directory::{Directory, DirectoryError, DirectoryKeys, NewAccount};
 use crate::encryption::Keyring;
+use crate::events::Events;
+use crate::events::targets::{Targets, TargetsError};
 use crate::kms::{External, KeyStore, KmsError, KmsService};
 use crate::master_key::{self, MasterKeyError};
+use crate::outbound::TrustError;
 use crate::service::{Rooms, Service};
 
 mod connection;
@@ -95,9 +98,12 @@ pub enum ServerError {
     /// The audit log cannot be written.
     #[error(transparent)]
     Audit(#[from] AuditFileError),
+    /// A target of events cannot be used.
+    #[error(transparent)]
+    Targets(#[from] TargetsError),
     /// There can be no secure connections to the key management service.
     #[error("cannot prepare connections to the key management service: {0}")]
-    KeyService(io::Error),
+    KeyService(TrustError),
     /// The store could not be closed cleanly; what was acknowledged is safe.
     #[error("cannot close the store: {0}")]
     Close(strata_storage::Error),
@@ -137,6 +143,7 @@ impl Server {
             }
         };
         let (directory, access_log, audit) = (rooms.directory.clone(), rooms.access_log.clone(), rooms.audit.clone());
+        tokio::spawn(rooms.events.targets.clone().check_all());
         let logging = tokio::spawn(access_log.clone().run(config.access_log.flush));
         let service = Service::new(Arc::clone(&config), store.clone(), rooms, clock, entropy);
         let permits = Arc::new(Semaphore::new(config.limits.connections));
@@ -296,6 +303,7 @@ async fn open_rooms(
         access_points: AccessPoints::open(store.clone()).await?,
         access_log: AccessLog::new(store.clone(), Arc::clone(clock), Arc::clone(entropy)),
         audit: Audit::new(config.audit.file.as_deref().map(AuditFile::open).transpose()?),
+        events: Events { targets: Targets::open(&config.event_targets, clock)? },
     })
 }
 
@@ -329,7 +337,7 @@ async fn open_keyring(
         (Some(endpoint), Some(access_key), Some(secret_key)) => {
             let region = settings.region.clone().unwrap_or_else(|| config.region.clone());
             let credentials = Credentials { access_key: access_key.clone(), secret_key: secret_key.clone() };
-            let external = External::new(endpoint.clone(), region, credentials, Arc::clone(clock));
+            let external = External::new(endpoint, region, credentials, Arc::clone(clock));
             KmsService::External(Box::new(external.map_err(ServerError::KeyService)?))
         }
         _ => {

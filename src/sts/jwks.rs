@@ -8,17 +8,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{StatusCode, Uri};
-use http_body_util::{BodyExt as _, Empty, Limited};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
+use http::{Request, StatusCode};
 use jsonwebtoken::DecodingKey;
 use jsonwebtoken::jwk::Jwk;
 use serde::Deserialize;
 use strata_storage::Timestamp;
 use tokio::sync::OnceCell;
+
+use crate::outbound::{Bounds, HttpClient, Trust};
 
 /// How long keys are used before they are fetched again.
 const AGE_MAX: Duration = Duration::from_mins(60);
@@ -32,8 +29,6 @@ const ANSWER_BYTES_MAX: usize = 256 << 10;
 const KEYS_MAX: usize = 100;
 /// The most providers whose keys are kept.
 const PROVIDERS_MAX: usize = 1000;
-
-type HttpClient = Client<HttpsConnector<HttpConnector>, Empty<Bytes>>;
 
 /// The keys of all providers that were asked.
 pub struct Jwks {
@@ -133,27 +128,19 @@ impl Jwks {
     }
 
     async fn get(&self, url: &str) -> Result<Bytes, String> {
-        let uri: Uri = url.parse().map_err(|_| format!("{url:?} is no URL"))?;
+        let request = Request::get(url).body(Bytes::new()).map_err(|_| format!("{url:?} is no URL"))?;
         let http = self.http.get_or_try_init(|| async { client() }).await?;
-        let fetched = async {
-            let answer = http.get(uri).await.map_err(|error| format!("{url} cannot be reached: {error:?}"))?;
-            if answer.status() != StatusCode::OK {
-                return Err(format!("{url} answers with status {}", answer.status().as_u16()));
-            }
-            let body = Limited::new(answer.into_body(), ANSWER_BYTES_MAX).collect().await;
-            body.map(|body| body.to_bytes()).map_err(|error| format!("{url} cannot be read: {error}"))
-        };
-        let timed = tokio::time::timeout(FETCH_TIME_MAX, fetched).await;
-        timed.unwrap_or_else(|_| Err(format!("{url} does not answer")))
+        let answer = http.send(request).await.map_err(|error| format!("{url} cannot be fetched: {error}"))?;
+        match answer.status {
+            StatusCode::OK => Ok(answer.body),
+            status => Err(format!("{url} answers with status {}", status.as_u16())),
+        }
     }
 }
 
 fn client() -> Result<HttpClient, String> {
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let connector = HttpsConnectorBuilder::new()
-        .with_provider_and_native_roots(provider)
-        .map_err(|error| format!("the system's certificates cannot be read: {error}"))?;
-    Ok(Client::builder(TokioExecutor::new()).build(connector.https_or_http().enable_http1().build()))
+    let bounds = Bounds { connect: FETCH_TIME_MAX, call: FETCH_TIME_MAX, answer_bytes: ANSWER_BYTES_MAX };
+    HttpClient::new(&Trust::Machine, bounds).map_err(|error| error.to_string())
 }
 
 /// The keys of an answer. Those of kinds that are unknown are passed over, for providers add some.

@@ -1,8 +1,8 @@
-//! Which certificates a command believes to be its server's.
+//! Which certificates are believed to be those of the server that is asked.
 //!
 //! A server that was found by its settings shows the certificate that these name, byte by byte: whoever signed it, and
 //! whatever it is called, the names in it are seldom those that the machine itself goes by. A server that was named by
-//! its URL is believed as any other: by the authorities that the machine trusts, or those in `AWS_CA_BUNDLE`.
+//! its URL is believed as any other: by the authorities that the machine trusts, or those in a file.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,14 +10,9 @@ use std::sync::Arc;
 use hyper_rustls::ConfigBuilderExt as _;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::pem::{self, PemObject as _};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
-
-use crate::cli::CliError;
-
-/// The environment variable of the AWS clients that names a file of authorities.
-pub const CA_BUNDLE_VARIABLE: &str = "AWS_CA_BUNDLE";
 
 /// Which certificates are believed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,28 +27,42 @@ pub enum Trust {
     Certificate(PathBuf),
 }
 
+/// Why it cannot be known whom to believe. The message says which file is wrong.
+#[derive(Debug, thiserror::Error)]
+pub enum TrustError {
+    /// A file cannot be read as certificates.
+    #[error("{path} cannot be read as certificates in PEM form: {reason}", path = .path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// The reason.
+        reason: String,
+    },
+    /// The machine's trusted authorities are nowhere to be found.
+    #[error("the machine's trusted authorities cannot be read: {0}")]
+    Machine(std::io::Error),
+    /// There is no TLS at all.
+    #[error("TLS cannot be used: {0}")]
+    Tls(#[from] rustls::Error),
+}
+
 impl Trust {
-    /// Of a server that was named by its URL.
-    pub fn of_url(url: &str) -> Trust {
+    /// Of a server that was named by its URL; by the authorities in a file, if there is one.
+    pub fn of_url(url: &str, authorities: Option<PathBuf>) -> Trust {
         if !url.starts_with("https://") {
             return Trust::Nobody;
         }
-        let bundle = std::env::var_os(CA_BUNDLE_VARIABLE).filter(|path| !path.is_empty());
-        bundle.map_or(Trust::Machine, |path| Trust::Authorities(path.into()))
+        authorities.map_or(Trust::Machine, Trust::Authorities)
     }
 
     /// How to shake hands. `Err` if a file cannot be used.
-    pub fn client_config(&self) -> Result<ClientConfig, CliError> {
+    pub fn client_config(&self) -> Result<ClientConfig, TrustError> {
         let provider = Arc::new(aws_lc_rs::default_provider());
-        let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
-            .with_safe_default_protocol_versions()
-            .map_err(|error| CliError::Usage(format!("TLS cannot be used: {error}")))?;
+        let builder =
+            ClientConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions()?;
         let config = match self {
             Trust::Nobody => builder.with_root_certificates(RootCertStore::empty()).with_no_client_auth(),
-            Trust::Machine => builder
-                .with_native_roots()
-                .map_err(|error| CliError::Usage(format!("the machine's trusted authorities cannot be read: {error}")))?
-                .with_no_client_auth(),
+            Trust::Machine => builder.with_native_roots().map_err(TrustError::Machine)?.with_no_client_auth(),
             Trust::Authorities(path) => {
                 let mut roots = RootCertStore::empty();
                 roots.add_parsable_certificates(certificates(path)?);
@@ -70,13 +79,14 @@ impl Trust {
 }
 
 /// The certificates of a file: at least one.
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, CliError> {
-    let bytes = std::fs::read(path).map_err(|source| CliError::File { path: path.to_owned(), source })?;
-    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
-    found
-        .ok()
-        .filter(|found| !found.is_empty())
-        .ok_or_else(|| CliError::Usage(format!("{} holds no certificate in PEM form", path.display())))
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TrustError> {
+    let unreadable = |reason: String| TrustError::File { path: path.to_owned(), reason };
+    let found = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    let found = found.map_err(|error| match error {
+        pem::Error::Io(error) => unreadable(error.to_string()),
+        other => unreadable(other.to_string()),
+    })?;
+    if found.is_empty() { Err(unreadable("it holds none".to_owned())) } else { Ok(found) }
 }
 
 /// Believes one certificate. The handshake still proves that the server has its key.

@@ -1,0 +1,161 @@
+//! Buses: EventBridge itself, or whatever else speaks its API. The parts of an entry are taken from the message, which is
+//! EventBridge's envelope.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+use strata_storage::Clock;
+
+use super::arn::TargetArn;
+use super::aws::{AwsClient, AwsSettings, is_transient, judge};
+use super::batch::ENTRIES_MAX;
+use super::order::Order;
+use super::target::{Deliveries, DeliveryError, Message, Target};
+use crate::time::parse_iso8601;
+
+/// The largest batch, in bytes.
+const BATCH_BYTES_MAX: usize = 256 << 10;
+
+/// The settings of a bus.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EventBridgeSettings {
+    /// Its name or ARN.
+    #[serde(default = "bus_default")]
+    pub event_bus_name: String,
+    /// The source that entries name instead of `aws.s3`. AWS itself keeps the sources that begin with `aws.` to itself.
+    pub source: Option<String>,
+}
+
+fn bus_default() -> String {
+    "default".to_owned()
+}
+
+/// A bus.
+pub struct EventBridge {
+    client: AwsClient,
+    bus: String,
+    source: Option<String>,
+}
+
+/// What the dispatcher wrote.
+#[derive(Deserialize)]
+struct Envelope<'a> {
+    source: String,
+    #[serde(rename = "detail-type")]
+    detail_type: String,
+    #[serde(borrow)]
+    detail: &'a RawValue,
+    #[serde(default)]
+    resources: Vec<String>,
+    time: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct PutEventsAnswer {
+    #[serde(default)]
+    entries: Vec<EntryAnswer>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct EntryAnswer {
+    error_code: Option<String>,
+    error_message: Option<String>,
+}
+
+impl EventBridge {
+    /// The bus that the settings name. `Err` says what is wrong with them.
+    pub fn open(
+        aws: &AwsSettings,
+        settings: &EventBridgeSettings,
+        arn: &TargetArn,
+        clock: &Arc<dyn Clock>,
+    ) -> Result<EventBridge, String> {
+        let bus = settings.event_bus_name.clone();
+        if bus.is_empty() {
+            return Err("event_bus_name must not be empty; leave it out for the default bus".to_owned());
+        }
+        Ok(EventBridge { client: AwsClient::open(aws, "events", arn, clock)?, bus, source: settings.source.clone() })
+    }
+
+    /// The entry of a message. `Err` if it is no envelope.
+    fn entry(&self, message: &Message) -> Result<Value, DeliveryError> {
+        let envelope: Envelope<'_> = serde_json::from_slice(&message.body)
+            .map_err(|error| DeliveryError::Rejected(format!("the message is no envelope: {error}")))?;
+        let mut entry = json!({
+            "Source": self.source.as_ref().unwrap_or(&envelope.source),
+            "DetailType": envelope.detail_type,
+            "Detail": envelope.detail.get(),
+            "Resources": envelope.resources,
+            "EventBusName": self.bus,
+        });
+        if let Some(time) = parse_iso8601(&envelope.time) {
+            entry["Time"] = json!(time.as_secs());
+        }
+        Ok(entry)
+    }
+
+    async fn put(&self, entries: &[Value]) -> Result<Vec<EntryAnswer>, DeliveryError> {
+        let answer = self.client.call_json("AWSEvents.PutEvents", &json!({"Entries": entries})).await?;
+        let answer: Option<PutEventsAnswer> = serde_json::from_value(answer).ok();
+        answer
+            .map(|answer| answer.entries)
+            .filter(|answers| answers.len() == entries.len())
+            .ok_or_else(|| DeliveryError::Unavailable("the answer is not that of PutEvents".to_owned()))
+    }
+
+    async fn send(&self, call: &[(usize, &Message)], order: &mut Order<'_>) {
+        let (mut places, mut entries) = (Vec::new(), Vec::new());
+        for (index, message) in call {
+            match self.entry(message) {
+                Ok(entry) => {
+                    places.push(*index);
+                    entries.push(entry);
+                }
+                Err(error) => order.note(*index, Err(error)),
+            }
+        }
+        if entries.is_empty() {
+            return;
+        }
+        match self.put(&entries).await {
+            Ok(answers) => places.iter().zip(answers).for_each(|(index, answer)| order.note(*index, outcome(answer))),
+            Err(error) => places.iter().for_each(|index| order.note(*index, Err(error.clone()))),
+        }
+    }
+}
+
+fn outcome(answer: EntryAnswer) -> Result<(), DeliveryError> {
+    let Some(code) = answer.error_code else { return Ok(()) };
+    Err(judge(is_transient(&code), &format!("{code} {}", answer.error_message.unwrap_or_default())))
+}
+
+impl Target for EventBridge {
+    fn batch_max(&self) -> usize {
+        ENTRIES_MAX
+    }
+
+    fn deliver<'a>(&'a self, messages: &'a [Message]) -> Pin<Box<dyn Future<Output = Deliveries> + Send + 'a>> {
+        Box::pin(async move {
+            let mut order = Order::new(messages);
+            loop {
+                let call = order.next(ENTRIES_MAX, BATCH_BYTES_MAX);
+                if call.is_empty() {
+                    return order.deliveries();
+                }
+                self.send(&call, &mut order).await;
+            }
+        })
+    }
+
+    fn check(&self) -> Pin<Box<dyn Future<Output = Result<(), DeliveryError>> + Send + '_>> {
+        let asked = json!({"Name": self.bus});
+        Box::pin(async move { self.client.call_json("AWSEvents.DescribeEventBus", &asked).await.map(drop) })
+    }
+}
