@@ -7,6 +7,7 @@ use strata_storage::{Checksum, ChecksumAlgorithm, ChecksumKind, DataKey, Digests
 
 use crate::body::Body;
 use crate::error::S3Error;
+use crate::replication::replica;
 use crate::request::{Context, Request};
 use crate::response::Response;
 
@@ -200,16 +201,10 @@ pub async fn stage_body(
         return Err(too_large(size, most_bytes));
     }
     let digests = expected.as_ref().map_or(more, |expected| more.with(expected.algorithm));
-    let mut stage = ctx.store.stage(StageOptions { size, digests, seal });
-    let mut received = 0;
-    while let Some(bytes) = request.body.next().await? {
-        received += bytes.len() as u64;
-        if received > most_bytes {
-            return Err(too_large(received, most_bytes));
-        }
-        stage.write(bytes).await?;
-    }
-    let staged = stage.finish().await?;
+    let staged = match replica::stage_named(ctx, request, digests, seal.is_some()).await? {
+        Some(staged) => staged,
+        None => stage_content(ctx, request, most_bytes, StageOptions { size, digests, seal }).await?,
+    };
     if let Some(md5) = md5 {
         check_md5(&md5, &staged.md5())?;
     }
@@ -220,6 +215,24 @@ pub async fn stage_body(
         .ok_or_else(|| S3Error::internal("the stage lacks a checksum that was asked for"))?;
     check_value(&expected, &computed, &request.body)?;
     Ok((staged, Some(computed)))
+}
+
+async fn stage_content(
+    ctx: &Context,
+    request: &mut Request,
+    most_bytes: u64,
+    options: StageOptions,
+) -> Result<Staged, S3Error> {
+    let mut stage = ctx.store.stage(options);
+    let mut received = 0;
+    while let Some(bytes) = request.body.next().await? {
+        received += bytes.len() as u64;
+        if received > most_bytes {
+            return Err(too_large(received, most_bytes));
+        }
+        stage.write(bytes).await?;
+    }
+    Ok(stage.finish().await?)
 }
 
 /// Verifies `Content-MD5` and the checksum of a document that was read to its end.

@@ -53,7 +53,7 @@ mod public_access_block;
 mod query_api;
 mod query_headers;
 mod range;
-mod replication;
+pub mod replication;
 mod request;
 mod response;
 mod route;

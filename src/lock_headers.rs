@@ -77,18 +77,26 @@ pub async fn set_visible(
     info: &ObjectInfo,
     response: &mut Response,
 ) -> Result<(), S3Error> {
-    if let Some(retention) = info.protection.lock.retention
-        && may(ctx, request, "s3:GetObjectRetention", resource).await?
-    {
+    let mut lock = info.protection.lock;
+    if lock.retention.is_some() && !may(ctx, request, "s3:GetObjectRetention", resource).await? {
+        lock.retention = None;
+    }
+    if lock.legal_hold.is_some() && !may(ctx, request, "s3:GetObjectLegalHold", resource).await? {
+        lock.legal_hold = None;
+    }
+    set(lock, response);
+    Ok(())
+}
+
+/// Sets the headers of a lock.
+pub fn set(lock: Lock, response: &mut Response) {
+    if let Some(retention) = lock.retention {
         response.set(MODE, mode_name(retention.mode));
         response.set(RETAIN_UNTIL, time::iso8601(retention.until));
     }
-    if let Some(hold) = info.protection.lock.legal_hold
-        && may(ctx, request, "s3:GetObjectLegalHold", resource).await?
-    {
+    if let Some(hold) = lock.legal_hold {
         response.set(LEGAL_HOLD, hold_name(hold));
     }
-    Ok(())
 }
 
 async fn may(ctx: &Context, request: &Request, action: &'static str, resource: Resource<'_>) -> Result<bool, S3Error> {

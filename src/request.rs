@@ -16,6 +16,7 @@ use crate::error::S3Error;
 use crate::events::Events;
 use crate::identity::Identity;
 use crate::origin::Origin;
+use crate::replication::{Destinations, Troubles};
 use crate::route::Operation;
 use crate::upload_turns::UploadTurns;
 
@@ -37,6 +38,10 @@ pub struct Context {
     pub access_points: AccessPoints,
     /// Where events may be sent.
     pub events: Events,
+    /// Where buckets are replicated to.
+    pub destinations: Destinations,
+    /// What holds that up.
+    pub troubles: Troubles,
     /// Turns at storing a request body.
     pub uploads: UploadTurns,
     /// Where randomness comes from.
@@ -142,6 +147,11 @@ impl Request {
 pub struct Query(pub Vec<(String, String)>);
 
 impl Query {
+    /// Of parameters that are not encoded.
+    pub fn of(parameters: &[(&str, &str)]) -> Query {
+        Query(parameters.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect())
+    }
+
     /// The first value of that name; `Some("")` for a name without a value.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0.iter().find(|(found, _)| found == name).map(|(_, value)| value.as_str())

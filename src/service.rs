@@ -41,6 +41,7 @@ use crate::metering::Priced;
 use crate::op::{self, preflight_request};
 use crate::origin::Origin;
 use crate::query_headers;
+use crate::replication::{Destinations, Troubles, refuse_changes};
 use crate::request::{Context, Query, Request, RequestName};
 use crate::response::{Outgoing, Payload, Response};
 use crate::route::{Operation, route};
@@ -58,7 +59,7 @@ const HOST_ID: HeaderName = HeaderName::from_static("x-amz-id-2");
 
 /// Answers requests; one per server.
 pub struct Service {
-    context: Context,
+    context: Arc<Context>,
     failures: Failures,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
@@ -83,6 +84,8 @@ pub struct Rooms {
     pub audit: Audit,
     /// Where events may be sent.
     pub events: Events,
+    /// Where buckets are replicated to.
+    pub destinations: Destinations,
 }
 
 /// The client of one connection.
@@ -122,7 +125,7 @@ impl Service {
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
     ) -> Service {
-        let Rooms { directory, keyring, access_points, access_log, audit, events } = rooms;
+        let Rooms { directory, keyring, access_points, access_log, audit, events, destinations } = rooms;
         let nobodys = Secret::new(format!("{:016x}{:016x}", entropy.next_u64(), entropy.next_u64()));
         let authenticator = Arc::new(Authenticator::new(config.region.clone(), directory.clone(), nobodys));
         let failures = Failures::new(&config.limits);
@@ -139,10 +142,18 @@ impl Service {
             keyring,
             access_points,
             events,
+            destinations,
+            troubles: Troubles::default(),
             uploads,
             entropy: Arc::clone(&entropy),
         };
+        let context = Arc::new(context);
         Service { context, failures, clock, entropy, sts, access_log, audit, server_id }
+    }
+
+    /// What its operations work with, for what the server does by itself.
+    pub fn context(&self) -> &Arc<Context> {
+        &self.context
     }
 
     /// Answers one request. Dropping the future abandons the request.
@@ -296,6 +307,9 @@ impl Service {
             host,
         };
         authorize::authorize(&self.context, &mut request).await?;
+        if self.context.config.replication.read_only {
+            refuse_changes(operation, &request.headers)?;
+        }
         if let Some(name) = &request.bucket {
             trail.trace.bucket = self.context.store.bucket(name).await.ok();
         }

@@ -9,6 +9,7 @@ mod info;
 mod keys;
 mod lifecycle_preview;
 mod projection;
+mod replication;
 mod status;
 mod zones;
 
@@ -30,6 +31,10 @@ pub use info::{ClassDocument, IndexDocument, InfoDocument, LostDocument, PoolDoc
 pub use keys::KeyDocument;
 pub use lifecycle_preview::{EventDocument, PreviewDocument, PreviewQuestion};
 pub use projection::ProjectionDocument;
+pub use replication::{
+    DetailsDocument, FailedDocument, FailedTask, ListedVersion, ListingDocument, QueueDocument, QueuesDocument,
+    ResyncDocument, RetriedDocument, VersionDetails, VersionName,
+};
 pub use status::{FailureDocument, StatusDocument, WorkerDocument};
 pub use zones::{ZoneDocument, ZonesDocument};
 
@@ -67,7 +72,7 @@ pub fn topic(address: &Address) -> Option<&str> {
 /// Answers a request about a topic.
 pub async fn run(topic: &str, ctx: &Context, request: AdminRequest) -> Result<Response, S3Error> {
     match topic {
-        "status" => json(&status::get(ctx, request.only(&[Method::GET])?)),
+        "status" => json(&status::get(ctx, request.only(&[Method::GET])?).await?),
         "info" => json(&info::get(ctx, request.only(&[Method::GET])?).await?),
         "buckets" => json(&buckets::list(ctx, request.only(&[Method::GET])?).await?),
         "buckets/quota" => json(&buckets::set_quota(ctx, request.only(&[Method::POST])?).await?),
@@ -88,6 +93,12 @@ pub async fn run(topic: &str, ctx: &Context, request: AdminRequest) -> Result<Re
         "cost" => json(&cost::get(ctx, request.only(&[Method::GET, Method::POST])?).await?),
         "projection" => json(&projection::get(ctx, request.only(&[Method::GET, Method::POST])?).await?),
         "lifecycle-preview" => json(&lifecycle_preview::post(ctx, request.only(&[Method::POST])?).await?),
+        "replication/status" => json(&replication::status(ctx, request.only(&[Method::GET])?).await?),
+        "replication/failed" => json(&replication::failed(ctx, request.only(&[Method::GET])?).await?),
+        "replication/retry" => json(&replication::retry(ctx, request.only(&[Method::POST])?).await?),
+        "replication/resync" => json(&replication::resync(ctx, request.only(&[Method::POST])?).await?),
+        "replication/listing" => json(&replication::listing(ctx, request.only(&[Method::GET])?).await?),
+        "replication/details" => json(&replication::details(ctx, request.only(&[Method::POST])?).await?),
         _ => Err(S3Error::new(StatusCode::NOT_FOUND, "NoSuchResource", "The admin API has no such resource.")),
     }
 }

@@ -1,9 +1,11 @@
-//! `GET status`: whether writes are served, and what the background workers do.
+//! `GET status`: whether writes are served, what the background workers do, and what is to be sent to other buckets.
 
 use serde::{Deserialize, Serialize};
 use strata_storage::{StoreStatus, WorkerStatus};
 
 use crate::admin::AdminRequest;
+use crate::admin::replication::{self, QueueDocument};
+use crate::error::S3Error;
 use crate::request::Context;
 use crate::time::iso8601;
 
@@ -14,6 +16,9 @@ pub struct StatusDocument {
     pub state: String,
     /// The workers.
     pub workers: Vec<WorkerDocument>,
+    /// What buckets have to send to their destinations.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub replication: Vec<QueueDocument>,
 }
 
 /// One worker.
@@ -47,12 +52,14 @@ pub struct FailureDocument {
 }
 
 /// Answers.
-pub fn get(ctx: &Context, _request: AdminRequest) -> StatusDocument {
+pub async fn get(ctx: &Context, request: AdminRequest) -> Result<StatusDocument, S3Error> {
     let state = match ctx.store.status() {
         StoreStatus::Ready => "ready",
         StoreStatus::ReadOnly => "read_only",
     };
-    StatusDocument { state: state.to_owned(), workers: ctx.store.workers().into_iter().map(document).collect() }
+    let workers = ctx.store.workers().into_iter().map(document).collect();
+    let replication = replication::queues(ctx, request.now).await?;
+    Ok(StatusDocument { state: state.to_owned(), workers, replication })
 }
 
 fn document(worker: WorkerStatus) -> WorkerDocument {

@@ -33,7 +33,8 @@ const FORM_NAMES: [&str; 18] = [
 const KMS_NAMES: [&str; 6] = ["KeyId", "TargetKeyId", "AliasName", "PolicyName", "PendingWindowInDays", "KeySpec"];
 
 /// The same of the admin API.
-const ADMIN_NAMES: [&str; 8] = ["id", "name", "email", "bucket", "zone", "path", "bytes", "objects"];
+const ADMIN_NAMES: [&str; 10] =
+    ["id", "name", "email", "bucket", "zone", "path", "bytes", "objects", "destination", "rule"];
 
 /// Operations of KMS that read, or that only use a key.
 const KMS_USES: [&str; 8] = [
@@ -48,7 +49,7 @@ const KMS_USES: [&str; 8] = [
 ];
 
 /// Topics of the admin API that are asked with a body and change nothing.
-const ADMIN_READS: [&str; 3] = ["cost", "projection", "lifecycle-preview"];
+const ADMIN_READS: [&str; 4] = ["cost", "projection", "lifecycle-preview", "replication/details"];
 
 /// One call that is recorded.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -84,6 +84,7 @@ impl ConditionKeys for Keys<'_> {
             ConditionKey::S3AccessPointNetworkOrigin => {
                 self.through.map(|through| text(if through.vpc.is_some() { "VPC" } else { "Internet" }))
             }
+            ConditionKey::IamPassedToService => self.passed_to().map(text),
             ConditionKey::S3AccessPointTag => self.through.and_then(|through| tag(&through.tags, name?)),
             _ => match key.header() {
                 Some(header) => self.named_header(header),
@@ -94,6 +95,11 @@ impl ConditionKeys for Keys<'_> {
 }
 
 impl Keys<'_> {
+    /// The service that is handed the role which the request's document names.
+    fn passed_to(&self) -> Option<&'static str> {
+        (self.asking.operation == Some(Operation::PutBucketReplication)).then_some("s3.amazonaws.com")
+    }
+
     /// A key that the request has, though nobody knows yet what it says.
     fn unknown(&self, key: ConditionKey) -> Value<'_> {
         self.unknown.set(self.unknown.get().or(Some(key)));

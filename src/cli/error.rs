@@ -53,6 +53,9 @@ pub enum CliError {
         /// The error's code.
         code: String,
     },
+    /// Buckets that were compared are not the same.
+    #[error("{0} differences")]
+    Differences(u64),
     /// The server refused the request.
     #[error("{message} ({code})")]
     Refused {

@@ -11,6 +11,7 @@ mod cost;
 mod error;
 mod keys;
 mod lifecycle;
+mod replication;
 mod reports;
 mod table;
 mod zones;
@@ -29,6 +30,7 @@ use client::Client;
 use connection::Connection;
 pub use error::CliError;
 pub use keys::KeyCommand;
+pub use replication::ReplicationCommand;
 pub use table::printable;
 pub use zones::ZoneCommand;
 
@@ -58,6 +60,9 @@ pub enum Command {
     /// Works with lifecycle rules.
     #[command(subcommand)]
     Lifecycle(LifecycleCommand),
+    /// Works with replication to other buckets: how far it is, what failed, and whether both sides are the same.
+    #[command(subcommand)]
+    Replication(ReplicationCommand),
 }
 
 /// What can be asked about lifecycle rules.
@@ -144,6 +149,7 @@ pub async fn run(command: Command, out: &mut impl Write) -> Result<(), CliError>
         Command::Account(command) => accounts::run(command, out).await,
         Command::Zone(command) => zones::run(command, out).await,
         Command::Lifecycle(LifecycleCommand::Preview(args)) => lifecycle::preview(&args, out).await,
+        Command::Replication(command) => replication::run(command, out).await,
     }
 }
 

@@ -1,6 +1,6 @@
 //! What `info` and `status` print.
 
-use crate::admin::{InfoDocument, PoolDocument, StatusDocument};
+use crate::admin::{InfoDocument, PoolDocument, QueueDocument, StatusDocument};
 use crate::cli::table::{Table, bytes, printable, ratio, size};
 use crate::cli::zones;
 
@@ -72,9 +72,18 @@ pub fn status(document: &StatusDocument) -> String {
         _ => "read-only: a sync failed, so writes are refused until the server is started anew",
     };
     let mut text = format!("{state}\n");
-    if document.workers.is_empty() {
-        return text;
+    if !document.workers.is_empty() {
+        text.push('\n');
+        text.push_str(&workers(document));
     }
+    if !document.replication.is_empty() {
+        text.push('\n');
+        text.push_str(&queues(&document.replication));
+    }
+    text
+}
+
+fn workers(document: &StatusDocument) -> String {
     let mut workers =
         Table::new(&["WORKER", "STATE", "DONE", "PER MINUTE", "BYTES", "BACKLOG", "LAST RUN", "LAST ERROR"]);
     for worker in &document.workers {
@@ -90,15 +99,41 @@ pub fn status(document: &StatusDocument) -> String {
             error.unwrap_or_else(|| "none".to_owned()),
         ]);
     }
-    text.push('\n');
-    text.push_str(&workers.text());
+    workers.text()
+}
+
+/// What buckets have to send to their destinations.
+pub fn queues(documents: &[QueueDocument]) -> String {
+    let columns = ["BUCKET", "DESTINATION", "RULES", "WAITING", "BYTES", "LAG", "FAILED", "DONE", "BYTES", "DROPPED"];
+    let mut table = Table::new(&columns);
+    for queue in documents {
+        let rules = if queue.rules.is_empty() { "none any more".to_owned() } else { queue.rules.join(",") };
+        table.row(vec![
+            queue.bucket.clone(),
+            queue.destination.clone(),
+            rules,
+            queue.waiting.to_string(),
+            size(queue.waiting_bytes),
+            format!("{:.1} s", queue.lag_seconds),
+            queue.failed.to_string(),
+            queue.done.to_string(),
+            size(queue.done_bytes),
+            queue.dropped.to_string(),
+        ]);
+    }
+    let mut text = table.text();
+    for queue in documents {
+        if let Some(trouble) = &queue.trouble {
+            text.push_str(&format!("{} to {} is held up: {}\n", queue.bucket, queue.destination, printable(trouble)));
+        }
+    }
     text
 }
 
 #[cfg(test)]
 mod tests {
     use super::status;
-    use crate::admin::{FailureDocument, StatusDocument, WorkerDocument};
+    use crate::admin::{FailureDocument, QueueDocument, StatusDocument, WorkerDocument};
 
     #[test]
     fn workers_are_a_table() {
@@ -114,14 +149,44 @@ mod tests {
             last_run: None,
             last_error: Some(error),
         };
-        let text = status(&StatusDocument { state: "ready".to_owned(), workers: vec![worker] });
+        let text = status(&StatusDocument { state: "ready".to_owned(), workers: vec![worker], replication: vec![] });
         assert_eq!(
             text,
             "ready\n\n\
              WORKER  STATE    DONE  PER MINUTE    BYTES  BACKLOG  LAST RUN  LAST ERROR\n\
              mover   running    10           3  2.0 KiB        7  never     2026-01-01T00:00:00.000Z: the disk is full\n"
         );
-        let text = status(&StatusDocument { state: "read_only".to_owned(), workers: vec![] });
+        let text = status(&StatusDocument { state: "read_only".to_owned(), workers: vec![], replication: vec![] });
         assert!(text.starts_with("read-only"), "{text}");
+    }
+
+    #[test]
+    fn queues_are_a_table() {
+        let queue = QueueDocument {
+            bucket: "photos".to_owned(),
+            destination: "arn:aws:s3:::copies".to_owned(),
+            rules: vec!["all".to_owned(), "logs".to_owned()],
+            waiting: 3,
+            waiting_bytes: 2048,
+            oldest: Some("2026-01-01T00:00:00.000Z".to_owned()),
+            lag_seconds: 1.25,
+            failed: 1,
+            failed_bytes: 7,
+            done: 10,
+            done_bytes: 1 << 20,
+            dropped: 0,
+            trouble: None,
+        };
+        let trouble = Some("nobody answers".to_owned());
+        let left = QueueDocument { rules: vec![], lag_seconds: 0.0, trouble, ..queue.clone() };
+        let document = StatusDocument { state: "ready".to_owned(), workers: vec![], replication: vec![queue, left] };
+        assert_eq!(
+            status(&document),
+            "ready\n\n\
+             BUCKET  DESTINATION          RULES          WAITING    BYTES    LAG  FAILED  DONE    BYTES  DROPPED\n\
+             photos  arn:aws:s3:::copies  all,logs             3  2.0 KiB  1.2 s       1    10  1.0 MiB        0\n\
+             photos  arn:aws:s3:::copies  none any more        3  2.0 KiB  0.0 s       1    10  1.0 MiB        0\n\
+             photos to arn:aws:s3:::copies is held up: nobody answers\n"
+        );
     }
 }

@@ -71,6 +71,17 @@ const LISTS: &str = "
 # timeout = \"60s\"                          # then it is killed, with all that it started in its process group
 # memory = \"512MiB\"                        # the address space of each process
 # batch = 1                                # events of one run, 1 to 10
+# Other stores that speak S3 and buckets can be replicated to, as often as wanted. A destination bucket that is in this store
+# is replicated to here; any other is looked for in these regions, one after the other.
+# [[regions]]
+# name = \"site-b\"                         # as messages call it
+# endpoint = \"https://b.example.com:9000\"
+# region = \"us-east-1\"                    # that requests are signed for; the name by default
+# access_key = \"REPLICATIONKEY\"
+# secret_key_file = \"/run/secrets/site-b\" # or secret_key_env = \"SITE_B_SECRET\", or secret_key = \"...\"
+# ca_file = \"/etc/ssl/ours.pem\"           # authorities of the endpoint's certificate; the machine's by default
+# buckets = [\"photos\", \"logs-*\"]         # that are looked for there; all by default
+# style = \"path\"                          # how URLs name buckets: path or virtual
 ";
 
 /// The text of `config.example.toml`.

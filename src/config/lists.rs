@@ -65,7 +65,8 @@ pub fn take(path: &Path, table: &mut toml::Table) -> Result<(Vec<AccountSettings
     Ok((accounts, oidc))
 }
 
-fn tables<T: serde::de::DeserializeOwned>(
+/// The tables of a list, taken out.
+pub(super) fn tables<T: serde::de::DeserializeOwned>(
     path: &Path,
     table: &mut toml::Table,
     list: &'static str,
@@ -86,23 +87,7 @@ fn account(table: AccountTable) -> Result<AccountSettings, String> {
     if id == Some(AccountId::ROOT) {
         return Err("the account 000000000000 is the store's own, whose keys are under [root]".to_owned());
     }
-    let secrets = [secret_key.is_some(), secret_key_file.is_some(), secret_key_env.is_some()];
-    if secrets.into_iter().filter(|given| *given).count() > 1 {
-        return Err(format!("the account {name:?} has its secret key in more than one place"));
-    }
-    let secret_key = match (secret_key, secret_key_file, secret_key_env) {
-        (Some(secret), _, _) => Some(secret),
-        (_, Some(file), _) => {
-            let text = std::fs::read_to_string(&file);
-            let text = text.map_err(|error| format!("the file {} cannot be read: {error}", file.display()))?;
-            Some(Secret::new(text.trim_end().to_owned()))
-        }
-        (_, _, Some(variable)) => {
-            let text = std::env::var(&variable);
-            Some(Secret::new(text.map_err(|_| format!("the environment variable {variable} is not set"))?))
-        }
-        (None, None, None) => None,
-    };
+    let secret_key = secret(&format!("the account {name:?}"), (secret_key, secret_key_file, secret_key_env))?;
     let credentials = match (access_key, secret_key) {
         (None, None) => None,
         (Some(access_key), Some(secret_key)) => {
@@ -119,6 +104,27 @@ fn account(table: AccountTable) -> Result<AccountSettings, String> {
         _ => return Err(format!("the account {name:?} needs both access_key and a secret key, or neither")),
     };
     Ok(AccountSettings { name, email, id, credentials })
+}
+
+/// A secret that is written there, or in a file, or in an environment variable; `None` if it is nowhere.
+pub(super) fn secret(
+    whose: &str,
+    (written, file, variable): (Option<Secret>, Option<PathBuf>, Option<String>),
+) -> Result<Option<Secret>, String> {
+    match (written, file, variable) {
+        (None, None, None) => Ok(None),
+        (Some(secret), None, None) => Ok(Some(secret)),
+        (None, Some(file), None) => {
+            let text = std::fs::read_to_string(&file);
+            let text = text.map_err(|error| format!("the file {} cannot be read: {error}", file.display()))?;
+            Ok(Some(Secret::new(text.trim_end().to_owned())))
+        }
+        (None, None, Some(variable)) => {
+            let text = std::env::var(&variable);
+            Ok(Some(Secret::new(text.map_err(|_| format!("the environment variable {variable} is not set"))?)))
+        }
+        _ => Err(format!("{whose} has its secret key in more than one place")),
+    }
 }
 
 fn issuer(table: OidcTable) -> Result<OidcIssuer, String> {

@@ -18,6 +18,7 @@ mod event_targets;
 mod example;
 mod lists;
 mod networks;
+mod regions;
 mod settings;
 mod sources;
 mod value;
@@ -26,6 +27,7 @@ pub use event_targets::{EventFormat, TargetKind, TargetSettings, call_time, memo
 pub use example::example;
 pub use lists::{AccountSettings, OidcIssuer};
 pub use networks::Networks;
+pub use regions::{RegionSettings, UrlStyle};
 pub use settings::{SETTINGS, Setting};
 pub use sources::{CONFIG_FILE_VARIABLE, Lists, Sources};
 
@@ -82,6 +84,10 @@ pub struct Config {
     pub oidc: Vec<OidcIssuer>,
     /// Where events may be sent.
     pub event_targets: Vec<TargetSettings>,
+    /// How versions are sent to other buckets, and who may change this store.
+    pub replication: ReplicationSettings,
+    /// Other stores that buckets are replicated to, in the order in which they are asked for a bucket.
+    pub regions: Vec<RegionSettings>,
 }
 
 /// Who is believed, and what may be seen of the process.
@@ -271,6 +277,19 @@ pub struct KmsSettings {
     pub secret_key: Option<Secret>,
 }
 
+/// How versions are sent to other buckets, and who may change this store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReplicationSettings {
+    /// How many versions are sent at once.
+    pub concurrency: usize,
+    /// What is sent a second at most, in bytes; `None` for no limit.
+    pub bytes_per_second: Option<u64>,
+    /// The size of the parts in which large objects are sent, in bytes.
+    pub part_bytes: u64,
+    /// Whether objects change by replication only.
+    pub read_only: bool,
+}
+
 impl Default for Config {
     fn default() -> Config {
         let mut config = Config::blank();
@@ -287,7 +306,12 @@ impl Config {
     pub fn load(sources: &Sources) -> Result<Config, ConfigError> {
         let mut config = Config::default();
         let (values, lists) = sources.read()?;
-        Lists { accounts: config.accounts, oidc: config.oidc, event_targets: config.event_targets } = lists;
+        Lists {
+            accounts: config.accounts,
+            oidc: config.oidc,
+            event_targets: config.event_targets,
+            regions: config.regions,
+        } = lists;
         for found in values {
             (found.setting.set)(&mut config, &found.text).map_err(|allowed| ConfigError::Invalid {
                 place: found.place.clone(),
@@ -360,6 +384,13 @@ impl Config {
             accounts: Vec::new(),
             oidc: Vec::new(),
             event_targets: Vec::new(),
+            replication: ReplicationSettings {
+                concurrency: 0,
+                bytes_per_second: None,
+                part_bytes: 0,
+                read_only: false,
+            },
+            regions: Vec::new(),
             kms: KmsSettings::default(),
         }
     }

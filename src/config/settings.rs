@@ -359,6 +359,31 @@ pub const SETTINGS: &[Setting] = &[
          anew at SIGHUP; empty for the log only.",
         |config, text| value::optional_path(text).map(|file| config.audit.file = file),
     ),
+    setting("replication.concurrency", "64", "How many versions are sent to other buckets at once.", |config, text| {
+        value::count(text, 1, 10_000).map(|count| config.replication.concurrency = count)
+    }),
+    setting(
+        "replication.bytes_per_second",
+        "0",
+        "What is sent to other buckets a second at most; 0 for no limit.",
+        |config, text| {
+            let limit = |bytes| (bytes > 0).then_some(bytes);
+            value::size(text, 0, TIB).map(|bytes| config.replication.bytes_per_second = limit(bytes))
+        },
+    ),
+    setting(
+        "replication.part_bytes",
+        r#""16MiB""#,
+        "The size of the parts in which larger objects are sent to other stores.",
+        |config, text| value::size(text, 5 * MIB, 5 * GIB).map(|bytes| config.replication.part_bytes = bytes),
+    ),
+    setting(
+        "replication.read_only",
+        "false",
+        "Whether this store is a replica: objects change by replication from other stores only, and clients' changes are \
+         refused.",
+        |config, text| flag(text).map(|read_only| config.replication.read_only = read_only),
+    ),
     setting(
         "new_buckets.block_public_access",
         "true",

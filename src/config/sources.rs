@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::event_targets::{self, TargetSettings};
 use super::lists::{self, AccountSettings, OidcIssuer};
+use super::regions::{self, RegionSettings};
 use super::settings::{self, SETTINGS, Setting};
 use super::{ConfigError, Place, value};
 
@@ -37,6 +38,8 @@ pub struct Lists {
     pub oidc: Vec<OidcIssuer>,
     /// `[[events.targets]]`
     pub event_targets: Vec<TargetSettings>,
+    /// `[[regions]]`
+    pub regions: Vec<RegionSettings>,
 }
 
 /// A value found in one of the sources.
@@ -96,7 +99,8 @@ fn read_file(path: &Path) -> Result<(Vec<Found>, Lists), ConfigError> {
         reason: error.to_string().trim_end().to_owned(),
     })?;
     let (accounts, oidc) = lists::take(path, &mut table)?;
-    let lists = Lists { accounts, oidc, event_targets: event_targets::take(path, &mut table)? };
+    let event_targets = event_targets::take(path, &mut table)?;
+    let lists = Lists { accounts, oidc, event_targets, regions: regions::take(path, &mut table)? };
     let mut found = Vec::new();
     collect(path, "", &table, &mut found)?;
     Ok((found, lists))

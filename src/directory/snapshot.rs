@@ -181,7 +181,7 @@ impl Snapshot {
     }
 
     /// A session of a role with what the role's policies say.
-    pub(super) fn identity_of_role(&self, roster: &Roster, role: &Role, session: &str) -> Identity {
+    pub fn identity_of_role(&self, roster: &Roster, role: &Role, session: &str) -> Identity {
         let (path, name, id) = (role.path.clone(), role.name.clone(), role.id.clone());
         let who = Who::Role { path, name, id, session: session.to_owned() };
         let mut identity = Identity::new(Some(Arc::clone(&roster.account)), who);

@@ -158,9 +158,13 @@ impl AwsClient {
 pub fn refusal(answer: &Answer) -> DeliveryError {
     let (code, message) = said(answer);
     let reason = format!("status {} {code} {message}", answer.status.as_u16());
-    // Whether a key is accepted says nothing about the message, and is mended without it.
-    let is_about_caller = matches!(answer.status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
-    judge(is_unavailable(answer.status) || is_about_caller || is_transient(&code), &reason)
+    judge(is_unavailable(answer.status) || is_about_caller(answer.status) || is_transient(&code), &reason)
+}
+
+/// Whether a status is about the key or token that was sent. That says nothing about the message, meets all alike, and is
+/// mended without them.
+pub fn is_about_caller(status: StatusCode) -> bool {
+    matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
 }
 
 /// A failure for that reason.
@@ -174,9 +178,20 @@ pub fn is_unavailable(status: StatusCode) -> bool {
     status.is_server_error() || matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS)
 }
 
-/// Whether an error of that code may be over later, whatever the status it came with.
+/// Whether an error of that code may be over later, whatever the status it came with: the service is busy, or the function,
+/// queue, topic or bus is not there yet, or not any more, which meets all messages alike.
 pub fn is_transient(code: &str) -> bool {
-    ["Throttl", "TooManyRequests", "SlowDown", "Internal", "ServiceUnavailable"].iter().any(|part| code.contains(part))
+    const PARTS: [&str; 8] = [
+        "Throttl",
+        "TooManyRequests",
+        "SlowDown",
+        "Internal",
+        "ServiceUnavailable",
+        "NotFound",
+        "DoesNotExist",
+        "NonExistentQueue",
+    ];
+    PARTS.iter().any(|part| code.contains(part))
 }
 
 /// Code and message of an error document: JSON, or the query protocol's XML.

@@ -141,7 +141,8 @@ impl Exec {
     /// Whether the program is where it is looked for, and may be run.
     fn find(&self) -> Result<(), DeliveryError> {
         let program = Path::new(&self.program.command[0]);
-        let path = std::env::var_os("PATH").unwrap_or_default();
+        let own = self.program.env.get("PATH").map(|path| path.expose().into());
+        let path = own.or_else(|| std::env::var_os("PATH")).unwrap_or_default();
         let is_there = match program.is_absolute() {
             true => access(program, Access::EXEC_OK).is_ok(),
             false => std::env::split_paths(&path).any(|place| access(place.join(program), Access::EXEC_OK).is_ok()),

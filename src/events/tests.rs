@@ -48,12 +48,12 @@ async fn outcome(service: &str, table: &str, answer: (u16, &'static [(&'static s
 #[tokio::test]
 async fn lambda_is_invoked_as_s3_does() {
     let receiver = Receiver::saying(202, &[], "").await;
-    let table = format!("kind = \"lambda\"\nendpoint = \"{}\"\nfunction = \"thumbs:live\"\n{KEYS}", receiver.url);
+    let table = format!("kind = \"lambda\"\nendpoint = \"{}\"\nfunction = \"thumbs:$LATEST\"\n{KEYS}", receiver.url);
     let target = open("lambda", &table);
     assert_eq!(letters(&target.deliver(&records("a b a2 c d")).await), ".....");
     let received = receiver.received();
     let first = received.iter().find(|received| received.body.contains("\"a\"")).unwrap();
-    assert_eq!(first.line, "POST /2015-03-31/functions/thumbs/invocations?Qualifier=live");
+    assert_eq!(first.line, "POST /2015-03-31/functions/thumbs/invocations?Qualifier=%24LATEST");
     assert_eq!(first.body, "{\"Records\":[{\"key\":\"a\"}]}");
     assert_eq!(first.headers["x-amz-invocation-type"], "Event");
     assert_eq!(first.headers["x-amz-date"], "20130524T000000Z");
@@ -77,6 +77,8 @@ async fn what_lambda_answers() {
         (200, &[("x-amz-function-error", "Unhandled")], "{\"errorMessage\":\"x\"}", "r"),
         (400, error, "{\"message\":\"bad\"}", "r"),
         (400, throttled, "{}", "u"),
+        // What meets every event alike is waited for.
+        (404, &[("x-amzn-errortype", "ResourceNotFoundException")], "{}", "u"),
         (413, &[], "", "r"),
         (404, &[], "404 page not found", "r"),
         // An answer about the key that signs says nothing about the event.
@@ -164,6 +166,7 @@ async fn what_sqs_answers() {
         (200, "nonsense", "u"),
         (400, "{\"__type\":\"com.amazonaws.sqs#BatchRequestTooLong\",\"message\":\"x\"}", "r"),
         (400, "{\"__type\":\"com.amazonaws.sqs#RequestThrottled\"}", "u"),
+        (400, "{\"__type\":\"com.amazonaws.sqs#QueueDoesNotExist\"}", "u"),
         (500, "", "u"),
     ] {
         assert_eq!(outcome("sqs", table, (status, &[], text)).await, expected, "{status} {text}");
@@ -224,7 +227,7 @@ async fn what_sns_answers() {
         (200, "nonsense".to_owned(), "u"),
         (400, error("InvalidParameter"), "r"),
         (400, error("Throttling"), "u"),
-        (404, error("NotFound"), "r"),
+        (404, error("NotFound"), "u"),
         (403, error("AuthorizationError"), "u"),
         (500, String::new(), "u"),
     ] {

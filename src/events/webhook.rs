@@ -14,7 +14,7 @@ use http::{HeaderValue, Method, Request, StatusCode};
 use serde::Deserialize;
 use strata_storage::Clock;
 
-use super::aws::{ANSWER_BYTES_MAX, check_url, connect_timeout_default, is_unavailable, judge};
+use super::aws::{ANSWER_BYTES_MAX, check_url, connect_timeout_default, is_about_caller, is_unavailable, judge};
 use super::concurrency::Concurrency;
 use super::order::Order;
 use super::target::{Deliveries, DeliveryError, Message, Target};
@@ -144,9 +144,7 @@ fn judged(answer: &Answer) -> Result<(), DeliveryError> {
     }
     let later = answer.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok());
     let later = later.map(|later| format!(", retry after {later}")).unwrap_or_default();
-    // Whether a token is accepted says nothing about the message, and is mended without it.
-    let is_about_caller = matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
-    Err(judge(is_unavailable(status) || is_about_caller, &format!("status {}{later}", status.as_u16())))
+    Err(judge(is_unavailable(status) || is_about_caller(status), &format!("status {}{later}", status.as_u16())))
 }
 
 impl Target for Webhook {

@@ -23,16 +23,21 @@ pub async fn get(ctx: &Context, request: Request) -> Result<Response, S3Error> {
 /// Answers `PUT /bucket?versioning`.
 pub async fn put(ctx: &Context, mut request: Request) -> Result<Response, S3Error> {
     let name = request.bucket()?.clone();
-    bucket::find(ctx, &name).await?;
+    let bucket = bucket::find(ctx, &name).await?;
     let bytes = bucket::read_document(&mut request, DOCUMENT_BYTES_MAX, Need::Optional).await?;
     let change = BucketChange::Versioning(read(&bytes)?);
     match ctx.store.change_bucket(&name, change).await {
         Ok(()) => Ok(Response::empty(StatusCode::OK)),
-        Err(Error::BucketState(_)) => Err(S3Error::new(
-            StatusCode::CONFLICT,
-            "InvalidBucketState",
-            "An Object Lock configuration is present on this bucket, so the versioning state cannot be changed.",
-        )),
+        Err(Error::BucketState(_)) => {
+            let present = if bucket.object_lock.is_some() { "An Object Lock" } else { "A replication" };
+            Err(S3Error::new(
+                StatusCode::CONFLICT,
+                "InvalidBucketState",
+                format!(
+                    "{present} configuration is present on this bucket, so the versioning state cannot be changed."
+                ),
+            ))
+        }
         Err(error) => Err(bucket::error(error, &name)),
     }
 }

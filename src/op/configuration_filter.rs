@@ -55,6 +55,14 @@ pub fn read(element: Option<FilterElement>) -> Result<ConfigurationFilter, S3Err
     Ok(ConfigurationFilter { prefix, tags: tagging::checked(tags, OBJECT_TAGS_MAX)? })
 }
 
+/// The same where a filter may name nothing, and then chooses everything.
+pub fn read_or_all(element: FilterElement) -> Result<ConfigurationFilter, S3Error> {
+    match element {
+        FilterElement { prefix: None, tag: None, and: None } => Ok(ConfigurationFilter::default()),
+        element => read(Some(element)),
+    }
+}
+
 /// Refuses a prefix that no key can have.
 pub fn check_prefix(prefix: Option<&str>) -> Result<(), S3Error> {
     match prefix {

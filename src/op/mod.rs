@@ -19,8 +19,9 @@ mod copy_source;
 mod keep_alive;
 mod list_document;
 mod list_parameters;
-mod object_headers;
+pub mod object_headers;
 mod requested_acl;
+mod rule_id;
 mod target;
 mod upload;
 
@@ -35,6 +36,7 @@ mod bucket_logging;
 mod bucket_ownership_controls;
 mod bucket_policy;
 mod bucket_public_access_block;
+mod bucket_replication;
 mod bucket_tagging;
 mod bucket_versioning;
 mod create_bucket;
@@ -109,6 +111,9 @@ pub async fn run(operation: Operation, ctx: &Context, request: Request) -> Resul
         Operation::DeleteBucketLifecycle => bucket_lifecycle::delete(ctx, request).await,
         Operation::GetBucketLogging => bucket_logging::get(ctx, request).await,
         Operation::PutBucketLogging => bucket_logging::put(ctx, request).await,
+        Operation::GetBucketReplication => bucket_replication::get(ctx, request).await,
+        Operation::PutBucketReplication => bucket_replication::put(ctx, request).await,
+        Operation::DeleteBucketReplication => bucket_replication::delete(ctx, request).await,
         Operation::GetBucketVersioning => bucket_versioning::get(ctx, request).await,
         Operation::PutBucketVersioning => bucket_versioning::put(ctx, request).await,
         Operation::GetBucketIntelligentTieringConfiguration => {

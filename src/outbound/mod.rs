@@ -68,18 +68,7 @@ pub enum OutboundError {
 impl HttpClient {
     /// A client that believes whom `trust` says. `Err` if that cannot be known.
     pub fn new(trust: &Trust, bounds: Bounds) -> Result<HttpClient, TrustError> {
-        let mut connector = HttpConnector::new();
-        connector.set_connect_timeout(Some(bounds.connect));
-        connector.set_nodelay(true);
-        connector.enforce_http(false);
-        let tls = trust.client_config()?;
-        let connector =
-            HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().wrap_connector(connector);
-        let http = legacy::Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(IDLE_MAX)
-            .pool_max_idle_per_host(IDLE_CONNECTIONS_MAX)
-            .build(connector);
+        let http = pool(trust, bounds.connect, IDLE_CONNECTIONS_MAX)?;
         Ok(HttpClient { http, bounds })
     }
 
@@ -98,8 +87,32 @@ impl HttpClient {
     }
 }
 
+/// Connections of HTTP/1.1 that are kept and used again: up to `idle_max` of those that nobody uses.
+pub fn pool<B>(
+    trust: &Trust,
+    connect: Duration,
+    idle_max: usize,
+) -> Result<legacy::Client<HttpsConnector<HttpConnector>, B>, TrustError>
+where
+    B: http_body::Body + Send,
+    B::Data: Send,
+{
+    let mut connector = HttpConnector::new();
+    connector.set_connect_timeout(Some(connect));
+    connector.set_nodelay(true);
+    connector.enforce_http(false);
+    let tls = trust.client_config()?;
+    let connector =
+        HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().wrap_connector(connector);
+    Ok(legacy::Client::builder(TokioExecutor::new())
+        .pool_timer(TokioTimer::new())
+        .pool_idle_timeout(IDLE_MAX)
+        .pool_max_idle_per_host(idle_max)
+        .build(connector))
+}
+
 /// The innermost reason, which tells most.
-fn root_cause(error: &dyn std::error::Error) -> String {
+pub fn root_cause(error: &dyn std::error::Error) -> String {
     let mut error = error;
     while let Some(source) = error.source() {
         error = source;

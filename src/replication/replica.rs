@@ -7,18 +7,30 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use http::{HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderName, StatusCode};
 use serde::{Deserialize, Serialize};
-use strata_storage::{Changes, Lock, Replica, ReplicaChanges, Stamp, Tag};
+use strata_storage::{Changes, Digests, KnownChunk, Lock, Replica, ReplicaChanges, Staged, Stamp, Tag};
 
 use crate::error::S3Error;
 use crate::policy::Action;
+use crate::request::{Context, Request};
 use crate::route::Operation;
 
 /// The header.
 pub const REPLICA: HeaderName = HeaderName::from_static("x-amz-strata-replica");
 /// What HeadBucket is asked with, and answers.
 pub const KNOWN: &str = "1";
+/// Says that the body of a replica is not its content but the names of its chunks, which the destination may know. Only the
+/// root of its store is believed: whether content is known, and then what it is, would be told to anybody else.
+pub const CONTENT: HeaderName = HeaderName::from_static("x-amz-strata-content");
+/// The value of that header.
+pub const CHUNKS: &str = "chunks";
+/// S3's errors have no word for content that is to be sent after all.
+pub const MISSING: &str = "StrataContentMissing";
+/// The most chunks that are named instead of being sent: those of the largest part.
+pub const CHUNKS_MAX: usize = 1024;
+/// The longest list of them, in bytes.
+const CHUNKS_BYTES_MAX: usize = 64 << 10;
 /// The format of the header's value, its first byte.
 const FORMAT: u8 = 1;
 
@@ -101,6 +113,35 @@ pub fn needs(operation: Operation, headers: &HeaderMap) -> Option<Option<&'stati
         Operation::PutObjectTagging => Some(&[TAGS, OBJECT]),
         _ => None,
     })
+}
+
+/// A list of chunks as a body.
+pub fn encode_chunks(chunks: &[KnownChunk]) -> Vec<u8> {
+    postcard::to_allocvec(chunks).expect("it holds only types that postcard encodes")
+}
+
+/// Stages what the body of a request names, if it names chunks. `Ok(None)` for a request with its content; 409
+/// `StrataContentMissing` if the content is to be sent, as it always is where it is to be `sealed`.
+pub async fn stage_named(
+    ctx: &Context,
+    request: &mut Request,
+    digests: Digests,
+    sealed: bool,
+) -> Result<Option<Staged>, S3Error> {
+    let Some(value) = request.headers.get(&CONTENT) else { return Ok(None) };
+    if value != CHUNKS || !request.headers.contains_key(&REPLICA) {
+        return Err(S3Error::invalid_request("The header x-amz-strata-content can only be used by replicas."));
+    }
+    let missing = || S3Error::new(StatusCode::CONFLICT, MISSING, "The content is not known here and has to be sent.");
+    let body = request.body.collect(CHUNKS_BYTES_MAX).await?;
+    if sealed || !request.caller.is_store_root() {
+        return Err(missing());
+    }
+    let chunks: Vec<KnownChunk> = postcard::from_bytes(&body).map_err(|_| missing())?;
+    match ctx.store.stage_known(&chunks, digests).await? {
+        Some(staged) => Ok(Some(staged)),
+        None => Err(missing()),
+    }
 }
 
 /// 400 for an operation that makes no replicas.

@@ -24,6 +24,8 @@ use crate::events::targets::{Targets, TargetsError};
 use crate::kms::{External, KeyStore, KmsError, KmsService};
 use crate::master_key::{self, MasterKeyError};
 use crate::outbound::TrustError;
+use crate::replication::sender::Sender;
+use crate::replication::{Destinations, Regions, RegionsError};
 use crate::service::{Rooms, Service};
 
 mod connection;
@@ -56,6 +58,8 @@ pub struct Server {
     access_log: AccessLog,
     audit: Audit,
     logging: JoinHandle<()>,
+    /// The task that replicates.
+    sending: JoinHandle<()>,
 }
 
 /// Why a server could not start or stop. The message says what to do.
@@ -101,6 +105,9 @@ pub enum ServerError {
     /// A target of events cannot be used.
     #[error(transparent)]
     Targets(#[from] TargetsError),
+    /// There can be no connections to another store.
+    #[error(transparent)]
+    Regions(#[from] RegionsError),
     /// There can be no secure connections to the key management service.
     #[error("cannot prepare connections to the key management service: {0}")]
     KeyService(TrustError),
@@ -145,7 +152,10 @@ impl Server {
         let (directory, access_log, audit) = (rooms.directory.clone(), rooms.access_log.clone(), rooms.audit.clone());
         tokio::spawn(rooms.events.targets.clone().check_all());
         let logging = tokio::spawn(access_log.clone().run(config.access_log.flush));
+        let sender_clock = Arc::clone(&clock);
         let service = Service::new(Arc::clone(&config), store.clone(), rooms, clock, entropy);
+        let sender = Sender::new(Arc::clone(service.context()), Arc::clone(&sender_clock));
+        let sending = tokio::spawn(sender.run());
         let permits = Arc::new(Semaphore::new(config.limits.connections));
         let (phase, changes) = watch::channel(Phase::Serving);
         if let Some(tls) = &tls {
@@ -172,6 +182,7 @@ impl Server {
             access_log,
             audit,
             logging,
+            sending,
         })
     }
 
@@ -259,6 +270,9 @@ impl Server {
             self.phase.send_replace(Phase::Closing);
             let _closed = tokio::time::timeout(CLOSING_TIME_MAX, self.permits.acquire_many(all)).await;
         }
+        // What is on its way is sent again after the next start.
+        self.sending.abort();
+        let _ended = self.sending.await;
         self.directory.flush().await;
         self.access_log.deliver().await;
         self.logging.abort();
@@ -304,6 +318,7 @@ async fn open_rooms(
         access_log: AccessLog::new(store.clone(), Arc::clone(clock), Arc::clone(entropy)),
         audit: Audit::new(config.audit.file.as_deref().map(AuditFile::open).transpose()?),
         events: Events { targets: Targets::open(&config.event_targets, clock)? },
+        destinations: Destinations::new(store.clone(), Regions::open(config, clock)?),
     })
 }
 

@@ -377,15 +377,38 @@ impl Inner {
                 return Ok((pool, placement));
             }
         }
-        // It left those pools since they were read. All its rows are seen as of one moment.
+        // It left those pools since they were read.
+        let missing = || Error::Corrupt { what: "blob row (missing)", place: hex::encode(blob.0) };
+        self.find_blob(blob).await?.ok_or_else(missing)
+    }
+
+    /// Where a blob is, in whatever pool. All its rows are seen as of one moment.
+    pub(crate) async fn find_blob(&self, blob: &BlobId) -> Result<Option<(Pool, Placement)>> {
         let from = blob.0.to_vec();
         let found =
             self.index.read(move |rows| rows.first(Family::Blob, &from, &key::after_prefix(from.clone()))).await?;
-        let missing = || Error::Corrupt { what: "blob row (missing)", place: hex::encode(blob.0) };
-        let (row, value) = found.ok_or_else(missing)?;
+        let Some((row, value)) = found else { return Ok(None) };
         let pool =
             row.last().and_then(|&number| Pool::from_number(number)).ok_or_else(|| key::corrupt("blob row", &row))?;
-        Ok((pool, Placement::decode(&value)?))
+        Ok(Some((pool, Placement::decode(&value)?)))
+    }
+
+    /// Reads a range of a blob that the caller has pinned, wherever it is by now.
+    pub(crate) async fn read_blob(&self, blob: &BlobId, range: Range<u32>) -> Result<Vec<Bytes>> {
+        for _ in 0..=MOVES_MAX {
+            let (_, placement) = self.placement(blob, PoolSet::EMPTY).await?;
+            let mut reader = self.blobs.reader(blob, &placement, range.clone());
+            let mut found = Vec::new();
+            loop {
+                match reader.next().await {
+                    Ok(Some(bytes)) => found.push(bytes),
+                    Ok(None) => return Ok(found),
+                    Err(ReadError::Moved) => break,
+                    Err(ReadError::Engine(error)) => return Err(error),
+                }
+            }
+        }
+        Err(Error::Corrupt { what: "segment (missing)", place: hex::encode(blob.0) })
     }
 
     /// The small bytes of a content.

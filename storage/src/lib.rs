@@ -74,6 +74,7 @@ mod document;
 mod evaluate;
 mod get;
 mod get_sealed;
+mod known;
 mod list;
 mod list_versions;
 mod locks;
@@ -120,6 +121,7 @@ pub use document::{DOCUMENT_BYTES_MAX, DOCUMENT_NAME_BYTES_MAX, DocumentChange};
 pub use error::{Entity, Error, Result};
 pub use event::{Asked, Event, EventDetails, EventKind, EventKinds, NotificationRule, ReplicationDetails};
 pub use get::{ObjectReader, OpenObject};
+pub use known::KnownChunk;
 pub use lifecycle::{
     Action, Calendar, Due, Expiration, Filter, FilterForm, Kind, Lifecycle, Next, NoncurrentExpiration,
     NoncurrentTransition, Position, Rule, Status, Subject, TRANSITION_BYTES_MIN, Transition, TransitionMinimum, When,
@@ -149,7 +151,7 @@ pub use queue::{
 pub use quota::{Amount, QuotaExceeded, QuotaResource, QuotaScope};
 pub use replica::{Replica, ReplicaChanges};
 pub use replication::{
-    Changes, Destination, Replication, ReplicationForm, ReplicationRule, ReplicationState, ReplicationStatus,
+    Candidate, Changes, Destination, Replication, ReplicationForm, ReplicationRule, ReplicationState, ReplicationStatus,
 };
 pub use residence::{Restore, RestoreSpeed};
 pub use restore::{RestoreOutcome, RestoreRequest, RestoreTimes};

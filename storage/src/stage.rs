@@ -285,6 +285,25 @@ impl ChunkList {
         Ok(())
     }
 
+    /// Takes a range of a blob that may not be there. `Ok(false)` if it is not, or only where it cannot be read at once.
+    pub(crate) async fn add_known(&mut self, inner: &Inner, chunk: ChunkRef) -> Result<bool> {
+        if !self.known.contains_key(&chunk.blob) {
+            // Pinned first, as above.
+            self.staged.pins.push(inner.pins.pin(chunk.blob).await);
+        }
+        let end = u64::from(chunk.offset) + u64::from(chunk.bytes);
+        match inner.find_blob(&chunk.blob).await? {
+            Some((pool, placement))
+                if pool != Pool::Archive && chunk.bytes > 0 && end <= u64::from(placement.plain_bytes) =>
+            {
+                self.known.insert(chunk.blob, pool);
+                self.push(chunk, pool);
+                Ok(true)
+            }
+            _ => Ok(false),
+        }
+    }
+
     fn push(&mut self, chunk: ChunkRef, pool: Pool) {
         self.bytes += u64::from(chunk.bytes);
         self.staged.chunks.push(chunk);

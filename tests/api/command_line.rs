@@ -16,26 +16,36 @@ async fn strata(arguments: &[&str], environment: &[(&str, &str)]) -> Output {
     ran.expect("a thread").expect("the program runs")
 }
 
-struct Shell<'f> {
+/// The program as it is run against a server.
+pub struct Shell<'f> {
     fixture: &'f Fixture,
     data: String,
 }
 
 impl Shell<'_> {
-    fn new(fixture: &Fixture) -> Shell<'_> {
+    /// Against that one.
+    pub fn new(fixture: &Fixture) -> Shell<'_> {
         Shell { fixture, data: fixture.data().display().to_string() }
     }
 
     /// Runs a command against the server, and gives what it prints.
-    async fn run(&self, arguments: &[&str]) -> String {
+    pub async fn run(&self, arguments: &[&str]) -> String {
+        let (status, said, error) = self.end(arguments).await;
+        assert_eq!(status, Some(0), "{arguments:?}: {error}");
+        said
+    }
+
+    /// The exit status of a command, what it prints, and what it complains about.
+    pub async fn end(&self, arguments: &[&str]) -> (Option<i32>, String, String) {
         let endpoint = format!("http://{}", self.fixture.raw.authority);
         let more = ["--endpoint", &endpoint, "--data", &self.data];
         let output = strata(&[arguments, &more].concat(), &[]).await;
-        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).expect("text")
+        let text = |bytes| String::from_utf8(bytes).expect("text");
+        (output.status.code(), text(output.stdout), text(output.stderr))
     }
 
-    async fn json(&self, arguments: &[&str]) -> Value {
+    /// What it prints as JSON.
+    pub async fn json(&self, arguments: &[&str]) -> Value {
         let text = self.run(&[arguments, &["--json"]].concat()).await;
         serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
     }

@@ -28,6 +28,8 @@ mod object_lock;
 mod objects;
 mod people;
 mod quotas;
+mod replication;
+mod replication_admin;
 mod restore;
 mod round_trips;
 mod sign_ins;

@@ -2,14 +2,13 @@
 
 use crate::support::{Fixture, Raw};
 
-const BUCKET: [&str; 10] = [
+const BUCKET: [&str; 9] = [
     "abac",
     "accelerate",
     "inventory&id=x",
     "metadataConfiguration",
     "metrics&id=x",
     "notification",
-    "replication",
     "requestPayment",
     "website",
     "session",

@@ -503,7 +503,7 @@ def test_unknown_post_is_refused(api, bucket, resource):
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
 @pytest.mark.parametrize(
-    "resource", ["replication", "inventory&id=x", "website", "frobnicate"]
+    "resource", ["metrics&id=x", "inventory&id=x", "website", "frobnicate"]
 )
 def test_unknown_sub_resource_never_acts_on_the_bucket(api, bucket, method, resource):
     refused(api.call(method, f"{path(bucket)}?{resource}", b"<X/>" if method == "PUT" else b""), 501, "NotImplemented")

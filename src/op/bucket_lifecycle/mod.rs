@@ -1,13 +1,11 @@
 //! PutBucketLifecycleConfiguration, GetBucketLifecycleConfiguration, DeleteBucketLifecycle.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
 use http::{HeaderMap, HeaderName, StatusCode};
-use strata_storage::{BucketChange, Entropy, Lifecycle, TransitionMinimum};
+use strata_storage::{BucketChange, Lifecycle, TransitionMinimum};
 
 use crate::checksum_headers::Need;
 use crate::error::S3Error;
-use crate::op::bucket;
+use crate::op::{bucket, rule_id};
 use crate::request::{Context, Request};
 use crate::response::Response;
 
@@ -53,7 +51,7 @@ pub fn read(ctx: &Context, headers: &HeaderMap, bytes: &[u8]) -> Result<Lifecycl
     let mut rules = document::read(bytes)?;
     for rule in &mut rules {
         if rule.id.is_empty() {
-            rule.id = generate_id(ctx.entropy.as_ref());
+            rule.id = rule_id::generate(ctx.entropy.as_ref());
         }
     }
     Ok(Lifecycle { rules, minimum })
@@ -85,40 +83,11 @@ fn minimum_name(minimum: TransitionMinimum) -> &'static str {
     MINIMUMS.iter().find(|(known, _)| *known == minimum).map_or("", |(_, name)| name)
 }
 
-/// The id of a rule that was sent without one: base64 of a random UUID's text.
-fn generate_id(entropy: &dyn Entropy) -> String {
-    let mut bytes = [0; 16];
-    bytes[..8].copy_from_slice(&entropy.next_u64().to_be_bytes());
-    bytes[8..].copy_from_slice(&entropy.next_u64().to_be_bytes());
-    // Version 4, which is random, of the usual variant.
-    bytes[6] = bytes[6] & 0x0f | 0x40;
-    bytes[8] = bytes[8] & 0x3f | 0x80;
-    let digits = hex::encode(bytes);
-    let uuid = [&digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..]].join("-");
-    BASE64.encode(uuid)
-}
-
 #[cfg(test)]
 mod tests {
-    use base64::Engine as _;
-    use strata_storage::{SeededEntropy, TransitionMinimum};
+    use strata_storage::TransitionMinimum;
 
-    use super::{BASE64, generate_id, minimum, minimum_name};
-
-    #[test]
-    fn generated_ids() {
-        let entropy = SeededEntropy::new(7);
-        let ids = [generate_id(&entropy), generate_id(&entropy)];
-        assert_ne!(ids[0], ids[1]);
-        for id in ids {
-            assert_eq!(id.len(), 48);
-            let uuid = String::from_utf8(BASE64.decode(&id).unwrap()).unwrap();
-            let lengths: Vec<usize> = uuid.split('-').map(str::len).collect();
-            assert_eq!(lengths, [8, 4, 4, 4, 12], "{uuid}");
-            assert_eq!(&uuid[14..15], "4", "{uuid}");
-            assert!("89ab".contains(&uuid[19..20]), "{uuid}");
-        }
-    }
+    use super::{minimum, minimum_name};
 
     #[test]
     fn minimums() {

@@ -40,11 +40,6 @@ impl Arrivals {
         self.ended.subscribe()
     }
 
-    /// Says that tasks came in another way.
-    pub(crate) fn tell(&self) {
-        self.ended.send_modify(|count| *count = count.wrapping_add(1));
-    }
-
     fn lock(&self) -> MutexGuard<'_, BTreeSet<Stamp>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -59,7 +54,7 @@ pub(crate) struct Arriving {
 impl Drop for Arriving {
     fn drop(&mut self) {
         self.arrivals.lock().remove(&self.stamp);
-        self.arrivals.tell();
+        self.arrivals.ended.send_modify(|count| *count = count.wrapping_add(1));
     }
 }
 

@@ -1,9 +1,11 @@
 //! Tasks of replication: they end, are put aside, taken up and made anew together with the counts in the version's record,
 //! under its key's lock.
 
-use crate::announce::{Happening, bucket_by_id};
+use std::sync::Arc;
+
+use crate::announce::Happening;
 use crate::bucket::Bucket;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::event::{EventDetails, EventKind, ReplicationDetails};
 use crate::index::record::VersionRecord;
 use crate::index::{Batch, Family, key};
@@ -29,8 +31,13 @@ type Counting = fn(&mut ReplicationState);
 
 impl Store {
     /// The bucket of that id with its name; `None` if it is gone. Tasks know buckets by their ids.
-    pub async fn bucket_by_id(&self, id: u64) -> Result<Option<Bucket>> {
-        self.inner.index.read(move |rows| bucket_by_id(rows, id)).await
+    pub async fn bucket_by_id(&self, id: u64) -> Result<Option<Arc<Bucket>>> {
+        let Some(name) = self.bucket_name(id).await? else { return Ok(None) };
+        match self.bucket(&name).await {
+            Ok(bucket) => Ok(Some(bucket).filter(|bucket| bucket.id == id)),
+            Err(Error::NotFound(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Ends a task of replication, which must have come from [`Store::tasks`] and not have been ended before. The version's
@@ -54,7 +61,7 @@ impl Store {
         self.commit_replicating(&replicate, counting, failure, batch).await
     }
 
-    /// Makes a task that was put aside wait again, in its old place, or forgets it if `drop_it`.
+    /// Makes a task that was put aside wait again, behind all others, or forgets it if `drop_it`.
     pub async fn retry_replication(&self, queue: QueueId, aside: AsideTask, drop_it: bool) -> Result<()> {
         let Work::Replicate(replicate) = &aside.task.work else { return Ok(()) };
         let replicate = replicate.clone();
@@ -67,9 +74,7 @@ impl Store {
         };
         let mut batch = Batch::new();
         self.inner.take_up(queue, aside, drop_it, &mut batch);
-        self.commit_replicating(&replicate, counting, None, batch).await?;
-        self.inner.arrivals.tell();
-        Ok(())
+        self.commit_replicating(&replicate, counting, None, batch).await
     }
 
     /// Asks for a version to be sent by a rule, whatever was sent before: how existing objects are replicated. `Ok(false)`

@@ -93,18 +93,17 @@ impl Inner {
         }
     }
 
-    /// Adds to `batch` what makes a task that was put aside wait again, or, if `drop_it`, forgets it.
+    /// Adds to `batch` what makes a task that was put aside wait again, behind all others, or, if `drop_it`, forgets it.
     pub(crate) fn take_up(&self, queue: QueueId, aside: AsideTask, drop_it: bool, batch: &mut Batch) {
         batch.delete(Family::Task, key::task(queue, TaskState::Aside, aside.task.stamp));
         let record = TaskRecord { work: aside.task.work, aside: None };
-        let value = record.encode();
-        let bytes = record.work.bytes(value.len());
+        let bytes = record.work.bytes(record.encode().len());
         count(queue, Counted::Aside, -1, bytes, batch);
         if drop_it {
             count(queue, Counted::Dropped, 1, bytes, batch);
         } else {
-            batch.put_raw(Family::Task, key::task(queue, TaskState::Waiting, aside.task.stamp), value);
-            count(queue, Counted::Waiting, 1, bytes, batch);
+            // In its old place nobody would see it who has read on.
+            self.enqueue(queue, record.work, batch);
         }
     }
 
@@ -167,15 +166,13 @@ impl Store {
         self.inner.index.commit(batch).await
     }
 
-    /// Makes events that were put aside wait again, in their old places, or forgets them if `drop_them`.
+    /// Makes events that were put aside wait again, behind all others, or forgets them if `drop_them`.
     pub async fn retry_events(&self, queue: QueueId, aside: Vec<AsideTask>, drop_them: bool) -> Result<()> {
         let mut batch = Batch::new();
         for task in aside {
             self.inner.take_up(queue, task, drop_them, &mut batch);
         }
-        self.inner.index.commit(batch).await?;
-        self.inner.arrivals.tell();
-        Ok(())
+        self.inner.index.commit(batch).await
     }
 
     /// Forgets a queue that nothing waits in. What is put aside is forgotten with it.

@@ -4,6 +4,5 @@
 mod rules;
 mod status;
 
-pub(crate) use rules::Candidate;
-pub use rules::{Destination, Replication, ReplicationForm, ReplicationRule};
+pub use rules::{Candidate, Destination, Replication, ReplicationForm, ReplicationRule};
 pub use status::{Changes, ReplicationState, ReplicationStatus};

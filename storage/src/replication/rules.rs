@@ -70,11 +70,13 @@ pub struct Destination {
 
 /// What is asked of rules about a version.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Candidate<'a> {
-    pub(crate) key: &'a str,
-    pub(crate) tags: &'a [Tag],
+pub struct Candidate<'a> {
+    /// The object's key.
+    pub key: &'a str,
+    /// Its tags.
+    pub tags: &'a [Tag],
     /// Whether a key management service has its key.
-    pub(crate) kms_encrypted: bool,
+    pub kms_encrypted: bool,
 }
 
 impl ReplicationRule {
@@ -91,7 +93,7 @@ impl ReplicationRule {
 
 impl Replication {
     /// The rules that apply to a version: of each destination bucket the one of the highest priority.
-    pub(crate) fn applying<'a>(&'a self, candidate: Candidate<'_>) -> Vec<&'a ReplicationRule> {
+    pub fn applying<'a>(&'a self, candidate: Candidate<'_>) -> Vec<&'a ReplicationRule> {
         let mut found: Vec<&ReplicationRule> = Vec::new();
         for rule in self.rules.iter().filter(|rule| rule.chooses(candidate)) {
             match found.iter_mut().find(|other| other.destination.bucket == rule.destination.bucket) {
@@ -103,8 +105,8 @@ impl Replication {
         found
     }
 
-    /// The rules that a new delete marker is sent by.
-    pub(crate) fn for_marker(&self, key: &str) -> Vec<&ReplicationRule> {
+    /// The rules that a delete marker is sent by.
+    pub fn for_marker(&self, key: &str) -> Vec<&ReplicationRule> {
         let candidate = Candidate { key, tags: &[], kms_encrypted: false };
         self.applying(candidate).into_iter().filter(|rule| rule.takes_markers()).collect()
     }

@@ -47,7 +47,9 @@ impl Pair {
 
     async fn run(&self, step: &Step) {
         match *step {
-            Step::Put { left, key } => drop(self.sides(left).0.put(KEYS[key], KEYS[key], vec![]).await),
+            Step::Put { left, key } => {
+                self.sides(left).0.put(KEYS[key], KEYS[key], vec![]).await;
+            }
             Step::Marker { left, key: name } => {
                 let side = self.sides(left).0;
                 side.tick();

@@ -99,9 +99,10 @@ async fn what_failed_waits_aside_until_somebody_helps() {
     assert_eq!((task, reason.as_str(), *attempts), (&first, "DstBucketNotFound", 3));
     side.store.retry_replication(queue, found[0].clone(), false).await.expect("taken up");
     assert_eq!(side.status("a").await, Some(ReplicationStatus::Pending));
-    // It is in its old place again.
-    assert_eq!(side.tasks(THERE).await[0], first);
-    side.end(THERE, first, aside("DstBucketNotFound")).await;
+    // It waits behind the others now.
+    let again = side.tasks(THERE).await.remove(1);
+    assert_eq!(again.work, first.work);
+    side.end(THERE, again, aside("DstBucketNotFound")).await;
     let found = side.store.tasks_aside(queue, None, 10).await.expect("tasks").remove(0);
     side.store.retry_replication(queue, found, true).await.expect("forgotten");
     assert_eq!(side.status("a").await, Some(ReplicationStatus::Completed));

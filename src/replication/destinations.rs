@@ -1,0 +1,211 @@
+//! Where the bucket of a destination's ARN is: in this store, or in which other one; and whether it can take replicas.
+//!
+//! This store comes first, but for the source bucket itself: two stores may well call a bucket the same. Then the regions are
+//! asked in the order of the settings, those that may hold it. A region that does not answer ends the search: the next one
+//! must not be taken for it.
+
+use std::sync::Arc;
+
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use serde::Deserialize;
+use strata_storage::{Bucket, BucketName, Error, Store, Versioning};
+
+use super::region_client::RegionRequest;
+use super::regions::{Region, Regions};
+use crate::outbound::Answer;
+use crate::xml;
+
+/// Finds destinations; one per server, cheap to clone.
+#[derive(Clone)]
+pub struct Destinations {
+    store: Store,
+    regions: Regions,
+}
+
+/// Where a destination is.
+#[derive(Clone)]
+pub enum Found {
+    /// In this store.
+    Local(Arc<Bucket>),
+    /// In another store, under that name.
+    Remote(Arc<Region>, BucketName),
+}
+
+/// Why it is not known where a destination is, or cannot be what it shall be.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unresolved {
+    /// It is not the ARN of a bucket.
+    #[error("{0:?} is not the ARN of a bucket")]
+    NotABucket(String),
+    /// There is none in any store.
+    #[error("there is no such bucket")]
+    Missing,
+    /// A store does not answer.
+    #[error("the region {region} cannot be reached: {reason}")]
+    Unreachable {
+        /// The region.
+        region: String,
+        /// What went wrong.
+        reason: String,
+    },
+    /// A store refuses to tell.
+    #[error("the region {region} answers {status} {code}")]
+    Refused {
+        /// The region.
+        region: String,
+        /// The status of its answer.
+        status: u16,
+        /// S3's code in it, if there is one.
+        code: String,
+    },
+    /// This store cannot tell.
+    #[error("{0}")]
+    Internal(String),
+}
+
+/// What must be so of a destination.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Capabilities {
+    /// Whether its versioning is enabled.
+    pub versioned: bool,
+    /// Whether it has Object Lock.
+    pub object_lock: bool,
+}
+
+const EXPECTED_OWNER: HeaderName = HeaderName::from_static("x-amz-expected-bucket-owner");
+
+/// The bucket that an ARN names; `None` if it names something else.
+pub fn bucket_of_arn(arn: &str) -> Option<BucketName> {
+    BucketName::parse(arn.strip_prefix("arn:aws:s3:::")?).ok()
+}
+
+impl Destinations {
+    /// In that store, and in those regions.
+    pub fn new(store: Store, regions: Regions) -> Destinations {
+        Destinations { store, regions }
+    }
+
+    /// Finds the bucket `arn` for the source bucket `source`.
+    pub async fn resolve(&self, source: &BucketName, arn: &str) -> Result<Found, Unresolved> {
+        let name = bucket_of_arn(arn).ok_or_else(|| Unresolved::NotABucket(arn.to_owned()))?;
+        if name != *source {
+            match self.store.bucket(&name).await {
+                Ok(bucket) => return Ok(Found::Local(bucket)),
+                Err(Error::NotFound(_)) => {}
+                Err(error) => return Err(Unresolved::Internal(error.to_string())),
+            }
+        }
+        for region in self.regions.of_bucket(&name) {
+            let answer = ask(region, RegionRequest::new(Method::HEAD, name.as_str(), None)).await?;
+            match answer.status {
+                status if status.is_success() => return Ok(Found::Remote(Arc::clone(region), name.clone())),
+                StatusCode::NOT_FOUND => {}
+                _ => return Err(refused(region, &answer)),
+            }
+        }
+        Err(Unresolved::Missing)
+    }
+}
+
+impl Found {
+    /// What it can do. With `owner`, the store refuses to tell of a bucket of anybody else.
+    pub async fn capabilities(&self, owner: Option<&str>) -> Result<Capabilities, Unresolved> {
+        let (region, name) = match self {
+            Found::Local(bucket) => {
+                return Ok(Capabilities {
+                    versioned: bucket.versioning == Versioning::Enabled,
+                    object_lock: bucket.object_lock.is_some(),
+                });
+            }
+            Found::Remote(region, name) => (region, name),
+        };
+        let request = |query| RegionRequest {
+            query,
+            headers: expecting(owner),
+            ..RegionRequest::new(Method::GET, name.as_str(), None)
+        };
+        let versioning = ask(region, request(&[("versioning", "")])).await?;
+        let lock = ask(region, request(&[("object-lock", "")])).await?;
+        let object_lock = match lock.status {
+            StatusCode::OK => true,
+            StatusCode::NOT_FOUND => false,
+            _ => return Err(refused(region, &lock)),
+        };
+        match versioning.status {
+            StatusCode::OK => Ok(Capabilities { versioned: is_versioned(&versioning.body), object_lock }),
+            StatusCode::NOT_FOUND => Err(Unresolved::Missing),
+            _ => Err(refused(region, &versioning)),
+        }
+    }
+}
+
+async fn ask(region: &Region, request: RegionRequest<'_>) -> Result<Answer, Unresolved> {
+    let answer = region.client.send(request).await;
+    answer.map_err(|error| Unresolved::Unreachable { region: region.name.clone(), reason: error.to_string() })
+}
+
+fn expecting(owner: Option<&str>) -> HeaderMap {
+    let owner = owner.and_then(|owner| HeaderValue::from_str(owner).ok());
+    owner.map(|owner| (EXPECTED_OWNER, owner)).into_iter().collect()
+}
+
+fn refused(region: &Region, answer: &Answer) -> Unresolved {
+    Unresolved::Refused { region: region.name.clone(), status: answer.status.as_u16(), code: error_code(&answer.body) }
+}
+
+/// The code in an error document; empty if there is none, as in answers to HEAD.
+pub fn error_code(body: &[u8]) -> String {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Document {
+        code: String,
+    }
+    xml::parse::<Document>(body).map(|document| document.code).unwrap_or_default()
+}
+
+fn is_versioned(body: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Document {
+        status: Option<String>,
+    }
+    xml::parse::<Document>(body).is_ok_and(|document| document.status.as_deref() == Some("Enabled"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{bucket_of_arn, error_code, is_versioned};
+
+    #[test]
+    fn arns() {
+        fn check(arn: &str, expected: Option<&str>) {
+            assert_eq!(bucket_of_arn(arn).as_ref().map(|name| name.as_str()), expected, "{arn}");
+        }
+        check("arn:aws:s3:::destination", Some("destination"));
+        check("arn:aws:s3:::a.b-1", Some("a.b-1"));
+        for arn in [
+            "",
+            "destination",
+            "arn:aws:s3:::",
+            "arn:aws:s3:::destination/key",
+            "arn:aws:s3:::Destination",
+            "arn:aws:s3:us-east-1:111122223333:accesspoint/door",
+            "arn:aws:s3-outposts:us-east-1:111122223333:outpost/o/bucket/b",
+        ] {
+            check(arn, None);
+        }
+    }
+
+    #[test]
+    fn answers() {
+        assert_eq!(error_code(b"<Error><Code>AccessDenied</Code><Message>m</Message></Error>"), "AccessDenied");
+        assert_eq!(error_code(b""), "");
+        let versioning =
+            |status: &str| format!("<VersioningConfiguration xmlns=\"x\">{status}</VersioningConfiguration>");
+        assert!(is_versioned(versioning("<Status>Enabled</Status>").as_bytes()));
+        assert!(is_versioned(versioning("<Status>Enabled</Status><MfaDelete>Disabled</MfaDelete>").as_bytes()));
+        assert!(!is_versioned(versioning("<Status>Suspended</Status>").as_bytes()));
+        assert!(!is_versioned(versioning("").as_bytes()));
+        assert!(!is_versioned(b"<html>"));
+    }
+}

@@ -1,0 +1,169 @@
+//! Where a destination takes requests: another store, over HTTP, or this one, in the same process and as the role of the
+//! replication configuration.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::stream;
+use http::{HeaderMap, HeaderName, Method};
+use http_body::Frame;
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt as _, StreamBody};
+use strata_storage::{BucketName, ObjectKey, ObjectReader};
+
+use super::Sender;
+use super::fault::Fault;
+use super::source::Source;
+use crate::authorize;
+use crate::body::{Body, Transport};
+use crate::op;
+use crate::outbound::Answer;
+use crate::replication::replica::{KNOWN, REPLICA};
+use crate::replication::{Found, Region, RegionBody, RegionRequest};
+use crate::request::Request;
+use crate::response::Payload;
+use crate::route::Operation;
+
+type BodyError = Box<dyn std::error::Error + Send + Sync>;
+
+/// A destination that was found.
+#[derive(Clone)]
+pub struct Endpoint {
+    pub bucket: BucketName,
+    place: Place,
+}
+
+#[derive(Clone)]
+enum Place {
+    /// In this store.
+    Here,
+    /// In another one, which is a Strata or not.
+    There { region: Arc<Region>, strata: bool },
+}
+
+/// A request of S3.
+pub struct Call<'a> {
+    pub operation: Operation,
+    pub method: Method,
+    pub query: &'a [(&'a str, &'a str)],
+    pub headers: HeaderMap,
+    pub body: CallBody,
+}
+
+/// What a request carries.
+pub enum CallBody {
+    Bytes(Bytes),
+    /// So many bytes of the source.
+    Object(Box<ObjectReader>, u64),
+}
+
+impl Endpoint {
+    /// What was found; another store is asked whether it is a Strata.
+    pub async fn of(found: Found) -> Result<Endpoint, Fault> {
+        let (region, bucket) = match found {
+            Found::Local(bucket) => {
+                let bucket = BucketName::parse(&bucket.name).map_err(|error| Fault::Lasting(error.to_string()))?;
+                return Ok(Endpoint { bucket, place: Place::Here });
+            }
+            Found::Remote(region, bucket) => (region, bucket),
+        };
+        let known = http::HeaderValue::from_static(KNOWN);
+        let headers = HeaderMap::from_iter([(REPLICA, known)]);
+        let ask = RegionRequest { headers, ..RegionRequest::new(Method::HEAD, bucket.as_str(), None) };
+        let answer = region.client.send(ask).await?;
+        if !answer.status.is_success() {
+            return Err(Fault::Passing(format!("the destination answers {}", answer.status.as_u16())));
+        }
+        let strata = answer.headers.get(REPLICA).is_some_and(|value| value == KNOWN);
+        Ok(Endpoint { bucket, place: Place::There { region, strata } })
+    }
+
+    /// Whether it takes what only a Strata takes: the source's version ids, and all that goes with them.
+    pub fn is_strata(&self) -> bool {
+        !matches!(self.place, Place::There { strata: false, .. })
+    }
+
+    /// Whether content may be known there, and has to be sent otherwise.
+    pub fn may_know_content(&self) -> bool {
+        matches!(self.place, Place::There { strata: true, .. })
+    }
+
+    /// Sends a request about `key`, and reads its whole answer, whatever its status.
+    pub async fn call(
+        &self,
+        sender: &Sender,
+        source: &Source,
+        key: &ObjectKey,
+        call: Call<'_>,
+    ) -> Result<Answer, Fault> {
+        match &self.place {
+            Place::Here => self.call_here(sender, source, key, call).await,
+            Place::There { region, .. } => {
+                let Call { method, query, headers, body, .. } = call;
+                let body = match body {
+                    CallBody::Bytes(bytes) if bytes.is_empty() => RegionBody::Empty,
+                    CallBody::Bytes(bytes) => RegionBody::Bytes(bytes),
+                    CallBody::Object(reader, bytes) => {
+                        RegionBody::Stream { body: UnsyncBoxBody::new(streamed(*reader)), bytes, sha256: None }
+                    }
+                };
+                let (bucket, key) = (self.bucket.as_str(), Some(key.as_str()));
+                let request = RegionRequest { method, bucket, key, query, headers, body };
+                Ok(region.client.send(request).await?)
+            }
+        }
+    }
+
+    /// Runs an operation of this store as its service would.
+    async fn call_here(
+        &self,
+        sender: &Sender,
+        source: &Source,
+        key: &ObjectKey,
+        call: Call<'_>,
+    ) -> Result<Answer, Fault> {
+        let Call { operation, query, headers, body, .. } = call;
+        let ctx = &sender.context;
+        let transport = match body {
+            CallBody::Bytes(bytes) => Transport::from(bytes),
+            CallBody::Object(reader, _) => Transport::from(streamed(*reader).boxed()),
+        };
+        let idle = std::time::Duration::from_secs(ctx.config.limits.idle_seconds);
+        let about = (operation, Some(self.bucket.clone()), Some(key.clone()));
+        let mut request = Request { body: Body::streamed(transport, idle), ..source.request(about, headers, query) };
+        let ran = match authorize::authorize(ctx, &mut request).await {
+            Ok(()) => op::run(operation, ctx, request).await,
+            Err(error) => Err(error),
+        };
+        let response = match ran {
+            Ok(response) => response,
+            Err(error) => {
+                let body = format!("<Error><Code>{}</Code><Message>{}</Message></Error>", error.code, error.message);
+                return Ok(Answer { status: error.status, headers: HeaderMap::new(), body: Bytes::from(body) });
+            }
+        };
+        let body = match response.body {
+            Payload::Empty => Bytes::new(),
+            Payload::Bytes(bytes) => bytes,
+            Payload::Stream(body) => {
+                let collected = body.collect().await.map_err(|error| Fault::Passing(error.to_string()))?;
+                collected.to_bytes()
+            }
+        };
+        Ok(Answer { status: response.status, headers: response.headers, body })
+    }
+}
+
+/// The bytes of a reader as a body.
+fn streamed(reader: ObjectReader) -> impl http_body::Body<Data = Bytes, Error = BodyError> + Send + Sync {
+    let pieces = stream::try_unfold(reader, |mut reader| async move {
+        let next = reader.next().await.map_err(BodyError::from)?;
+        Ok::<_, BodyError>(next.map(|bytes| (Frame::data(bytes), reader)))
+    });
+    StreamBody::new(pieces)
+}
+
+/// A header of an answer as text.
+pub fn header(answer: &Answer, name: &HeaderName) -> Option<String> {
+    answer.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
+}

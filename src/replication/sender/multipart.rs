@@ -1,0 +1,189 @@
+//! Objects that are sent in parts. An attempt that fails leaves the upload open, and the next one goes on where it ended; only
+//! a sender that dies leaves an upload behind, for the destination's lifecycle rules.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, Method, header};
+use serde::Deserialize;
+use strata_storage::{Checksum, ObjectPart, OpenObject};
+
+use super::endpoint::{self, Call, CallBody};
+use super::fault::{Fault, Step};
+use super::outgoing;
+use super::transfer::{Transfer, Upload};
+use crate::checksum_headers;
+use crate::replication::replica::REPLICA;
+use crate::route::Operation;
+use crate::xml::{self, Writer};
+
+/// Parts that are looked up at once.
+const PAGE: usize = 1000;
+/// The most parts of an upload.
+const PARTS_MAX: u64 = 10_000;
+
+/// What earlier attempts have done.
+#[derive(Default)]
+pub struct Progress {
+    upload: Option<String>,
+    /// The entity tags of the parts that were sent, by number.
+    parts: BTreeMap<u16, String>,
+}
+
+/// Sends an object as an upload, with the parts that it was made of, or, to others than Stratas, of the size configured.
+pub async fn send(
+    transfer: &Transfer<'_>,
+    object: &OpenObject,
+    headers: HeaderMap,
+    progress: &mut Progress,
+) -> Result<(), Fault> {
+    let replica = headers.get(&REPLICA).cloned();
+    let with_replica = || replica.clone().map(|value| (REPLICA, value)).into_iter().collect::<HeaderMap>();
+    let id = match &progress.upload {
+        Some(id) => id.clone(),
+        None => {
+            *progress = Progress { upload: Some(begin(transfer, object, headers).await?), parts: BTreeMap::new() };
+            progress.upload.clone().unwrap_or_default()
+        }
+    };
+    let parts = parts(transfer, object).await?;
+    for part in &parts {
+        if !progress.parts.contains_key(&part.number) {
+            let sent = send_part(transfer, object, part, (&id, with_replica())).await;
+            progress.parts.insert(part.number, forget_if_lost(&mut progress.upload, sent)?);
+        }
+    }
+    let document = document(&parts, &progress.parts);
+    let mut headers = outgoing::of_document(&document, with_replica());
+    if object.info().parts_count > 0 {
+        headers.remove(checksum_headers::header_name(strata_storage::ChecksumAlgorithm::Sha256));
+        outgoing::set_checksum(&mut headers, object.info());
+    }
+    let query = [("uploadId", id.as_str())];
+    let (operation, body) = (Operation::CompleteMultipartUpload, CallBody::Bytes(document.into()));
+    let call = Call { operation, method: Method::POST, query: &query, headers, body };
+    let answer = forget_if_lost(&mut progress.upload, transfer.ask(Step::Complete, call).await)?;
+    // A success is told before it is sure: then the document is an error's.
+    match crate::replication::error_code(&answer.body) {
+        code if code.is_empty() => Ok(()),
+        _ => Err(Fault::of(Step::Complete, &answer)),
+    }
+}
+
+/// An upload that the destination does not know any more is begun anew at the next attempt.
+fn forget_if_lost<T>(upload: &mut Option<String>, result: Result<T, Fault>) -> Result<T, Fault> {
+    if let Err(Fault::Passing(reason)) = &result
+        && reason.ends_with("NoSuchUpload")
+    {
+        *upload = None;
+    }
+    result
+}
+
+async fn begin(transfer: &Transfer<'_>, object: &OpenObject, mut headers: HeaderMap) -> Result<String, Fault> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Begun {
+        upload_id: String,
+    }
+    if object.info().parts_count > 0 {
+        outgoing::set_algorithm(&mut headers, object.info());
+    }
+    let (operation, body) = (Operation::CreateMultipartUpload, CallBody::Bytes(Bytes::new()));
+    let call = Call { operation, method: Method::POST, query: &[("uploads", "")], headers, body };
+    let answer = transfer.ask(Step::Begin, call).await?;
+    let begun: Result<Begun, _> = xml::parse(&answer.body);
+    begun.map(|begun| begun.upload_id).map_err(|_| Fault::Passing("the destination named no upload".to_owned()))
+}
+
+/// A part to be sent.
+struct Part {
+    number: u16,
+    range: Range<u64>,
+    checksum: Option<Checksum>,
+}
+
+async fn parts(transfer: &Transfer<'_>, object: &OpenObject) -> Result<Vec<Part>, Fault> {
+    let info = object.info();
+    if info.parts_count == 0 {
+        return Ok(cut(info.size, transfer.sender.context.config.replication.part_bytes));
+    }
+    let (mut found, mut after) = (Vec::with_capacity(usize::from(info.parts_count)), 0);
+    loop {
+        let page = object.parts(after, PAGE).await;
+        let (page, more) = page.map_err(|error| Fault::Passing(error.to_string()))?;
+        after = page.last().map_or(u16::MAX, |part| part.number);
+        found.extend(page.into_iter().map(|part| {
+            let ObjectPart { number, offset, size, checksum } = part;
+            Part { number, range: offset..offset + size, checksum }
+        }));
+        if !more {
+            return Ok(found);
+        }
+    }
+}
+
+/// Parts of that size, or of the least that ten thousand of them suffice.
+fn cut(size: u64, part_bytes: u64) -> Vec<Part> {
+    let part_bytes = part_bytes.max(size.div_ceil(PARTS_MAX));
+    let starts = (0..size).step_by(usize::try_from(part_bytes).unwrap_or(usize::MAX));
+    let part = |(number, start): (u16, u64)| Part {
+        number,
+        range: start..size.min(start.saturating_add(part_bytes)),
+        checksum: None,
+    };
+    (1..).zip(starts).map(part).collect()
+}
+
+async fn send_part(
+    transfer: &Transfer<'_>,
+    object: &OpenObject,
+    part: &Part,
+    (id, mut headers): (&str, HeaderMap),
+) -> Result<String, Fault> {
+    if let Some(checksum) = &part.checksum {
+        let name = checksum_headers::header_name(checksum.algorithm);
+        let whole = Checksum { kind: strata_storage::ChecksumKind::FullObject, ..checksum.clone() };
+        headers.extend(checksum_headers::text(&whole, 0).parse().ok().map(|value| (name, value)));
+    }
+    let number = part.number.to_string();
+    let query = [("partNumber", number.as_str()), ("uploadId", id)];
+    let upload = Upload { step: Step::Part, operation: Operation::UploadPart, query: &query, headers };
+    let answer = transfer.send(object, part.range.clone(), upload).await?;
+    let etag: HeaderName = header::ETAG;
+    endpoint::header(&answer, &etag).ok_or_else(|| Fault::Passing("the destination named no part".to_owned()))
+}
+
+fn document(parts: &[Part], sent: &BTreeMap<u16, String>) -> Vec<u8> {
+    let mut writer = Writer::new("CompleteMultipartUpload");
+    for part in parts {
+        let Some(etag) = sent.get(&part.number) else { continue };
+        writer.open("Part").element("PartNumber", part.number.to_string()).element("ETag", etag);
+        if let Some(checksum) = &part.checksum {
+            let whole = Checksum { kind: strata_storage::ChecksumKind::FullObject, ..checksum.clone() };
+            let name = checksum_headers::element_name(checksum.algorithm);
+            writer.element(name, checksum_headers::text(&whole, 0));
+        }
+        writer.close();
+    }
+    writer.finish().into_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::cut;
+
+    #[test]
+    fn objects_are_cut_into_parts() {
+        fn check(size: u64, part_bytes: u64, expected: &[(u16, u64, u64)]) {
+            let parts: Vec<_> =
+                cut(size, part_bytes).iter().map(|part| (part.number, part.range.start, part.range.end)).collect();
+            assert_eq!(parts, expected);
+        }
+        check(10, 5, &[(1, 0, 5), (2, 5, 10)]);
+        check(11, 5, &[(1, 0, 5), (2, 5, 10), (3, 10, 11)]);
+        check(3, 5, &[(1, 0, 3)]);
+        assert_eq!(cut(100_000, 5).len(), 10_000);
+    }
+}

@@ -1,0 +1,164 @@
+//! One task: what a version is, or what changed of it, is brought to the destination.
+
+use std::ops::Range;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method};
+use strata_storage::{ObjectInfo, ObjectKey, OpenObject, Replica, Replicate, ReplicatedPart};
+
+use super::Sender;
+use super::endpoint::{Call, CallBody, Endpoint};
+use super::fault::{Fault, Step};
+use super::multipart::{self, Progress};
+use super::outgoing;
+use super::source::Source;
+use crate::outbound::Answer;
+use crate::replication::error_code;
+use crate::replication::replica::{self, Head};
+use crate::route::Operation;
+use crate::tagging;
+
+/// The largest object that goes as one request, S3's limit.
+const PUT_BYTES_MAX: u64 = 5 << 30;
+
+/// What goes as names first, in bytes: for less, one more round trip is not worth it.
+const NAMED_BYTES_MIN: u64 = 1 << 20;
+
+/// A request that carries content.
+pub struct Upload<'a> {
+    pub step: Step,
+    pub operation: Operation,
+    pub query: &'a [(&'a str, &'a str)],
+    pub headers: HeaderMap,
+}
+
+/// A task under way, with what its next attempt goes on from.
+pub struct Transfer<'a> {
+    pub sender: &'a Sender,
+    pub source: &'a Source,
+    pub endpoint: &'a Endpoint,
+    pub replicate: &'a Replicate,
+    pub key: &'a ObjectKey,
+}
+
+impl Transfer<'_> {
+    /// Does the task. `progress` is kept from one attempt to the next.
+    pub async fn run(&self, progress: &mut Progress) -> Result<(), Fault> {
+        match self.replicate.part {
+            ReplicatedPart::Object => self.object(progress).await,
+            ReplicatedPart::Marker => self.marker().await,
+            ReplicatedPart::Changes => self.changes().await,
+        }
+    }
+
+    /// Sends a request, and gives its answer if it is a success.
+    pub async fn ask(&self, step: Step, call: Call<'_>) -> Result<Answer, Fault> {
+        let answer = self.endpoint.call(self.sender, self.source, self.key, call).await?;
+        match answer.status.is_success() {
+            true => Ok(answer),
+            false => Err(Fault::of(step, &answer)),
+        }
+    }
+
+    async fn object(&self, progress: &mut Progress) -> Result<(), Fault> {
+        let Transfer { sender, source, endpoint, replicate, key } = *self;
+        let object = source.open(sender, replicate, key).await?;
+        let info = object.info();
+        let with_tags = info.tags.is_empty() || source.may_read_tags(sender, replicate, key).await;
+        let mut headers = outgoing::of_object(endpoint, info, &source.rule, with_tags);
+        if self.goes_in_parts(info) {
+            return multipart::send(self, &object, headers, progress).await;
+        }
+        outgoing::set_digests(&mut headers, info);
+        let put = Upload { step: Step::Put, operation: Operation::PutObject, query: &[], headers };
+        self.send(&object, 0..info.size, put).await.map(drop)
+    }
+
+    /// Sends a range of the object: by the names of its chunks, if the destination may know them, else as it is.
+    pub async fn send(&self, object: &OpenObject, range: Range<u64>, upload: Upload<'_>) -> Result<Answer, Fault> {
+        let Upload { step, operation, query, headers } = upload;
+        if self.endpoint.may_know_content() && range.end - range.start >= NAMED_BYTES_MIN {
+            let chunks = object.chunks(range.clone(), replica::CHUNKS_MAX).await;
+            if let Some(chunks) = chunks.map_err(|error| Fault::Passing(error.to_string()))? {
+                let mut headers = headers.clone();
+                headers.insert(replica::CONTENT, HeaderValue::from_static(replica::CHUNKS));
+                let body = CallBody::Bytes(replica::encode_chunks(&chunks).into());
+                let call = Call { operation, method: Method::PUT, query, headers, body };
+                let answer = self.endpoint.call(self.sender, self.source, self.key, call).await?;
+                match answer.status {
+                    status if status.is_success() => return Ok(answer),
+                    _ if error_code(&answer.body) == replica::MISSING => {}
+                    _ => return Err(Fault::of(step, &answer)),
+                }
+            }
+        }
+        let body = self.body(object, range).await;
+        self.ask(step, Call { operation, method: Method::PUT, query, headers, body }).await
+    }
+
+    /// Whether an object is sent as an upload: one that was made by one, whose entity tag tells its parts; and to other
+    /// stores what is larger than a part.
+    fn goes_in_parts(&self, info: &ObjectInfo) -> bool {
+        let part_bytes = self.sender.context.config.replication.part_bytes;
+        info.parts_count > 0 || info.size > PUT_BYTES_MAX || (!self.endpoint.is_strata() && info.size > part_bytes)
+    }
+
+    /// A range of the object as a body, when its turn has come.
+    async fn body(&self, object: &OpenObject, range: Range<u64>) -> CallBody {
+        let bytes = range.end - range.start;
+        self.sender.limiter.take(usize::try_from(bytes).unwrap_or(usize::MAX)).await;
+        match bytes {
+            0 => CallBody::Bytes(Bytes::new()),
+            _ => CallBody::Object(Box::new(object.read(range)), bytes),
+        }
+    }
+
+    async fn marker(&self) -> Result<(), Fault> {
+        let Replicate { version, null, .. } = *self.replicate;
+        let headers = match self.endpoint.is_strata() {
+            true => {
+                let replica = Replica { version, null, changes: Default::default() };
+                outgoing::of_replica(&Head { replica, acl: None, lock: Default::default() })
+            }
+            false => HeaderMap::new(),
+        };
+        let (operation, body) = (Operation::DeleteObject, CallBody::Bytes(Bytes::new()));
+        let call = Call { operation, method: Method::DELETE, query: &[], headers, body };
+        self.ask(Step::Marker, call).await.map(drop)
+    }
+
+    async fn changes(&self) -> Result<(), Fault> {
+        let Transfer { sender, source, endpoint, replicate, key } = *self;
+        let object = source.open(sender, replicate, key).await?;
+        let info = object.info();
+        let changed = info.replication.changes;
+        if !endpoint.is_strata() && (changed.acl.is_some() || changed.lock.is_some()) {
+            tracing::info!(key = key.as_str(), "of changes, only tags are replicated to a store that is no Strata");
+        }
+        if !endpoint.is_strata() && !source.is_current(sender, info, key).await? {
+            tracing::info!(
+                key = key.as_str(),
+                version = %info.version_id,
+                "a change of a version that is not the newest is not replicated: the destination is no Strata, and \
+                 has other version ids"
+            );
+            return Ok(());
+        }
+        let tags = match info.tags.is_empty() || source.may_read_tags(sender, replicate, key).await {
+            true => &info.tags[..],
+            false => &[],
+        };
+        let document = tagging::document(tags).into_bytes();
+        let version = info.version_id.to_string();
+        let (query, headers): (&[(&str, &str)], _) = match endpoint.is_strata() {
+            true => {
+                (&[("tagging", ""), ("versionId", &version)], outgoing::of_replica(&outgoing::head(info, &source.rule)))
+            }
+            false => (&[("tagging", "")], HeaderMap::new()),
+        };
+        let headers = outgoing::of_document(&document, headers);
+        let (operation, body) = (Operation::PutObjectTagging, CallBody::Bytes(document.into()));
+        let call = Call { operation, method: Method::PUT, query, headers, body };
+        self.ask(Step::Tags, call).await.map(drop)
+    }
+}
