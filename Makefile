@@ -66,7 +66,7 @@ doc:
 	@RUSTDOCFLAGS='-D warnings' .ci/step 'Documentation' cargo doc $(CARGO_FLAGS) --workspace --no-deps
 
 unit:
-	@.ci/packages build
+	@.ci/packages build brokers
 	@.ci/rocksdb build
 	@.ci/step 'Tests (some minutes the first time)' cargo test $(CARGO_FLAGS) --workspace $(TEST_ARGS)
 

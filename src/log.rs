@@ -5,8 +5,11 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
 use strata_storage::ObjectKey;
-use tracing::Level;
+use tracing::{Level, Metadata};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::config::{LogFormat, LogSettings};
 
@@ -19,9 +22,17 @@ pub fn start(settings: &LogSettings) {
         .with_ansi(std::io::stderr().is_terminal());
     // Embedding programs may have a log of their own already, which then wins.
     let _first = match settings.format {
-        LogFormat::Text => builder.try_init(),
-        LogFormat::Json => builder.json().flatten_event(true).try_init(),
+        LogFormat::Text => builder.finish().with(filter_fn(is_ours)).try_init(),
+        LogFormat::Json => builder.json().flatten_event(true).finish().with(filter_fn(is_ours)).try_init(),
     };
+}
+
+/// Whether a line may be in the log at any level. Clients of message brokers write passwords at the level trace, and what
+/// matters of the rest comes back to us as errors.
+fn is_ours(line: &Metadata<'_>) -> bool {
+    let clients = ["async_nats", "lapin", "redis", "rskafka"];
+    let name = line.target().split("::").next().unwrap_or_default();
+    !clients.contains(&name)
 }
 
 /// The line of one request. It is written when it is dropped: once the answer was sent, or given up.

@@ -11,11 +11,19 @@ use serde::{Deserialize, Deserializer};
 use strata_storage::AccountId;
 
 use super::{ConfigError, value};
+#[cfg(feature = "amqp")]
+use crate::events::amqp::AmqpSettings;
 use crate::events::arn::TargetArn;
 use crate::events::aws::AwsSettings;
 use crate::events::event_bridge::EventBridgeSettings;
 use crate::events::exec::ExecSettings;
+#[cfg(feature = "kafka")]
+use crate::events::kafka::KafkaSettings;
 use crate::events::lambda::LambdaSettings;
+#[cfg(feature = "nats")]
+use crate::events::nats::NatsSettings;
+#[cfg(feature = "redis")]
+use crate::events::redis::RedisSettings;
 use crate::events::sns::SnsSettings;
 use crate::events::sqs::SqsSettings;
 use crate::events::webhook::WebhookSettings;
@@ -25,6 +33,8 @@ const LIST: &str = "events.targets";
 const COMMON: &[&str] = &["arn", "kind", "max_age", "retries", "backlog_bytes", "format", "accounts", "on_failure"];
 /// Settings that can be left to a file (`secret_file`) or an environment variable (`secret_env`).
 const SECRETS: &[&str] = &["secret_key", "token", "secret", "password"];
+/// The kinds that a build may leave out.
+const BROKERS: [&str; 4] = ["amqp", "kafka", "nats", "redis"];
 const RETRIES_MAX: u32 = 100;
 const DAY: Duration = Duration::from_hours(24);
 
@@ -76,6 +86,18 @@ pub enum TargetKind {
     EventBridge(AwsSettings, EventBridgeSettings),
     /// An URL that messages are posted to.
     Webhook(WebhookSettings),
+    /// An exchange of an AMQP 0.9.1 broker.
+    #[cfg(feature = "amqp")]
+    Amqp(AmqpSettings),
+    /// A topic of a Kafka cluster.
+    #[cfg(feature = "kafka")]
+    Kafka(KafkaSettings),
+    /// A subject of a NATS JetStream stream.
+    #[cfg(feature = "nats")]
+    Nats(NatsSettings),
+    /// A Redis stream.
+    #[cfg(feature = "redis")]
+    Redis(RedisSettings),
 }
 
 impl TargetKind {
@@ -88,8 +110,17 @@ impl TargetKind {
             "sns" => TargetKind::Sns(part(&mut table, AwsSettings::NAMES)?, whole(table)?),
             "event_bridge" => TargetKind::EventBridge(part(&mut table, AwsSettings::NAMES)?, whole(table)?),
             "webhook" => TargetKind::Webhook(whole(table)?),
+            #[cfg(feature = "amqp")]
+            "amqp" => TargetKind::Amqp(whole(table)?),
+            #[cfg(feature = "kafka")]
+            "kafka" => TargetKind::Kafka(whole(table)?),
+            #[cfg(feature = "nats")]
+            "nats" => TargetKind::Nats(whole(table)?),
+            #[cfg(feature = "redis")]
+            "redis" => TargetKind::Redis(whole(table)?),
+            _ if BROKERS.contains(&name) => return Err(format!("this server was built without the kind {name:?}")),
             _ => {
-                let known = "lambda, exec, sqs, sns, event_bridge or webhook";
+                let known = "lambda, exec, sqs, sns, event_bridge, webhook, amqp, kafka, nats or redis";
                 return Err(format!("there is no kind {name:?}; it must be {known}"));
             }
         })

@@ -35,7 +35,7 @@ const LISTS: &str = "
 # secret_key_env. All kinds share the settings up to on_failure; those shown there are the defaults.
 # [[events.targets]]
 # arn = \"arn:aws:lambda:us-east-1:000000000000:function:thumbnails\"  # of lambda, sqs, sns or events; each once
-# kind = \"lambda\"                          # or exec, sqs, sns, event_bridge, webhook
+# kind = \"lambda\"                          # or exec, sqs, sns, event_bridge, webhook, amqp, kafka, nats, redis
 # max_age = \"24h\"                          # how long a message is tried to be delivered
 # retries = 3                              # how often a message is sent again that was refused
 # backlog_bytes = \"256MiB\"                 # what may wait on the disk
@@ -71,6 +71,37 @@ const LISTS: &str = "
 # timeout = \"60s\"                          # then it is killed, with all that it started in its process group
 # memory = \"512MiB\"                        # the address space of each process
 # batch = 1                                # events of one run, 1 to 10
+#
+# Of amqp, kafka, nats and redis, which are message brokers:
+# username = \"strata\"                      # amqp: guest by default; the others: nobody by default
+# password_file = \"/run/secrets/broker\"
+# tls = true                               # false by default
+# ca_file = \"/etc/ssl/ours.pem\"            # authorities of the broker's certificate; the machine's by default
+# timeout = \"10s\"                          # of one call
+#
+# Of amqp, that is AMQP 0.9.1 as RabbitMQ speaks it: persistent messages that the broker confirms.
+# address = \"localhost:5672\"
+# virtual_host = \"/\"
+# exchange = \"events\"                      # must exist; empty for the default one, whose routing keys are queues
+# routing_key = \"{bucket}.{event}\"         # such as photos.ObjectCreated:Put; an event that no queue is bound for is refused
+#
+# Of kafka: records with the key bucket/key that all replicas in sync must have. A repetition has the same header id.
+# addresses = [\"localhost:9092\"]           # some brokers of the cluster
+# topic = \"events\"                         # must exist
+# mechanism = \"SCRAM-SHA-512\"              # or SCRAM-SHA-256; PLAIN by default
+#
+# Of nats: messages that a JetStream stream stores, and stores once within its duplicate window.
+# addresses = [\"localhost:4222\"]           # some servers of the cluster
+# subject = \"strata.events\"                # a stream must take it
+# token_file = \"/run/secrets/token\"        # instead of username and password
+#
+# Of redis: entries of a stream with the fields id and event.
+# address = \"localhost:6379\"
+# database = 0
+# stream = \"events\"                        # made when the first event comes
+# length_max = 1000000                     # about how many entries are kept; all by default
+# replicas = 0                             # how many must have an entry before it counts as delivered
+
 # Other stores that speak S3 and buckets can be replicated to, as often as wanted. A destination bucket that is in this store
 # is replicated to here; any other is looked for in these regions, one after the other.
 # [[regions]]

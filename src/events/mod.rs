@@ -16,9 +16,21 @@ pub mod sns;
 pub mod sqs;
 pub mod webhook;
 
+// Message brokers, each behind a feature of its own.
+#[cfg(feature = "amqp")]
+pub mod amqp;
+#[cfg(feature = "kafka")]
+pub mod kafka;
+#[cfg(feature = "nats")]
+pub mod nats;
+#[cfg(feature = "redis")]
+pub mod redis;
+
 // What several of them share.
 pub mod aws;
 mod batch;
+#[cfg(any(feature = "amqp", feature = "kafka", feature = "nats", feature = "redis"))]
+mod broker;
 pub mod concurrency;
 mod order;
 mod program;

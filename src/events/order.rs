@@ -52,15 +52,27 @@ impl<'a> Order<'a> {
             let message = &self.messages[index];
             self.failed.insert((&message.bucket, &message.key));
             if matches!(error, DeliveryError::Unavailable(_)) {
-                self.stopped.get_or_insert_with(|| error.clone());
+                self.stop(error.clone());
             }
         }
         self.outcomes[index] = Some(outcome);
     }
 
+    /// Says why nothing more is sent, unless that was said before.
+    pub fn stop(&mut self, reason: DeliveryError) {
+        self.stopped.get_or_insert(reason);
+    }
+
+    /// Whether nothing more is sent.
+    #[cfg(feature = "nats")]
+    pub fn is_stopped(&self) -> bool {
+        self.stopped.is_some()
+    }
+
     /// What became of all. Those that nobody spoke of were not sent.
     pub fn deliveries(self) -> Deliveries {
-        let unsent = || Err(DeliveryError::Unavailable("not sent".to_owned()));
+        let reason = self.stopped.unwrap_or_else(|| DeliveryError::Unavailable("not sent".to_owned()));
+        let unsent = || Err(reason.clone());
         self.outcomes.into_iter().map(|outcome| outcome.unwrap_or_else(unsent)).collect()
     }
 }

@@ -5,10 +5,18 @@ use std::sync::Arc;
 
 use strata_storage::Clock;
 
+#[cfg(feature = "amqp")]
+use super::amqp::AmqpTarget;
 use super::arn::TargetArn;
 use super::event_bridge::EventBridge;
 use super::exec::Exec;
+#[cfg(feature = "kafka")]
+use super::kafka::KafkaTarget;
 use super::lambda::Lambda;
+#[cfg(feature = "nats")]
+use super::nats::NatsTarget;
+#[cfg(feature = "redis")]
+use super::redis::RedisTarget;
 use super::sns::Sns;
 use super::sqs::Sqs;
 use super::target::Target;
@@ -81,5 +89,13 @@ fn open(settings: &TargetSettings, clock: &Arc<dyn Clock>) -> Result<Arc<dyn Tar
         TargetKind::Sns(aws, sns) => Arc::new(Sns::open(aws, sns, arn, clock)?),
         TargetKind::EventBridge(aws, bus) => Arc::new(EventBridge::open(aws, bus, arn, clock)?),
         TargetKind::Webhook(webhook) => Arc::new(Webhook::open(webhook, settings.format, clock)?),
+        #[cfg(feature = "amqp")]
+        TargetKind::Amqp(amqp) => Arc::new(AmqpTarget::new(amqp)?),
+        #[cfg(feature = "kafka")]
+        TargetKind::Kafka(kafka) => Arc::new(KafkaTarget::new(kafka)?),
+        #[cfg(feature = "nats")]
+        TargetKind::Nats(nats) => Arc::new(NatsTarget::new(nats)?),
+        #[cfg(feature = "redis")]
+        TargetKind::Redis(redis) => Arc::new(RedisTarget::new(redis)?),
     })
 }

@@ -143,3 +143,19 @@ fn other_settings_of_events_are_left() {
     assert_eq!(take(Path::new("f"), &mut table).unwrap().len(), 1);
     assert_eq!(table.to_string().trim(), "[events]\nother = 1");
 }
+
+#[test]
+#[cfg(all(feature = "amqp", feature = "kafka", feature = "nats", feature = "redis"))]
+fn brokers_have_their_settings() {
+    for (rest, secret) in [
+        ("kind = \"amqp\"\naddress = \"h:5672\"\nexchange = \"\"\nrouting_key = \"q\"\nusername = \"u\"", "password"),
+        ("kind = \"kafka\"\naddresses = [\"h:9092\"]\ntopic = \"t\"\nmechanism = \"SCRAM-SHA-256\"", "password"),
+        ("kind = \"nats\"\naddresses = [\"h:4222\"]\nsubject = \"s\"", "token"),
+        ("kind = \"redis\"\naddress = \"h:6379\"\nstream = \"s\"\ntimeout = \"2s\"", "password"),
+    ] {
+        let target = one(&format!("{rest}\n{secret} = \"hunter2\"")).unwrap();
+        assert!(!format!("{target:?}").contains("hunter2"));
+        let message = one(&format!("{rest}\n{secret} = \"hunter2\"\nsecrets = 1")).unwrap_err();
+        assert!(message.contains("unknown field `secrets`") && !message.contains("hunter2"), "{message}");
+    }
+}
