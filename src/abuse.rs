@@ -212,7 +212,7 @@ pub fn claimed_access_key<'r>(headers: &'r HeaderMap, query: &'r Query) -> Optio
 }
 
 /// Whether somebody gave the wrong credentials, rather than none, or the right ones at the wrong time or place.
-fn is_failed_sign_in(code: &str) -> bool {
+pub fn is_failed_sign_in(code: &str) -> bool {
     ["InvalidAccessKeyId", "InvalidClientTokenId", "InvalidToken", "SignatureDoesNotMatch"].contains(&code)
 }
 

@@ -82,6 +82,22 @@ pub enum Who {
         /// The session's name.
         session: String,
     },
+    /// Somebody whom a user lets act for it, within the session's policies.
+    FederatedUser {
+        /// The session's name.
+        name: String,
+        /// Who answers for it; `None` for the account's root.
+        user: Option<FederatedBy>,
+    },
+}
+
+/// The user who answers for a federated user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FederatedBy {
+    /// Its ARN.
+    pub arn: String,
+    /// Its unique id, `AIDA...`.
+    pub id: String,
 }
 
 /// Who sends a request, with every policy that the directory knows about them.
@@ -167,6 +183,7 @@ impl Identity {
             Who::Root => format!("arn:aws:iam::{account}:root"),
             Who::User { path, name, .. } => format!("arn:aws:iam::{account}:user{path}{name}"),
             Who::Role { name, session, .. } => format!("arn:aws:sts::{account}:assumed-role/{name}/{session}"),
+            Who::FederatedUser { name, .. } => format!("arn:aws:sts::{account}:federated-user/{name}"),
         }
     }
 
@@ -185,6 +202,9 @@ impl Identity {
             Who::Root => self.account_id().map(|id| id.to_string()).unwrap_or_default(),
             Who::User { id, .. } => id.clone(),
             Who::Role { id, session, .. } => format!("{id}:{session}"),
+            Who::FederatedUser { name, .. } => {
+                self.account_id().map(|account| format!("{account}:{name}")).unwrap_or_default()
+            }
         }
     }
 
@@ -202,6 +222,11 @@ impl Identity {
                 session_arn: self.arn(),
                 user_id: self.user_id(),
             },
+            Who::FederatedUser { user, .. } => Principal::FederatedUser {
+                account,
+                arn: self.arn(),
+                user: user.as_ref().map(|user| (user.arn.clone(), user.id.clone())),
+            },
         }
     }
 
@@ -214,7 +239,7 @@ impl Identity {
             ConditionKey::AwsUserId => Some(text(self.user_id())),
             ConditionKey::AwsUsername => match &self.who {
                 Who::User { name, .. } => Some(text(name.as_str())),
-                Who::Anonymous | Who::Root | Who::Role { .. } => None,
+                Who::Anonymous | Who::Root | Who::Role { .. } | Who::FederatedUser { .. } => None,
             },
             // The role, not its session.
             ConditionKey::AwsPrincipalArn => self.account_id().map(|_| text(self.principal_arn())),
@@ -224,6 +249,7 @@ impl Identity {
                 Who::Root => "Account",
                 Who::User { .. } => "User",
                 Who::Role { .. } => "AssumedRole",
+                Who::FederatedUser { .. } => "FederatedUser",
             })),
             ConditionKey::AwsPrincipalTag => {
                 let wanted = name?;
@@ -295,6 +321,9 @@ mod tests {
         let role = Who::Role { path: text("/p/"), name: text("reader"), id: text("AROA1"), session: text("s") };
         let arn = "arn:aws:sts::000000000000:assumed-role/reader/s";
         check(role, arn, "arn:aws:iam::000000000000:role/p/reader", "AROA1:s");
+        let federated = Who::FederatedUser { name: text("eve"), user: None };
+        let arn = "arn:aws:sts::000000000000:federated-user/eve";
+        check(federated, arn, arn, "000000000000:eve");
         assert_eq!((Identity::anonymous().arn(), Identity::anonymous().user_id()), (String::new(), text("anonymous")));
     }
 }

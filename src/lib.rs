@@ -64,5 +64,5 @@ mod time;
 mod upload_turns;
 mod xml;
 
-pub use config::Config;
+pub use config::{Config, NewBucketEncryption};
 pub use server::{Server, ServerError};

@@ -10,8 +10,9 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use http::{HeaderMap, HeaderName};
 use ipnet::IpNet;
 
-use crate::config::TlsVersion;
+use crate::config::{Networks, TlsVersion};
 use crate::error::S3Error;
+use crate::policy::{ConditionKey, KeyValue};
 
 const FORWARDED: HeaderName = http::header::FORWARDED;
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -26,6 +27,10 @@ pub struct Origin {
     pub secure: bool,
     /// The TLS version of the client's own connection; `None` without TLS, and where a proxy ended it.
     pub tls_version: Option<TlsVersion>,
+    /// The virtual private cloud that the address belongs to.
+    pub vpc: Option<&'static str>,
+    /// The endpoint of one that it belongs to.
+    pub vpc_endpoint: Option<&'static str>,
 }
 
 /// What one kind of header says of the client.
@@ -38,7 +43,29 @@ struct Claim {
 impl Origin {
     /// Of a connection itself.
     pub fn of_connection(remote: SocketAddr, tls_version: Option<TlsVersion>) -> Origin {
-        Origin { source: remote.ip().to_canonical(), secure: tls_version.is_some(), tls_version }
+        let (source, secure) = (remote.ip().to_canonical(), tls_version.is_some());
+        Origin { source, secure, tls_version, vpc: None, vpc_endpoint: None }
+    }
+
+    /// The same, with what the settings say of its address.
+    #[must_use]
+    pub fn located(self, networks: &Networks) -> Origin {
+        Origin { vpc: networks.vpc_of(self.source), vpc_endpoint: networks.endpoint_of(self.source), ..self }
+    }
+
+    /// What it says to a condition key; `None` for keys that it does not have, and those of other things.
+    ///
+    /// `aws:SourceIp` stays also where AWS has only `aws:VpcSourceIp`: a Deny of addresses is not to end because somebody
+    /// calls them a network.
+    pub fn condition(&self, key: ConditionKey) -> Option<KeyValue<'static>> {
+        match key {
+            ConditionKey::AwsSourceIp => Some(KeyValue::Ip(self.source)),
+            ConditionKey::AwsVpcSourceIp => self.vpc.or(self.vpc_endpoint).map(|_| KeyValue::Ip(self.source)),
+            ConditionKey::AwsSecureTransport => Some(KeyValue::Bool(self.secure)),
+            ConditionKey::AwsSourceVpc => self.vpc.map(|id| KeyValue::Text(id.into())),
+            ConditionKey::AwsSourceVpce => self.vpc_endpoint.map(|id| KeyValue::Text(id.into())),
+            _ => None,
+        }
     }
 
     /// Of a request with `headers` on this connection. `Err` if a proxy in one of the `trusted` networks sent it and
@@ -64,7 +91,7 @@ impl Origin {
 
     fn claimed(self, claim: &Claim) -> Origin {
         let source = claim.source.unwrap_or(self.source);
-        Origin { source, secure: claim.secure.unwrap_or(false), tls_version: None }
+        Origin { source, secure: claim.secure.unwrap_or(false), tls_version: None, ..self }
     }
 }
 

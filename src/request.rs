@@ -5,6 +5,7 @@ use std::sync::Arc;
 use http::HeaderMap;
 use strata_storage::{Asked, BucketName, Entropy, ObjectKey, Store, Timestamp, VersionId};
 
+use crate::abuse::Failures;
 use crate::auth::{Authenticator, Signing};
 use crate::authorize::{BucketPolicies, Said, Through};
 use crate::body::Body;
@@ -34,6 +35,8 @@ pub struct Context {
     pub policies: BucketPolicies,
     /// Who checks signatures, those of forms among them.
     pub authenticator: Arc<Authenticator>,
+    /// Who failed to sign in.
+    pub failures: Failures,
     /// Access points.
     pub access_points: AccessPoints,
     /// Where events may be sent.

@@ -18,7 +18,7 @@ use http_body_util::combinators::BoxBody;
 use hyper::body::Incoming;
 use strata_storage::{BucketName, Clock, Entropy, ObjectKey, Store, StoreStatus};
 
-use crate::abuse::{Failures, claimed_access_key};
+use crate::abuse::{Failures, claimed_access_key, is_failed_sign_in};
 use crate::access_log::{AccessLog, Trace};
 use crate::address::{self, Address};
 use crate::admin::{self, AdminRequest};
@@ -60,7 +60,6 @@ const HOST_ID: HeaderName = HeaderName::from_static("x-amz-id-2");
 /// Answers requests; one per server.
 pub struct Service {
     context: Arc<Context>,
-    failures: Failures,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     sts: Sts,
@@ -140,6 +139,7 @@ impl Service {
             policies,
             authenticator,
             keyring,
+            failures,
             access_points,
             events,
             destinations,
@@ -148,7 +148,7 @@ impl Service {
             entropy: Arc::clone(&entropy),
         };
         let context = Arc::new(context);
-        Service { context, failures, clock, entropy, sts, access_log, audit, server_id }
+        Service { context, clock, entropy, sts, access_log, audit, server_id }
     }
 
     /// What its operations work with, for what the server does by itself.
@@ -169,7 +169,8 @@ impl Service {
         let connection = Origin::of_connection(peer.remote, peer.tls);
         let origin = connection.forwarded(&parts.headers, &config.server.trusted_proxies);
         let trace = Trace::of(&parts, self.clock.now());
-        let mut trail = Trail::new(&parts, *origin.as_ref().unwrap_or(&connection), trace);
+        let located = origin.as_ref().unwrap_or(&connection).located(&config.networks);
+        let mut trail = Trail::new(&parts, located, trace);
         trail.trace.cipher = peer.cipher.filter(|_| trail.origin.tls_version.is_some());
 
         let result = match origin {
@@ -234,15 +235,15 @@ impl Service {
         trail.api = Api::of(&parts, &query, &address);
         if let Api::Iam | Api::Sts | Api::Kms = trail.api {
             trail.operation = trail.api.name();
-            return self.call((parts, query), body, name, trail).await;
+            return Box::pin(self.call((parts, query), body, name, trail)).await;
         }
         if let Some(topic) = admin::topic(&address) {
             trail.operation = "Admin";
-            return self.administer(topic, (parts, body), (query, name), trail).await;
+            return Box::pin(self.administer(topic, (parts, body), (query, name), trail)).await;
         }
         if trail.api == Api::Control {
             trail.operation = trail.api.name();
-            return self.control((parts, query), body, name, trail).await;
+            return Box::pin(self.control((parts, query), body, name, trail)).await;
         }
         let point = control::unveil(&self.context, &mut address).await?;
         trail.key = address.key.clone();
@@ -261,7 +262,7 @@ impl Service {
             op::without_signature(operation, headers)?;
         }
         if let Ok(Operation::PreflightRequest) = routed {
-            return preflight_request::run(&self.context, &address, headers).await;
+            return Box::pin(preflight_request::run(&self.context, &address, headers)).await;
         }
         let now = self.clock.now();
         let authenticated = match routed {
@@ -306,29 +307,32 @@ impl Service {
             now,
             host,
         };
-        authorize::authorize(&self.context, &mut request).await?;
+        let passed = authorize::authorize(&self.context, &mut request).await?;
         if self.context.config.replication.read_only {
             refuse_changes(operation, &request.headers)?;
         }
-        if let Some(name) = &request.bucket {
-            trail.trace.bucket = self.context.store.bucket(name).await.ok();
-        }
+        trail.trace.bucket = passed.bucket;
+        trail.trace.by_acl = passed.by_acl;
         let _turn = match operation {
             Operation::PutObject | Operation::UploadPart => Some(self.context.uploads.take().await?),
             // A form says only in its fields whether its sender may take a turn.
             _ => None,
         };
-        self.run(request).await
+        self.run(request, passed.afterwards).await
     }
 
     /// Runs the operation of a request that may pass.
-    async fn run(&self, request: Request) -> Result<Response, S3Error> {
-        let operation = request.operation;
+    async fn run(&self, request: Request, afterwards: Afterwards) -> Result<Response, S3Error> {
+        let (operation, origin, now) = (request.operation, request.origin, request.now);
         let priced = Priced::of(operation, &request);
-        let afterwards = Afterwards::of(&request);
         let response = match op::run(operation, &self.context, request).await {
             Ok(response) => response,
-            Err(error) => return Err(afterwards.conceal(&self.context, error).await),
+            Err(error) => {
+                if operation == Operation::PostObject && is_failed_sign_in(error.code) {
+                    self.audit.sign_in_failed(origin.source, now);
+                }
+                return Err(afterwards.conceal(&self.context, error).await);
+            }
         };
         if let Some(priced) = priced {
             priced.note(&self.context.store, &response);
@@ -362,7 +366,7 @@ impl Service {
     ) -> Result<Authenticated, S3Error> {
         let now = self.clock.now();
         let claimed = claimed_access_key(&parts.headers, query);
-        let attempt = self.failures.attempt(origin.source, claimed, now)?;
+        let attempt = self.context.failures.attempt(origin.source, claimed, now)?;
         let authenticated = attempt.judge(self.context.authenticator.authenticate(parts, query, sent, now));
         if authenticated.is_err() {
             self.audit.sign_in_failed(origin.source, now);

@@ -15,7 +15,7 @@ mod target;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use strata_storage::{Bucket, BucketName, Clock, Entropy, Store};
+use strata_storage::{Bucket, BucketDocument, BucketName, Clock, Entropy, Store};
 use tokio::sync::Notify;
 
 use crate::authorize::BucketPolicies;
@@ -89,6 +89,11 @@ impl AccessLog {
             self.0.full.notify_one();
         }
     }
+}
+
+/// Whether requests to a bucket are logged.
+pub fn is_logged(bucket: &Bucket) -> bool {
+    bucket.documents.contains_key(&BucketDocument::Logging)
 }
 
 /// A bucket whose requests are logged.

@@ -38,6 +38,8 @@ pub struct Trace {
     pub signing: Option<SigningPlace>,
     /// The bucket, once the request was let pass.
     pub bucket: Option<Arc<Bucket>>,
+    /// Whether only an access control list let it pass.
+    pub by_acl: bool,
     /// The access point.
     pub through: Option<Arc<Through>>,
     /// The size of the body that is stored.
@@ -86,6 +88,7 @@ impl Trace {
             caller: None,
             signing: None,
             bucket: None,
+            by_acl: false,
             through: None,
             body_bytes: None,
             copied: None,
@@ -126,6 +129,7 @@ impl Trace {
             cipher: self.cipher,
             host: host.or_else(|| self.uri.authority().map(|authority| authority.as_str().to_owned())),
             tls: ending.origin.tls_version,
+            by_acl: self.by_acl,
             access_point: self.through.as_ref().map(|through| through.arn.clone()),
         }
     }
@@ -186,6 +190,8 @@ impl Pending {
                 operation: kind::of_source(operation).to_owned(),
                 key: Some(source.key.as_str().to_owned()),
                 version: source.version.map(|version| version.to_string()),
+                // What let the source be read is asked for by the operation, and not known here.
+                by_acl: false,
                 ..trace.record(&logged, ending)
             };
             records.push((logged, record));

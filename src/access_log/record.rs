@@ -76,6 +76,8 @@ pub struct Record {
     pub tls: Option<TlsVersion>,
     /// The ARN of the access point.
     pub access_point: Option<String>,
+    /// Whether only an access control list let the request pass.
+    pub by_acl: bool,
 }
 
 impl Record {
@@ -108,8 +110,9 @@ impl Record {
         word(&mut out, self.host.as_deref());
         plain(&mut out, self.tls.map(|version| format!("TLSv{}", version.number())));
         word(&mut out, self.access_point.as_deref());
-        // Whether only a list allowed the request, and from which Region it came, is not known.
-        out.push_str(" - -\n");
+        plain(&mut out, self.by_acl.then_some("Yes"));
+        // From which Region it came is not known.
+        out.push_str(" -\n");
         out
     }
 }
@@ -213,6 +216,7 @@ mod tests {
             host: None,
             tls: None,
             access_point: None,
+            by_acl: false,
         }
     }
 
@@ -256,11 +260,12 @@ mod tests {
             host: Some("localhost:9000".to_owned()),
             tls: Some(TlsVersion::V1_3),
             access_point: Some("arn:aws:s3:r:000000000001:accesspoint/p".to_owned()),
+            by_acl: true,
             ..record()
         };
         let rest = "arn:aws:iam::000000000001:user/a ID REST.GET.BUCKET a%20b/c%C3%A4 \"GET /bucket HTTP/1.1\" 404 NoSuchKey \
                     7 0 1 0 \"http://x/\" \"curl/8 (x)\" null HOST== SigV4 TLS_AES_128_GCM_SHA256 QueryString \
-                    localhost:9000 TLSv1.3 arn:aws:s3:r:000000000001:accesspoint/p - -\n";
+                    localhost:9000 TLSv1.3 arn:aws:s3:r:000000000001:accesspoint/p Yes -\n";
         assert!(full.line().ends_with(rest), "{}", full.line());
     }
 

@@ -5,6 +5,8 @@
 mod accounts;
 mod buckets;
 mod cost;
+mod events;
+mod events_tail;
 mod info;
 mod keys;
 mod lifecycle_preview;
@@ -27,6 +29,11 @@ use crate::response::{Payload, Response};
 pub use accounts::{AccountDocument, AccountsDocument, KeysDocument};
 pub use buckets::{BucketDocument, BucketsDocument};
 pub use cost::CostDocument;
+pub use events::{
+    ChangedEventsDocument, EventTargetDocument, EventsDocument, FailedEventDocument, FailedEventsDocument,
+    HappenedDocument,
+};
+pub use events_tail::TailDocument;
 pub use info::{ClassDocument, IndexDocument, InfoDocument, LostDocument, PoolDocument};
 pub use keys::KeyDocument;
 pub use lifecycle_preview::{EventDocument, PreviewDocument, PreviewQuestion};
@@ -73,6 +80,11 @@ pub fn topic(address: &Address) -> Option<&str> {
 pub async fn run(topic: &str, ctx: &Context, request: AdminRequest) -> Result<Response, S3Error> {
     match topic {
         "status" => json(&status::get(ctx, request.only(&[Method::GET])?).await?),
+        "events" => json(&events::get(ctx, request.only(&[Method::GET])?).await?),
+        "events/failed" => json(&events::failed(ctx, request.only(&[Method::GET])?).await?),
+        "events/retry" => json(&events::retry(ctx, request.only(&[Method::POST])?).await?),
+        "events/drop" => json(&events::forget(ctx, request.only(&[Method::POST])?).await?),
+        "events/tail" => events_tail::get(ctx, &request.only(&[Method::GET])?),
         "info" => json(&info::get(ctx, request.only(&[Method::GET])?).await?),
         "buckets" => json(&buckets::list(ctx, request.only(&[Method::GET])?).await?),
         "buckets/quota" => json(&buckets::set_quota(ctx, request.only(&[Method::POST])?).await?),

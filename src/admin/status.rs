@@ -1,10 +1,11 @@
-//! `GET status`: whether writes are served, what the background workers do, and what is to be sent to other buckets.
+//! `GET status`: whether writes are served, what the background workers do, what is to be sent to other buckets, and what waits
+//! for the targets of events.
 
 use serde::{Deserialize, Serialize};
 use strata_storage::{StoreStatus, WorkerStatus};
 
-use crate::admin::AdminRequest;
 use crate::admin::replication::{self, QueueDocument};
+use crate::admin::{AdminRequest, EventTargetDocument, events};
 use crate::error::S3Error;
 use crate::request::Context;
 use crate::time::iso8601;
@@ -19,6 +20,8 @@ pub struct StatusDocument {
     /// What buckets have to send to their destinations.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub replication: Vec<QueueDocument>,
+    /// The targets of events.
+    pub events: Vec<EventTargetDocument>,
 }
 
 /// One worker.
@@ -57,9 +60,12 @@ pub async fn get(ctx: &Context, request: AdminRequest) -> Result<StatusDocument,
         StoreStatus::Ready => "ready",
         StoreStatus::ReadOnly => "read_only",
     };
-    let workers = ctx.store.workers().into_iter().map(document).collect();
-    let replication = replication::queues(ctx, request.now).await?;
-    Ok(StatusDocument { state: state.to_owned(), workers, replication })
+    Ok(StatusDocument {
+        state: state.to_owned(),
+        workers: ctx.store.workers().into_iter().map(document).collect(),
+        replication: replication::queues(ctx, request.now).await?,
+        events: events::targets(ctx).await?,
+    })
 }
 
 fn document(worker: WorkerStatus) -> WorkerDocument {

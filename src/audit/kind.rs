@@ -8,7 +8,8 @@ use crate::request::Query;
 use crate::route::Operation;
 
 /// Parameters of IAM and STS that name what a call is about. None of them is a secret, and no other is recorded.
-const FORM_NAMES: [&str; 18] = [
+const FORM_NAMES: [&str; 19] = [
+    "Name",
     "UserName",
     "NewUserName",
     "NewPath",
@@ -277,6 +278,8 @@ mod tests {
         let role = form("Action=AssumeRole&RoleArn=a&RoleSessionName=s&Policy=secret&WebIdentityToken=secret");
         check(Call::of_form("STS", &role), Some(("AssumeRole", &[("RoleArn", "a"), ("RoleSessionName", "s")])));
         check(Call::of_form("STS", &form("Action=GetSessionToken")), Some(("GetSessionToken", &[])));
+        let federated = form("Action=GetFederationToken&Name=eve&Policy=secret");
+        check(Call::of_form("STS", &federated), Some(("GetFederationToken", &[("Name", "eve")])));
         check(Call::of_kms("TrentService.Decrypt", b"{}"), None);
         let disable = Call::of_kms("TrentService.DisableKey", br#"{"KeyId":"k","Plaintext":"secret"}"#);
         check(disable, Some(("DisableKey", &[("KeyId", "k")])));

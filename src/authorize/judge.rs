@@ -12,7 +12,7 @@ use super::resource::{Resource, Through};
 use crate::acl;
 use crate::error::S3Error;
 use crate::identity::{Identity, Who};
-use crate::policy::{Action, ConditionKey, Decision, Layer, Opinions, Outcome, Question, Ruling, combine};
+use crate::policy::{Action, ConditionKey, Decision, Layer, Opinions, Outcome, Question, Ruling, Source, combine};
 use crate::public_access_block::{self, PublicAccessBlock};
 use crate::request::Context;
 
@@ -37,6 +37,9 @@ const OF_OBJECT_OWNER: [Action; 12] = [
     Action::known("s3:PutObjectVersionAcl"),
     Action::known("s3:PutObjectVersionTagging"),
 ];
+
+/// Where the grants of lists stand among what speaks for a bucket: behind its policy.
+const OF_ACLS: Source = Source::Resource(1);
 
 /// What a decision about something in a bucket goes by.
 pub struct Facts<'a> {
@@ -100,6 +103,11 @@ pub async fn judge(
     };
     let block = public_access_block::effective(ctx, bucket)?;
     decide(&Facts { asking, action, resource, bucket, policy: policy.as_deref(), block, object, through, region })
+}
+
+/// Whether nothing but an access control list allows it.
+pub fn is_by_acl(outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::Allowed { by: Some((source, _)) } if *source == OF_ACLS)
 }
 
 /// Whether it matters for an action who owns the object, where that may be somebody else than the bucket's owner.
@@ -211,17 +219,22 @@ pub fn decide(facts: &Facts<'_>) -> Result<Outcome, S3Error> {
         own.boundary = own.boundary.zip(by_door.boundary).map(|(one, other)| either(one, other));
     }
     let of_policy = facts.policy.map_or(Decision::Silent, |policy| policy.policy.decide(&question));
-    let of_resource = [facts.limited(of_policy), facts.of_acls()?];
+    let without_acls = [facts.limited(of_policy), Decision::Silent];
     let behind = Opinions {
         principal: &principal,
         owner: &owner.to_string(),
         identity: &own.identity,
-        resource: &of_resource,
+        resource: &without_acls,
         session: own.session,
         boundary: own.boundary,
         ruling: Ruling::Either,
     };
-    let outcome = known(&keys, action, combine(&behind));
+    // Lists are asked last, so that they are named as what allows only where nothing else does. They never deny.
+    let mut outcome = combine(&behind);
+    if !matches!(outcome, Outcome::Allowed { .. }) {
+        outcome = combine(&Opinions { resource: &[without_acls[0], facts.of_acls()?], ..behind });
+    }
+    let outcome = known(&keys, action, outcome);
     let Some((through, question)) = through.zip(at_door) else { return Ok(outcome) };
     if !matches!(outcome, Outcome::Allowed { .. }) {
         return Ok(outcome);
@@ -232,7 +245,10 @@ pub fn decide(facts: &Facts<'_>) -> Result<Outcome, S3Error> {
     };
     let account = through.account.to_string();
     let opinions = Opinions { owner: &account, resource: &[of_door], ..behind };
-    Ok(known(&keys, action, combine(&opinions)))
+    Ok(match known(&keys, action, combine(&opinions)) {
+        Outcome::Allowed { .. } => outcome,
+        denied => denied,
+    })
 }
 
 impl Facts<'_> {

@@ -53,8 +53,11 @@ impl ConditionKeys for Keys<'_> {
             ConditionKey::S3IfMatch | ConditionKey::S3IfNoneMatch if !self.is_write() => None,
             ConditionKey::AwsReferer => self.header(&header::REFERER),
             ConditionKey::AwsUserAgent => self.header(&header::USER_AGENT),
-            ConditionKey::AwsSourceIp => Some(KeyValue::Ip(self.asking.origin.source)),
-            ConditionKey::AwsSecureTransport => Some(KeyValue::Bool(self.asking.origin.secure)),
+            ConditionKey::AwsSourceIp
+            | ConditionKey::AwsVpcSourceIp
+            | ConditionKey::AwsSourceVpc
+            | ConditionKey::AwsSourceVpce
+            | ConditionKey::AwsSecureTransport => self.asking.origin.condition(key),
             ConditionKey::AwsCurrentTime | ConditionKey::AwsEpochTime => Some(KeyValue::Date(self.asking.now)),
             ConditionKey::AwsRequestedRegion => Some(text(self.region)),
             ConditionKey::AwsResourceAccount | ConditionKey::S3ResourceAccount => Some(text(self.owner.to_string())),

@@ -17,7 +17,9 @@ mod said;
 use std::sync::Arc;
 
 use http::{HeaderMap, StatusCode};
-use strata_storage::{AccountId, Bucket, BucketName, DeleteCondition, Entity, Error, ObjectOwnership, VersionId};
+use strata_storage::{
+    AccountId, Bucket, BucketName, DeleteCondition, Entity, Error, ObjectOwnership, VersionId, WriteCondition,
+};
 
 use crate::error::S3Error;
 use crate::identity::Identity;
@@ -33,15 +35,26 @@ pub use bucket_policies::BucketPolicies;
 pub use lockout::locks_out;
 pub use resource::{Resource, Through};
 
+/// A request that may pass.
+pub struct Passed {
+    /// What is left to be asked once it has run.
+    pub afterwards: Afterwards,
+    /// The bucket that it is about, if that is there already.
+    pub bucket: Option<Arc<Bucket>>,
+    /// Whether it may pass only because an access control list says so.
+    pub by_acl: bool,
+}
+
 /// Decides whether the operation of a request may run.
 ///
 /// `Err` is 403 `AccessDenied`, also for an `x-amz-expected-bucket-owner` that is not the owner; 404 `NoSuchBucket`,
 /// which anonymous callers are not told; 400 for what anonymous callers cannot ask for.
-pub async fn authorize(ctx: &Context, request: &mut Request) -> Result<(), S3Error> {
+pub async fn authorize(ctx: &Context, request: &mut Request) -> Result<Passed, S3Error> {
     let operation = request.operation;
     if operation == Operation::PostObject {
         // A form says in its fields who sends it: it is asked for again as a PutObject of that sender.
-        return Ok(());
+        let afterwards = Afterwards::of(Asking::of(request));
+        return Ok(Passed { afterwards, bucket: None, by_acl: false });
     }
     refuse_overrides(request)?;
     if operation != Operation::HeadBucket && replica::needs(operation, &request.headers) == Some(None) {
@@ -57,6 +70,7 @@ pub async fn authorize(ctx: &Context, request: &mut Request) -> Result<(), S3Err
     check_expected_owner(request, "x-amz-expected-bucket-owner", expected)?;
     said::read(ctx, request, bucket.as_deref()).await?;
     let asking = Asking::of(request);
+    let mut by_acl = false;
     for need in needs::needs(operation, &request.query, &request.headers) {
         let resource = match (need.on, &request.bucket, &request.key) {
             (On::Account, ..) => Resource::Account,
@@ -67,8 +81,10 @@ pub async fn authorize(ctx: &Context, request: &mut Request) -> Result<(), S3Err
         };
         let outcome = judge::judge(ctx, &asking, need.action, resource, bucket.as_deref()).await?;
         verdict(&asking, need.action, outcome)?;
+        by_acl |= judge::is_by_acl(&outcome);
     }
-    Ok(())
+    let bucket = bucket.filter(|_| operation != Operation::CreateBucket);
+    Ok(Passed { afterwards: Afterwards::of(asking), bucket, by_acl })
 }
 
 /// Asks for one more permission than the operation's own, which the service asks for before the operation runs: for the
@@ -139,10 +155,9 @@ pub struct Afterwards(Asking);
 
 impl Afterwards {
     /// Keeps what the question needs.
-    pub fn of(request: &Request) -> Afterwards {
-        let mut asking = Asking::of(request);
-        // What a copy does not find is its source, which may be in another bucket: see `conceal_in`.
-        if matches!(request.operation, Operation::CopyObject | Operation::UploadPartCopy) {
+    fn of(mut asking: Asking) -> Afterwards {
+        // What a copy does not find is its source, which may be in another bucket: see `conceal`.
+        if matches!(asking.operation, Some(Operation::CopyObject | Operation::UploadPartCopy)) {
             asking.bucket = None;
         }
         Afterwards(asking)
@@ -156,17 +171,34 @@ impl Afterwards {
     }
 }
 
-/// The error in finding the source of a copy as the caller may see it.
-pub async fn conceal_in(ctx: &Context, request: &Request, bucket: &BucketName, error: S3Error) -> S3Error {
-    conceal(ctx, &Asking::of(request), bucket, error).await
+/// Whether what a write finds absent under its condition must be concealed from the caller: asked before the write by those
+/// who tell its outcome in a body that may have begun.
+pub async fn conceals_absence(ctx: &Context, request: &Request, condition: &WriteCondition) -> Result<bool, S3Error> {
+    if !matches!(condition, WriteCondition::IfMatch(_)) {
+        return Ok(false);
+    }
+    let name = request.bucket()?;
+    let bucket = find(ctx, &request.caller, name).await?;
+    let asking = Asking::of(request);
+    let outcome = judge::judge(ctx, &asking, needs::LIST, Resource::Bucket(name), Some(&bucket)).await?;
+    Ok(!matches!(outcome, Outcome::Allowed { .. }))
 }
 
-async fn conceal(ctx: &Context, asking: &Asking, name: &BucketName, error: S3Error) -> S3Error {
+/// The error without what it tells of absence.
+pub fn concealed(error: S3Error) -> S3Error {
+    match tells_absence(&error) {
+        Some(_) => S3Error { close: error.close, ..denied() },
+        None => error,
+    }
+}
+
+/// The error in finding something in a bucket as the caller may see it: the source of a copy, too.
+pub async fn conceal(ctx: &Context, asking: &Asking, name: &BucketName, error: S3Error) -> S3Error {
     let Some(action) = tells_absence(&error) else { return error };
     let Ok(bucket) = ctx.store.bucket(name).await else { return denied() };
     match judge::judge(ctx, asking, action, Resource::Bucket(name), Some(&bucket)).await {
         Ok(Outcome::Allowed { .. }) => error,
-        Ok(_) => S3Error { close: error.close, ..denied() },
+        Ok(_) => concealed(error),
         Err(failed) => failed,
     }
 }

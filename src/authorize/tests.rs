@@ -1,6 +1,5 @@
 //! Decisions as a table: who asks, what each policy says, and what comes of it.
 
-use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -15,6 +14,7 @@ use super::resource::{Resource, Through};
 use crate::acl::{Acl, CanonicalId, Grant, Grantee, Group, Permission, encode};
 use crate::address::parse_query;
 use crate::auth::{Signing, SigningPlace};
+use crate::config::Networks;
 use crate::identity::{Account, Identity, Who};
 use crate::origin::Origin;
 use crate::policy::{Action, Outcome, Policy, PolicyKind};
@@ -39,6 +39,7 @@ struct Case {
     said: Option<Said>,
     through: Option<Through>,
     secure: bool,
+    networks: Networks,
 }
 
 fn account(number: u64) -> Arc<Account> {
@@ -111,6 +112,10 @@ impl Case {
             said: None,
             through: None,
             secure: false,
+            networks: Networks::new(vec![
+                ("vpc-1".to_owned(), "10.0.0.0/8".parse().expect("a network")),
+                ("vpce-1".to_owned(), "10.1.2.0/24".parse().expect("a network")),
+            ]),
         }
     }
 
@@ -119,10 +124,6 @@ impl Case {
     }
 
     fn outcome(self) -> Outcome {
-        self.with_facts(|facts| decide(facts).expect("a decision"))
-    }
-
-    fn with_facts<T>(self, ask: impl FnOnce(&Facts<'_>) -> T) -> T {
         let name = BucketName::parse("bucket").expect("a valid name");
         let key = self.key.map(|key| ObjectKey::parse(key).expect("a valid key"));
         let policy = self.policy.map(|text| {
@@ -137,7 +138,8 @@ impl Case {
         let asking = Asking {
             signing: self.caller.account_id().map(|_| signing),
             caller: Arc::new(self.caller),
-            origin: Origin { source: IpAddr::V4(Ipv4Addr::new(10, 1, 2, 3)), secure: self.secure, tls_version: None },
+            origin: Origin { secure: self.secure, ..Origin::of_connection(([10, 1, 2, 3], 1).into(), None) }
+                .located(&self.networks),
             operation: Some(self.operation),
             bucket: Some(name.clone()),
             headers: Arc::new(self.headers.iter().map(header).collect::<HeaderMap>()),
@@ -161,7 +163,7 @@ impl Case {
             through: self.through.as_ref(),
             region: "us-east-1",
         };
-        ask(&facts)
+        decide(&facts).expect("a decision")
     }
 
     #[track_caller]
@@ -323,6 +325,15 @@ fn conditions_see_the_request() {
     };
     check(r#"{"IpAddress":{"aws:SourceIp":"10.0.0.0/8"}}"#, |_| {}, true);
     check(r#"{"IpAddress":{"aws:SourceIp":"192.168.0.0/16"}}"#, |_| {}, false);
+    check(r#"{"StringEquals":{"aws:SourceVpc":"vpc-1"}}"#, |_| {}, true);
+    check(r#"{"StringEquals":{"aws:SourceVpc":"vpc-2"}}"#, |_| {}, false);
+    check(r#"{"StringEquals":{"aws:SourceVpce":"vpce-1"}}"#, |_| {}, true);
+    check(r#"{"IpAddress":{"aws:VpcSourceIp":"10.1.0.0/16"}}"#, |_| {}, true);
+    check(r#"{"Null":{"aws:SourceVpc":"true"}}"#, |_| {}, false);
+    let outside = |case: &mut Case| case.networks = Networks::default();
+    for key in ["aws:SourceVpc", "aws:SourceVpce", "aws:VpcSourceIp"] {
+        check(&format!(r#"{{"Null":{{"{key}":"true"}}}}"#), outside, true);
+    }
     both(r#"{"Bool":{"aws:SecureTransport":"true"}}"#, |case| case.secure = true);
     both(r#"{"StringEquals":{"aws:UserAgent":"me"}}"#, |case| case.headers.push(("user-agent", "me")));
     both(r#"{"StringLike":{"aws:Referer":"http://a/*"}}"#, |case| case.headers.push(("referer", "http://a/b")));
@@ -459,39 +470,4 @@ fn access_points_are_a_second_lock() {
     Case::get(root(2)).with_policy(delegates()).is(false);
     let own = format!(r#""Effect":"Allow","Action":"s3:GetObject","Resource":"{DOOR}/object/*""#);
     by(user(1, &[&own]), None).is(true);
-}
-
-/// `cargo test --release --lib -- --ignored --nocapture what_decisions_cost`
-#[test]
-#[ignore = "measures, and judges nothing"]
-fn what_decisions_cost() {
-    const ROUNDS: u32 = 200_000;
-    let large = || {
-        let one = |number: u32| {
-            format!(
-                r#"{{"Sid":"s{number}","Effect":"Allow","Principal":{{"AWS":"0000000000{:02}"}},"Action":["s3:GetObject","s3:PutObject"],
-                   "Resource":"arn:aws:s3:::bucket/team-{number}/*","Condition":{{"IpAddress":{{"aws:SourceIp":"10.{number}.0.0/16"}}}}}}"#,
-                number % 90 + 10
-            )
-        };
-        let rest = (0..75).map(one).collect::<Vec<_>>().join(",");
-        let last = r#"{"Sid":"all","Effect":"Allow","Principal":"*","Action":"s3:GetObject","Resource":"arn:aws:s3:::bucket/*"}"#;
-        format!(r#"{{"Version":"2012-10-17","Statement":[{rest},{last}]}}"#)
-    };
-    let measure = |name: &str, case: Case| {
-        case.with_facts(|facts| {
-            let begun = std::time::Instant::now();
-            for _ in 0..ROUNDS {
-                std::hint::black_box(decide(std::hint::black_box(facts)).expect("a decision"));
-            }
-            println!("{name}: {} ns", begun.elapsed().as_nanos() / u128::from(ROUNDS));
-        });
-    };
-    println!("the large policy has {} bytes", large().len());
-    measure("root", Case::get(root(1)));
-    measure("user with a policy", Case::get(user(1, &[ALLOW_ALL])));
-    measure("user, large bucket policy", Case::get(user(1, &[ALLOW_ALL])).with_policy(large()));
-    measure("other account, large bucket policy", Case::get(root(2)).with_policy(large()));
-    measure("anonymous, large bucket policy", Case::get(Identity::anonymous()).with_policy(large()));
-    measure("anonymous, nothing allows", Case::get(Identity::anonymous()));
 }

@@ -12,7 +12,7 @@ use strata_storage::SystemClock;
 use crate::admin::ADMIN_PATH;
 use crate::cli::CliError;
 use crate::cli::connection::Connection;
-use crate::outbound::{Bounds, HttpClient, Signer};
+use crate::outbound::{Bounds, HttpClient, OutboundError, Signer};
 
 /// How long it may take to connect.
 const CONNECT_TIME_MAX: Duration = Duration::from_secs(10);
@@ -55,6 +55,29 @@ impl Client {
 
     /// Asks, and gives the body of a 200.
     pub async fn ask(&self, question: Question<'_>) -> Result<Bytes, CliError> {
+        let answer = self.http.send(self.signed(question)?).await.map_err(|error| self.unreachable(&error))?;
+        if answer.status == StatusCode::OK {
+            return Ok(answer.body);
+        }
+        Err(self.refusal(&answer.body, &answer.headers))
+    }
+
+    /// Gets a topic whose answer goes on, and gives each of its lines to `take` as it comes.
+    pub async fn follow(
+        &self,
+        target: &str,
+        mut take: impl FnMut(&[u8]) -> Result<(), CliError>,
+    ) -> Result<(), CliError> {
+        let question = Question { method: Method::GET, target: target.to_owned(), body: &[] };
+        let answer = self.http.follow(self.signed(question)?).await.map_err(|error| self.unreachable(&error))?;
+        let mut lines = answer.map_err(|answer| self.refusal(&answer.body, &answer.headers))?;
+        while let Some(line) = lines.next().await.map_err(|error| self.unreachable(&error))? {
+            take(&line)?;
+        }
+        Ok(())
+    }
+
+    fn signed(&self, question: Question<'_>) -> Result<Request<Bytes>, CliError> {
         let unusable = |reason: String| CliError::Usage(format!("the request cannot be made: {reason}"));
         let mut request = Request::builder()
             .method(question.method)
@@ -62,15 +85,11 @@ impl Client {
             .body(Bytes::copy_from_slice(question.body))
             .map_err(|error| unusable(error.to_string()))?;
         self.signer.sign(&mut request).map_err(|error| unusable(error.to_string()))?;
-        let answer = self
-            .http
-            .send(request)
-            .await
-            .map_err(|error| CliError::Unreachable { endpoint: self.endpoint.clone(), reason: error.to_string() })?;
-        if answer.status == StatusCode::OK {
-            return Ok(answer.body);
-        }
-        Err(self.refusal(&answer.body, &answer.headers))
+        Ok(request)
+    }
+
+    fn unreachable(&self, error: &OutboundError) -> CliError {
+        CliError::Unreachable { endpoint: self.endpoint.clone(), reason: error.to_string() }
     }
 
     /// What an error document says.

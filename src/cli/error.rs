@@ -54,7 +54,7 @@ pub enum CliError {
         code: String,
     },
     /// Buckets that were compared are not the same.
-    #[error("{0} differences")]
+    #[error("the two sides are not the same; differences: {0}")]
     Differences(u64),
     /// The server refused the request.
     #[error("{message} ({code})")]

@@ -9,6 +9,7 @@ mod client;
 mod connection;
 mod cost;
 mod error;
+mod events;
 mod keys;
 mod lifecycle;
 mod replication;
@@ -29,6 +30,7 @@ pub use buckets::BucketCommand;
 use client::Client;
 use connection::Connection;
 pub use error::CliError;
+pub use events::EventCommand;
 pub use keys::KeyCommand;
 pub use replication::ReplicationCommand;
 pub use table::printable;
@@ -57,6 +59,9 @@ pub enum Command {
     /// Works with the keys that the store is encrypted with.
     #[command(subcommand)]
     Key(KeyCommand),
+    /// Works with events: what happens, and what waits for the targets of notifications.
+    #[command(subcommand)]
+    Events(EventCommand),
     /// Works with lifecycle rules.
     #[command(subcommand)]
     Lifecycle(LifecycleCommand),
@@ -148,6 +153,7 @@ pub async fn run(command: Command, out: &mut impl Write) -> Result<(), CliError>
         Command::Key(command) => keys::run(command, out).await,
         Command::Account(command) => accounts::run(command, out).await,
         Command::Zone(command) => zones::run(command, out).await,
+        Command::Events(command) => events::run(command, out).await,
         Command::Lifecycle(LifecycleCommand::Preview(args)) => lifecycle::preview(&args, out).await,
         Command::Replication(command) => replication::run(command, out).await,
     }

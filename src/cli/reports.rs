@@ -2,7 +2,7 @@
 
 use crate::admin::{InfoDocument, PoolDocument, QueueDocument, StatusDocument};
 use crate::cli::table::{Table, bytes, printable, ratio, size};
-use crate::cli::zones;
+use crate::cli::{events, zones};
 
 /// What a store is.
 pub fn info(document: &InfoDocument) -> String {
@@ -80,6 +80,10 @@ pub fn status(document: &StatusDocument) -> String {
         text.push('\n');
         text.push_str(&queues(&document.replication));
     }
+    if !document.events.is_empty() {
+        text.push('\n');
+        text.push_str(&events::table(&document.events));
+    }
     text
 }
 
@@ -135,6 +139,10 @@ mod tests {
     use super::status;
     use crate::admin::{FailureDocument, QueueDocument, StatusDocument, WorkerDocument};
 
+    fn nothing(state: &str) -> StatusDocument {
+        StatusDocument { state: state.to_owned(), workers: vec![], replication: vec![], events: vec![] }
+    }
+
     #[test]
     fn workers_are_a_table() {
         let error =
@@ -149,14 +157,15 @@ mod tests {
             last_run: None,
             last_error: Some(error),
         };
-        let text = status(&StatusDocument { state: "ready".to_owned(), workers: vec![worker], replication: vec![] });
+        let document = StatusDocument { workers: vec![worker], ..nothing("ready") };
+        let text = status(&document);
         assert_eq!(
             text,
             "ready\n\n\
              WORKER  STATE    DONE  PER MINUTE    BYTES  BACKLOG  LAST RUN  LAST ERROR\n\
              mover   running    10           3  2.0 KiB        7  never     2026-01-01T00:00:00.000Z: the disk is full\n"
         );
-        let text = status(&StatusDocument { state: "read_only".to_owned(), workers: vec![], replication: vec![] });
+        let text = status(&nothing("read_only"));
         assert!(text.starts_with("read-only"), "{text}");
     }
 
@@ -179,7 +188,7 @@ mod tests {
         };
         let trouble = Some("nobody answers".to_owned());
         let left = QueueDocument { rules: vec![], lag_seconds: 0.0, trouble, ..queue.clone() };
-        let document = StatusDocument { state: "ready".to_owned(), workers: vec![], replication: vec![queue, left] };
+        let document = StatusDocument { replication: vec![queue, left], ..nothing("ready") };
         assert_eq!(
             status(&document),
             "ready\n\n\

@@ -251,6 +251,20 @@ pub struct NewBucketSettings {
     pub block_sse_c: bool,
     /// Who owns the objects, and whether access control lists count.
     pub object_ownership: ObjectOwnership,
+    /// How objects are encrypted whose writers do not say it.
+    pub encryption: NewBucketEncryption,
+}
+
+/// The default encryption that a bucket begins with.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum NewBucketEncryption {
+    /// SSE-S3.
+    #[default]
+    Store,
+    /// SSE-KMS with the key of each writer's account that S3 uses by default.
+    Kms,
+    /// SSE-KMS with the key of that ARN.
+    KmsKey(String),
 }
 
 /// Where the master key is, unless it is given; neither for a file in the data directory.
@@ -377,6 +391,7 @@ impl Config {
                 block_public_access: true,
                 block_sse_c: true,
                 object_ownership: ObjectOwnership::BucketOwnerEnforced,
+                encryption: NewBucketEncryption::Store,
             },
             master_key: None,
             previous_master_key: None,

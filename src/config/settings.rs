@@ -83,7 +83,7 @@ pub const SETTINGS: &[Setting] = &[
     setting(
         "networks",
         "[]",
-        "Addresses that count as virtual private clouds, for access points bound to one: \"vpc-ID=10.0.0.0/8\"; several \
+        "Addresses that count as virtual private clouds or, as vpce-ID, endpoints, for access points and policies: \"vpc-ID=10.0.0.0/8\"; several \
          entries may name one id.",
         |config, text| value::virtual_networks(text).map(|networks| config.networks = networks),
     ),
@@ -415,6 +415,13 @@ pub const SETTINGS: &[Setting] = &[
             )
             .map(|ownership| config.new_buckets.object_ownership = ownership)
         },
+    ),
+    setting(
+        "new_buckets.encryption",
+        r#""AES256""#,
+        "How objects in new buckets are encrypted whose writers do not say it: AES256, aws:kms for the default key of the \
+         writer's account, or the ARN of a KMS key; with bucket keys.",
+        |config, text| value::new_bucket_encryption(text).map(|encryption| config.new_buckets.encryption = encryption),
     ),
 ];
 

@@ -8,6 +8,7 @@ use ipnet::IpNet;
 use strata_storage::ZoneOptions;
 use tracing_subscriber::EnvFilter;
 
+use super::NewBucketEncryption;
 use super::networks::Networks;
 
 /// What a setting allows, as the end of "it must be ...".
@@ -136,6 +137,17 @@ pub fn virtual_networks(text: &str) -> Result<Networks, Allowed> {
     let entries = text.split(',').map(str::trim).filter(|entry| !entry.is_empty());
     let list: Option<Vec<_>> = entries.map(read).collect();
     list.map(Networks::new).ok_or_else(|| ALLOWED.to_owned())
+}
+
+/// The default encryption of new buckets.
+pub fn new_bucket_encryption(text: &str) -> Result<NewBucketEncryption, Allowed> {
+    let is_key = || text.starts_with("arn:aws:kms:") && text.split_once(":key/").is_some_and(|(_, id)| !id.is_empty());
+    match text {
+        "AES256" => Ok(NewBucketEncryption::Store),
+        "aws:kms" => Ok(NewBucketEncryption::Kms),
+        _ if is_key() => Ok(NewBucketEncryption::KmsKey(text.to_owned())),
+        _ => Err("AES256, aws:kms, or the ARN of a key such as arn:aws:kms:us-east-1:000000000001:key/ID".to_owned()),
+    }
 }
 
 /// One of a few words.

@@ -113,7 +113,7 @@ pub(super) fn error(error: RegistryError) -> S3Error {
     }
 }
 
-fn missing() -> S3Error {
+pub(super) fn missing() -> S3Error {
     S3Error::new(StatusCode::NOT_FOUND, "NoSuchAccessPoint", "The specified accesspoint does not exist")
 }
 

@@ -19,8 +19,9 @@ use crate::request::{Context, RequestName};
 use crate::response::Response;
 use crate::xml;
 
+pub use access_point::ALIAS_END;
 pub use registry::{AccessPoints, RegistryError};
-pub use through::{check_offered, through, unveil};
+pub use through::{check_offered, point, split_object_arn, through, unveil};
 
 /// What every path of this API begins with: the date of its version.
 const PREFIX: &str = "/v20180820/";

@@ -8,9 +8,10 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::StatusCode;
-use strata_storage::BucketName;
+use strata_storage::{AccountId, BucketName};
 
-use super::access_point::{AccessPoint, NetworkOrigin};
+use super::access_point::{AccessPoint, AccessPointName, NetworkOrigin};
+use super::access_points::missing;
 use crate::address::Address;
 use crate::authorize::Through;
 use crate::error::S3Error;
@@ -42,6 +43,31 @@ pub async fn unveil(ctx: &Context, address: &mut Address) -> Result<Option<Arc<A
     }
     address.bucket = Some(point.bucket.clone());
     Ok(Some(point))
+}
+
+/// Splits `arn:aws:s3:REGION:ACCOUNT:accesspoint/NAME/object/KEY` before `/object/` and behind it; `None` for what is no name
+/// of an object behind an access point.
+pub fn split_object_arn(text: &str) -> Option<(&str, &str)> {
+    let (arn, key) = text.split_once("/object/")?;
+    parse_arn(arn).map(|_| (arn, key))
+}
+
+/// Region, account and name of an access point's ARN.
+fn parse_arn(arn: &str) -> Option<(&str, AccountId, AccessPointName)> {
+    let (region, rest) = arn.strip_prefix("arn:aws:s3:")?.split_once(':')?;
+    let (account, resource) = rest.split_once(':')?;
+    let name = AccessPointName::parse(resource.strip_prefix("accesspoint/")?)?;
+    Some((region, AccountId::parse(account)?, name))
+}
+
+/// The access point with that ARN or alias. `Err` is 404 `NoSuchAccessPoint`, for one of another region, too.
+pub fn point(ctx: &Context, name: &str) -> Result<Arc<AccessPoint>, S3Error> {
+    let found = match parse_arn(name) {
+        Some((region, account, name)) if region == ctx.config.region => ctx.access_points.get(account, &name),
+        Some(_) => None,
+        None => ctx.access_points.named(name).filter(|point| point.alias() == name),
+    };
+    found.ok_or_else(missing)
 }
 
 /// Refuses what access points do not offer: everything but the work with objects.

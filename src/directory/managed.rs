@@ -9,6 +9,8 @@ use crate::policy::{Policy, PolicyKind};
 
 /// What their ARNs begin with.
 pub const ARN_PREFIX: &str = "arn:aws:iam::aws:policy/";
+/// The one that allows everything.
+pub const ADMINISTRATOR_ACCESS: &str = "arn:aws:iam::aws:policy/AdministratorAccess";
 
 const TABLE: [(&str, &str, &str, &str); 4] = [
     (

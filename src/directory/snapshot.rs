@@ -10,7 +10,7 @@ use crate::directory::entity::{AccessKey, AccountRecord, Permissions, Role, User
 use crate::directory::roster::{Entity, Kind, Roster};
 use crate::directory::sealer::Sealer;
 use crate::directory::{id, managed};
-use crate::identity::{Account, Identity, Who};
+use crate::identity::{Account, FederatedBy, Identity, Who};
 use crate::policy::{Policy, PrincipalName};
 
 /// The whole directory at one moment.
@@ -151,6 +151,8 @@ impl Snapshot {
                 self.arn_of(bearer).map(|_| id.clone())
             }
             PrincipalName::CanonicalUser(id) => self.account_by_canonical_id(id).map(|account| account.id.to_string()),
+            // Whoever lets somebody act under that name is of that account.
+            PrincipalName::FederatedUser { account, name } => roster(account).map(|_| name.clone()),
             PrincipalName::Service(name) | PrincipalName::Federated(name) => Some(name.clone()),
         }
     }
@@ -188,6 +190,21 @@ impl Snapshot {
         add_policies(&mut identity, roster, &role.permissions);
         identity.boundary = role.boundary.as_deref().map(|arn| managed_policy(roster, arn));
         identity.tags.clone_from(&role.tags);
+        identity
+    }
+
+    /// A federated user, who has what the policies of its user say; those of a root allow everything.
+    pub(super) fn identity_of_federated(&self, roster: &Roster, user: Option<&User>, name: &str) -> Identity {
+        let mut identity = match user {
+            Some(user) => self.identity_of_user(roster, user),
+            None => {
+                let account = Some(Arc::clone(&roster.account));
+                let policies = vec![managed_policy(roster, managed::ADMINISTRATOR_ACCESS)];
+                Identity { policies, ..Identity::new(account, Who::Anonymous) }
+            }
+        };
+        let user = user.map(|user| FederatedBy { arn: user.arn(roster.id()), id: user.id.clone() });
+        identity.who = Who::FederatedUser { name: name.to_owned(), user };
         identity
     }
 

@@ -63,6 +63,13 @@ pub enum Subject {
         /// The session's name.
         session: String,
     },
+    /// Somebody's for whom a user answers, or the account's root.
+    Federated {
+        /// The user's unique id; `None` for the root.
+        user: Option<String>,
+        /// The session's name.
+        name: String,
+    },
 }
 
 /// Why a token is not accepted.
@@ -135,6 +142,13 @@ fn identity(snapshot: &Snapshot, session: &Session) -> Option<Identity> {
         Subject::Root => Identity::root(Arc::clone(&roster.account), String::new()),
         Subject::User(id) => snapshot.identity_of_user(roster, roster.with_id::<User>(id)?),
         Subject::Role { id, session } => snapshot.identity_of_role(roster, roster.with_id::<Role>(id)?, session),
+        Subject::Federated { user, name } => {
+            let user = match user {
+                Some(id) => Some(roster.with_id::<User>(id)?),
+                None => None,
+            };
+            snapshot.identity_of_federated(roster, user.map(|user| &**user), name)
+        }
     };
     let own = session.policy.as_ref().map(|text| {
         let parsed = Policy::parse(text.as_bytes(), &PolicyKind::Session).map(Arc::new);
@@ -143,7 +157,9 @@ fn identity(snapshot: &Snapshot, session: &Session) -> Option<Identity> {
     });
     let shared = session.policy_arns.iter().map(|arn| managed_policy(roster, arn));
     let policies: Vec<Arc<Policy>> = own.into_iter().chain(shared).collect();
-    identity.session = (!policies.is_empty()).then_some(policies);
+    // Without policies a federated user has no rights at all; other sessions have all that their owner has.
+    let is_limited = !policies.is_empty() || matches!(session.subject, Subject::Federated { .. });
+    identity.session = is_limited.then_some(policies);
     for (key, value) in &session.tags {
         identity.tags.retain(|(own, _)| !own.eq_ignore_ascii_case(key));
         identity.tags.push((key.clone(), value.clone()));

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use strata_storage::{Bucket, BucketDocument};
 
 use super::asked::AskedKms;
+use crate::config::{NewBucketEncryption, NewBucketSettings};
 use crate::error::S3Error;
 use crate::kms::EncryptionContext;
 use crate::xml::{self, Writer};
@@ -61,6 +62,17 @@ impl DefaultEncryption {
             Some((&FORMAT, rest)) => postcard::from_bytes(rest).map_err(S3Error::internal),
             _ => Err(S3Error::internal("a default encryption of unknown format")),
         }
+    }
+
+    /// What a new bucket begins with.
+    pub fn of_new(settings: &NewBucketSettings) -> DefaultEncryption {
+        let (algorithm, key) = match &settings.encryption {
+            NewBucketEncryption::Store => (Algorithm::Store, None),
+            NewBucketEncryption::Kms => (Algorithm::Kms, None),
+            NewBucketEncryption::KmsKey(arn) => (Algorithm::Kms, Some(arn.clone())),
+        };
+        let (bucket_key, blocks_customer_keys) = (algorithm == Algorithm::Kms, settings.block_sse_c);
+        DefaultEncryption { algorithm, key, bucket_key, blocks_customer_keys }
     }
 
     /// The stored form.

@@ -134,8 +134,7 @@ impl Keyring {
     ) -> Result<String, S3Error> {
         let Asker { caller, origin, user_agent, now, via } = *asker;
         let usage = Usage { context: Some(context), via: Some(via), name, ..Usage::default() };
-        let Origin { source, secure, .. } = origin;
-        let asked = KmsConditions { caller, source, secure, user_agent, now, usage };
+        let asked = KmsConditions { caller, origin, user_agent, now, usage };
         Ok(self.service.permit(&asked, name, action).await?)
     }
 

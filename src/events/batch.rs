@@ -8,6 +8,8 @@ use super::target::{DeliveryError, Message};
 
 /// The most entries of one batch.
 pub const ENTRIES_MAX: usize = 10;
+/// How many batches are under way at once.
+pub const CALLS_MAX: usize = 4;
 
 /// An entry that was not taken.
 #[derive(Debug, Deserialize)]

@@ -12,7 +12,7 @@ use strata_storage::Clock;
 
 use super::arn::TargetArn;
 use super::aws::{AwsClient, AwsSettings, is_transient, judge};
-use super::batch::ENTRIES_MAX;
+use super::batch::{CALLS_MAX, ENTRIES_MAX};
 use super::order::Order;
 use super::target::{Deliveries, DeliveryError, Message, Target};
 use crate::time::parse_iso8601;
@@ -139,6 +139,10 @@ fn outcome(answer: EntryAnswer) -> Result<(), DeliveryError> {
 impl Target for EventBridge {
     fn batch_max(&self) -> usize {
         ENTRIES_MAX
+    }
+
+    fn calls_max(&self) -> usize {
+        CALLS_MAX
     }
 
     fn deliver<'a>(&'a self, messages: &'a [Message]) -> Pin<Box<dyn Future<Output = Deliveries> + Send + 'a>> {

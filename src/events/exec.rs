@@ -70,6 +70,7 @@ pub struct Exec {
     arn: TargetArn,
     program: Program,
     turns: Semaphore,
+    concurrency: usize,
     batch: usize,
 }
 
@@ -108,7 +109,8 @@ impl Exec {
             time_max: settings.timeout,
         };
         let turns = Semaphore::new(settings.concurrency.get());
-        Ok(Exec { arn: arn.clone(), program, turns, batch: settings.batch })
+        let concurrency = settings.concurrency.get();
+        Ok(Exec { arn: arn.clone(), program, turns, concurrency, batch: settings.batch })
     }
 
     async fn run(&self, input: &[u8]) -> Result<(), DeliveryError> {
@@ -168,6 +170,10 @@ fn merged(messages: &[Message]) -> Option<Bytes> {
 impl Target for Exec {
     fn batch_max(&self) -> usize {
         self.batch
+    }
+
+    fn calls_max(&self) -> usize {
+        self.concurrency
     }
 
     fn deliver<'a>(&'a self, messages: &'a [Message]) -> Pin<Box<dyn Future<Output = Deliveries> + Send + 'a>> {

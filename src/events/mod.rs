@@ -2,6 +2,25 @@
 //!
 //! Targets are named by the operator alone, in the settings. A bucket's configuration chooses among them by their ARNs, so
 //! its owner cannot have the server talk to anything else.
+//!
+//! The engine writes an event into the queue of each target that wants it, together with the change. Dispatchers bring it
+//! from there to the target.
+
+// What buckets want to be told.
+pub mod configuration;
+pub mod destinations;
+pub mod kinds;
+
+// What they are told.
+pub mod envelope;
+pub mod message;
+pub mod record;
+
+// How it gets there.
+pub mod dispatch;
+pub mod dispatchers;
+pub mod health;
+pub mod window;
 
 // What a target is, and which there are.
 pub mod arn;
@@ -40,6 +59,9 @@ mod fixture;
 #[cfg(test)]
 mod tests;
 
+use tokio::sync::watch;
+
+use health::Healths;
 use targets::Targets;
 
 /// What the server knows of events; cheap to clone.
@@ -47,4 +69,8 @@ use targets::Targets;
 pub struct Events {
     /// Where they may be sent.
     pub targets: Targets,
+    /// How the targets are.
+    pub healths: Healths,
+    /// Says when the server stops: answers that only follow what happens end then.
+    pub ending: watch::Receiver<bool>,
 }

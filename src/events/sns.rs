@@ -10,7 +10,7 @@ use strata_storage::Clock;
 
 use super::arn::TargetArn;
 use super::aws::{AwsClient, AwsSettings};
-use super::batch::{ENTRIES_MAX, Failed, note_all};
+use super::batch::{CALLS_MAX, ENTRIES_MAX, Failed, note_all};
 use super::order::Order;
 use super::target::{Deliveries, DeliveryError, Message, Target};
 
@@ -111,6 +111,10 @@ impl Sns {
 impl Target for Sns {
     fn batch_max(&self) -> usize {
         ENTRIES_MAX
+    }
+
+    fn calls_max(&self) -> usize {
+        CALLS_MAX
     }
 
     fn deliver<'a>(&'a self, messages: &'a [Message]) -> Pin<Box<dyn Future<Output = Deliveries> + Send + 'a>> {

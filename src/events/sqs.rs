@@ -11,7 +11,7 @@ use strata_storage::Clock;
 
 use super::arn::TargetArn;
 use super::aws::{AwsClient, AwsSettings, check_url};
-use super::batch::{ENTRIES_MAX, Failed, note_all};
+use super::batch::{CALLS_MAX, ENTRIES_MAX, Failed, note_all};
 use super::order::Order;
 use super::target::{Deliveries, DeliveryError, Message, Target};
 
@@ -84,6 +84,10 @@ impl Sqs {
 impl Target for Sqs {
     fn batch_max(&self) -> usize {
         ENTRIES_MAX
+    }
+
+    fn calls_max(&self) -> usize {
+        CALLS_MAX
     }
 
     fn deliver<'a>(&'a self, messages: &'a [Message]) -> Pin<Box<dyn Future<Output = Deliveries> + Send + 'a>> {

@@ -43,6 +43,11 @@ pub trait Target: Send + Sync {
     /// The most messages that one call may be given, 1 or more.
     fn batch_max(&self) -> usize;
 
+    /// How many calls may be under way at once, 1 or more. No two of them have messages of the same bucket and key.
+    fn calls_max(&self) -> usize {
+        1
+    }
+
     /// Delivers the messages, in their order. `Ok` means that the target has acknowledged the message. After a failure, later
     /// messages of the same bucket and key are not sent but `Unavailable`. A call is bounded in time by the target itself.
     ///

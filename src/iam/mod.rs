@@ -47,7 +47,11 @@ async fn run(directory: &Directory, call: QueryCall) -> Result<Response, Fault> 
     let account = call.account()?;
     // As at AWS: such sessions may do what their user may, but for IAM.
     if call.caller.issued.is_some() && !matches!(call.caller.who, Who::Role { .. }) {
-        return Err(Fault::new(StatusCode::FORBIDDEN, "AccessDenied", "Sessions of GetSessionToken cannot call IAM."));
+        return Err(Fault::new(
+            StatusCode::FORBIDDEN,
+            "AccessDenied",
+            "Sessions of GetSessionToken and GetFederationToken cannot call IAM.",
+        ));
     }
     call.form.check(entry.parameters)?;
     let action = Action::named(&format!("iam:{}", entry.name)).ok_or_else(|| Fault::internal("an unknown action"))?;

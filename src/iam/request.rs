@@ -92,7 +92,7 @@ impl Request {
         match (self.form().get("UserName"), &self.call.caller.who) {
             (Some(name), _) => Ok(name),
             (None, Who::User { name, .. }) => Ok(name),
-            (None, Who::Anonymous | Who::Root | Who::Role { .. }) => {
+            (None, Who::Anonymous | Who::Root | Who::Role { .. } | Who::FederatedUser { .. }) => {
                 Err(Fault::validation("Must specify userName when calling with non-User credentials"))
             }
         }

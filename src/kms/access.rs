@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::cell::Cell;
-use std::net::IpAddr;
 
 use strata_storage::{AccountId, Timestamp};
 
@@ -12,6 +11,7 @@ use super::key::Key;
 use super::store::KeyStore;
 use crate::directory::Snapshot;
 use crate::identity::Identity;
+use crate::origin::Origin;
 use crate::policy::{
     Action, ConditionKey, ConditionKeys, Decision, KeyValue, Opinions, Outcome, Policy, PolicyFault, PolicyKind,
     Question, Ruling, combine,
@@ -52,9 +52,7 @@ pub struct KmsConditions<'a> {
     /// Who asks.
     pub caller: &'a Identity,
     /// From where.
-    pub source: IpAddr,
-    /// Whether the connection is encrypted.
-    pub secure: bool,
+    pub origin: Origin,
     /// What the client calls itself.
     pub user_agent: Option<&'a str>,
     /// When.
@@ -86,10 +84,13 @@ impl ConditionKeys for Keys<'_> {
         fn text<'a>(value: impl Into<Cow<'a, str>>) -> Option<KeyValue<'a>> {
             Some(KeyValue::Text(value.into()))
         }
-        let KmsConditions { caller, source, secure, user_agent, now, usage } = *self.asked;
+        let KmsConditions { caller, origin, user_agent, now, usage } = *self.asked;
         match key {
-            ConditionKey::AwsSourceIp => Some(KeyValue::Ip(source)),
-            ConditionKey::AwsSecureTransport => Some(KeyValue::Bool(secure)),
+            ConditionKey::AwsSourceIp
+            | ConditionKey::AwsVpcSourceIp
+            | ConditionKey::AwsSourceVpc
+            | ConditionKey::AwsSourceVpce
+            | ConditionKey::AwsSecureTransport => origin.condition(key),
             ConditionKey::AwsUserAgent => user_agent.and_then(text),
             ConditionKey::AwsCurrentTime | ConditionKey::AwsEpochTime => Some(KeyValue::Date(now)),
             ConditionKey::AwsRequestedRegion => text(self.subject.region),

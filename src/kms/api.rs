@@ -3,7 +3,6 @@
 mod keys;
 mod material;
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -20,6 +19,7 @@ use super::service::KmsService;
 use super::store::KeyStore;
 use crate::directory::Snapshot;
 use crate::identity::Identity;
+use crate::origin::Origin;
 use crate::response::{Payload, Response};
 
 /// What `X-Amz-Target` begins with.
@@ -30,9 +30,7 @@ pub struct KmsCall {
     /// Who asks.
     pub caller: Arc<Identity>,
     /// From where.
-    pub source: IpAddr,
-    /// Whether the connection is encrypted.
-    pub secure: bool,
+    pub origin: Origin,
     /// What the client calls itself.
     pub user_agent: Option<String>,
     /// Whom key policies can name.
@@ -149,8 +147,7 @@ fn permitted_without_key(
 fn conditions<'a>(call: &'a KmsCall, usage: Usage<'a>) -> KmsConditions<'a> {
     KmsConditions {
         caller: &call.caller,
-        source: call.source,
-        secure: call.secure,
+        origin: call.origin,
         user_agent: call.user_agent.as_deref(),
         now: call.now,
         usage,

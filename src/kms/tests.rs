@@ -1,6 +1,6 @@
 //! The local key store: what survives, what is erased, who may use a key.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +11,9 @@ use super::access::{KmsConditions, Usage, authorize};
 use super::context::EncryptionContext;
 use super::key::{Key, KeyState};
 use super::store::{KeyStore, NewKey};
+use crate::config::TlsVersion;
 use crate::identity::{Account, Identity, Who};
+use crate::origin::Origin;
 use crate::policy::{Policy, PolicyKind};
 
 const DAY: Duration = Duration::from_hours(24);
@@ -129,8 +131,7 @@ async fn key_policies_and_the_callers_decide_together() {
     let check = |caller: &Identity, usage: Usage<'_>, expected: bool| {
         let asked = KmsConditions {
             caller,
-            source: IpAddr::V4(Ipv4Addr::LOCALHOST),
-            secure: true,
+            origin: Origin::of_connection((Ipv4Addr::LOCALHOST, 1).into(), Some(TlsVersion::V1_3)),
             user_agent: None,
             now: fixture.clock.now(),
             usage,

@@ -1,11 +1,13 @@
 //! CompleteMultipartUpload: the listed parts become an object.
 
+use futures_util::TryFutureExt as _;
 use http::{HeaderMap, HeaderName};
 use strata_storage::{
     Checksum, ChecksumAlgorithm, ChecksumKind, CompleteUpload, CompletedUpload, Entity, Error, Store, Subject,
     VersionSelector, WriteCondition,
 };
 
+use crate::authorize;
 use crate::checksum_headers::{self, Need};
 use crate::conditions;
 use crate::encryption;
@@ -54,7 +56,10 @@ pub async fn run(ctx: &Context, mut request: Request) -> Result<Response, S3Erro
         replica: Head::of(&request.headers)?.map(|head| head.replica),
     };
     let location = format!("http://{}{}", request.host, request.raw_path);
-    let mut response = keep_alive(&request.name, finish(request.store(ctx), complete, target, location)).await?;
+    let is_concealed = authorize::conceals_absence(ctx, &request, &complete.condition).await?;
+    let finished = finish(request.store(ctx), complete, target, location);
+    let finished = finished.map_err(move |error| if is_concealed { authorize::concealed(error) } else { error });
+    let mut response = keep_alive(&request.name, finished).await?;
     if let Some(sealed) = &sealed {
         encryption::set_headers(&mut response, sealed);
     }

@@ -16,7 +16,7 @@ use crate::request::{Context, Request};
 use crate::response::Response;
 use crate::{checksum_headers, conditions, lifecycle_headers, metadata_headers, protection_headers, time, xml};
 
-use crate::op::copy_source::{CopySource, Flavour, open_source, read_error};
+use crate::op::copy_source::{CopySource, Flavour, OpenSource, open_source, read_error};
 
 /// The header that names the version copied.
 pub const SOURCE_VERSION_ID: HeaderName = HeaderName::from_static("x-amz-copy-source-version-id");
@@ -50,7 +50,7 @@ pub async fn run(ctx: &Context, request: Request) -> Result<Response, S3Error> {
     let tagging_directive = directive(headers, "x-amz-tagging-directive", "Unknown tagging directive.")?;
     let requested = checksum_headers::requested_algorithm(headers)?;
 
-    let (source, object) = open_source(ctx, &request, Flavour::CopyObject).await?;
+    let OpenSource { source, object, asking } = open_source(ctx, &request, Flavour::CopyObject).await?;
     let info = object.info();
     check_size(info.size)?;
     let changes = metadata_directive == Directive::Replace
@@ -65,7 +65,7 @@ pub async fn run(ctx: &Context, request: Request) -> Result<Response, S3Error> {
     ctx.store.check_room_for_object(&bucket, &key, info.size).await?;
     if tagging_directive == Directive::Copy && !info.tags.is_empty() {
         let read = if source.version.is_some() { "s3:GetObjectVersionTagging" } else { "s3:GetObjectTagging" };
-        authorize::require(ctx, &request, read, source.resource()).await?;
+        authorize::require_of(ctx, &asking, read, source.resource()).await?;
         authorize::require(ctx, &request, "s3:PutObjectTagging", Resource::Object(&bucket, &key, None)).await?;
     }
     ctx.store.meter().retrieval(&source.bucket, info.class, info.size);
@@ -76,6 +76,7 @@ pub async fn run(ctx: &Context, request: Request) -> Result<Response, S3Error> {
     let source_version = info.bucket_versioned.then(|| info.version_id.to_string());
 
     let refused = condition.clone();
+    let is_concealed = authorize::conceals_absence(ctx, &request, &condition).await?;
     let store = request.store(ctx);
     let mut response = keep_alive(&request.name, async move {
         let (staged, checksum) = stage(&store, &object, algorithm, seal).await?;
@@ -93,7 +94,10 @@ pub async fn run(ctx: &Context, request: Request) -> Result<Response, S3Error> {
             created: EventKind::CreatedCopy,
             replica: None,
         };
-        let written = store.put(put).await.map_err(|error| conditions::write_error(error, &refused, &key))?;
+        let written = store.put(put).await.map_err(|error| {
+            let error = conditions::write_error(error, &refused, &key);
+            if is_concealed { authorize::concealed(error) } else { error }
+        })?;
         let mut finished = Finished::new(document(&written, checksum.as_ref()));
         let copied = Subject::current(key.as_str(), size, &kept_tags, written.modified);
         if let Some(text) = lifecycle_headers::expiration(&found, &copied, &store.calendar()) {

@@ -1,4 +1,9 @@
 //! The source of a copy: what `x-amz-copy-source` names, opened, its conditions weighed.
+//!
+//! A source is asked for by the way that the header names, a bucket or an access point, whatever way the request itself
+//! came.
+
+use std::sync::Arc;
 
 use http::StatusCode;
 use percent_encoding::percent_decode_str;
@@ -6,8 +11,9 @@ use strata_storage::{
     BucketName, Entity, Error, NameError, ObjectInfo, ObjectKey, OpenObject, VersionId, VersionSelector,
 };
 
-use crate::authorize::{self, Resource};
+use crate::authorize::{self, Asking, Resource};
 use crate::conditions::{self, Outcome};
+use crate::control;
 use crate::encryption::{self, Side};
 use crate::error::S3Error;
 use crate::op::target::parse_version;
@@ -26,10 +32,44 @@ pub struct CopySource {
     pub version: Option<VersionId>,
 }
 
+/// What the header names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamedSource {
+    /// Where.
+    pub place: Place,
+    /// The key.
+    pub key: ObjectKey,
+    /// The version, if one was named.
+    pub version: Option<VersionId>,
+}
+
+/// Where a source is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// In a bucket.
+    Bucket(BucketName),
+    /// Behind the access point with this ARN or alias.
+    AccessPoint(String),
+}
+
+/// A source, ready to be read.
+pub struct OpenSource {
+    /// Which it is.
+    pub source: CopySource,
+    /// The object.
+    pub object: OpenObject,
+    /// The request as policies see it that are about the source.
+    pub asking: Asking,
+}
+
 impl CopySource {
-    /// What a header names; `None` if it names nothing.
+    /// What a header names; `None` if it names nothing, or an access point, which has to be looked up.
     pub fn named(value: &str) -> Option<CopySource> {
-        parse_source(value, Flavour::CopyObject).ok()
+        let NamedSource { place, key, version } = parse_source(value, Flavour::CopyObject).ok()?;
+        match place {
+            Place::Bucket(bucket) => Some(CopySource { bucket, key, version }),
+            Place::AccessPoint(_) => None,
+        }
     }
 
     /// What permissions to read it are about.
@@ -47,8 +87,9 @@ pub enum Flavour {
     UploadPartCopy,
 }
 
-/// Reads `bucket/key` or `/bucket/key`, URL-encoded, with `?versionId=` or without.
-pub fn parse_source(value: &str, flavour: Flavour) -> Result<CopySource, S3Error> {
+/// Reads `bucket/key` or `/bucket/key`, URL-encoded, with `?versionId=` or without; in place of the bucket an access point's
+/// alias, or its ARN followed by `/object`.
+pub fn parse_source(value: &str, flavour: Flavour) -> Result<NamedSource, S3Error> {
     let malformed = || {
         let message = "Copy Source must mention the source bucket and key: sourcebucket/sourcekey";
         S3Error::invalid_argument(message, HEADER, value)
@@ -61,14 +102,13 @@ pub fn parse_source(value: &str, flavour: Flavour) -> Result<CopySource, S3Error
     };
     let path = decode(path).ok_or_else(malformed)?;
     let path = path.strip_prefix('/').unwrap_or(&path);
-    let (bucket, key) = path.split_once('/').ok_or_else(malformed)?;
-    if bucket.is_empty() {
-        return Err(malformed());
-    }
-    let bucket = BucketName::parse(bucket).map_err(|_| {
-        S3Error::new(StatusCode::BAD_REQUEST, "InvalidBucketName", "The specified bucket is not valid.")
-            .with("BucketName", bucket)
-    })?;
+    let (place, key) = match control::split_object_arn(path) {
+        Some((arn, key)) => (Place::AccessPoint(arn.to_owned()), key),
+        None => {
+            let (bucket, key) = path.split_once('/').filter(|(bucket, _)| !bucket.is_empty()).ok_or_else(malformed)?;
+            (place(bucket)?, key)
+        }
+    };
     let key = ObjectKey::parse(key).map_err(|error| match error {
         NameError::KeyTooLong(size) => S3Error::new(StatusCode::BAD_REQUEST, "KeyTooLongError", "Your key is too long")
             .with("Size", size.to_string())
@@ -76,7 +116,17 @@ pub fn parse_source(value: &str, flavour: Flavour) -> Result<CopySource, S3Error
         NameError::EmptyKey | NameError::InvalidBucket => malformed(),
     })?;
     let version = version.map(|rest| source_version(rest, value, flavour)).transpose()?;
-    Ok(CopySource { bucket, key, version })
+    Ok(NamedSource { place, key, version })
+}
+
+fn place(bucket: &str) -> Result<Place, S3Error> {
+    if bucket.ends_with(control::ALIAS_END) {
+        return Ok(Place::AccessPoint(bucket.to_owned()));
+    }
+    BucketName::parse(bucket).map(Place::Bucket).map_err(|_| {
+        S3Error::new(StatusCode::BAD_REQUEST, "InvalidBucketName", "The specified bucket is not valid.")
+            .with("BucketName", bucket)
+    })
 }
 
 /// Reads what follows `versionId` in the header.
@@ -93,27 +143,33 @@ fn source_version(rest: &str, value: &str, flavour: Flavour) -> Result<VersionId
 }
 
 /// Opens the source and weighs the conditions that the request sets for it.
-pub async fn open_source(
-    ctx: &Context,
-    request: &Request,
-    flavour: Flavour,
-) -> Result<(CopySource, OpenObject), S3Error> {
+pub async fn open_source(ctx: &Context, request: &Request, flavour: Flavour) -> Result<OpenSource, S3Error> {
     let headers = &request.headers;
     // A signature covers repeated lines joined, so which of them counts must not be open.
     if headers.get_all(HEADER).iter().count() > 1 {
         return Err(S3Error::invalid_argument("Copy Source must be given once", HEADER, ""));
     }
     let value = headers.get(HEADER).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
-    let source = parse_source(value.as_deref().unwrap_or_default(), flavour)?;
+    let NamedSource { place, key, version } = parse_source(value.as_deref().unwrap_or_default(), flavour)?;
+    let (bucket, through) = match place {
+        Place::Bucket(bucket) => (bucket, None),
+        Place::AccessPoint(name) => {
+            let point = control::point(ctx, &name)?;
+            let through = control::through(ctx, &point, &request.caller, request.origin.source).await?;
+            (BucketName::parse(&point.bucket).map_err(S3Error::internal)?, Some(Arc::new(through)))
+        }
+    };
+    let source = CopySource { bucket, key, version };
+    let asking = Asking { through, ..Asking::of(request) };
     let action = if source.version.is_some() { "s3:GetObjectVersion" } else { "s3:GetObject" };
-    authorize::require(ctx, request, action, source.resource()).await?;
+    authorize::require_of(ctx, &asking, action, source.resource()).await?;
     authorize::check_source_owner(ctx, request, &source.bucket).await?;
     let selector = source.version.map_or(VersionSelector::Current, VersionSelector::Id);
     let opened = ctx.store.object(&source.bucket, &source.key, selector).await;
     let mut object = match opened {
         Ok(object) => object,
         Err(error) => {
-            return Err(authorize::conceal_in(ctx, request, &source.bucket, source_error(error, &source)).await);
+            return Err(authorize::conceal(ctx, &asking, &source.bucket, source_error(error, &source)).await);
         }
     };
     // Before the conditions, as GetObject has it.
@@ -124,7 +180,7 @@ pub async fn open_source(
     encryption::unseal(ctx, request, &source.bucket, &mut object, Side::Source).await?;
     match conditions::evaluate_copy_source(headers, object.info(), request.now) {
         Outcome::Failed(name) => Err(S3Error::precondition_failed(name)),
-        Outcome::Proceed | Outcome::NotModified => Ok((source, object)),
+        Outcome::Proceed | Outcome::NotModified => Ok(OpenSource { source, object, asking }),
     }
 }
 
@@ -170,13 +226,18 @@ fn decode(text: &str) -> Option<String> {
 mod tests {
     use strata_storage::{Entity, Error, Stamp, Timestamp, VersionId};
 
-    use super::{Flavour, parse_source, source_error};
+    use super::{CopySource, Flavour, Place, parse_source, source_error};
 
     #[test]
     fn sources_are_read() {
         fn check(value: &str, expected: (&str, &str, Option<VersionId>)) {
             let found = parse_source(value, Flavour::CopyObject).expect("a valid source");
-            assert_eq!((found.bucket.as_str(), found.key.as_str(), found.version), expected, "{value}");
+            let place = match &found.place {
+                Place::Bucket(bucket) => bucket.as_str(),
+                Place::AccessPoint(name) => name,
+            };
+            assert_eq!((place, found.key.as_str(), found.version), expected, "{value}");
+            assert_eq!(CopySource::named(value).is_some(), matches!(found.place, Place::Bucket(_)), "{value}");
         }
         let id = VersionId::Stamp(Stamp { time: Timestamp::from_secs(1), random: 1 });
         check("bucket/key", ("bucket", "key", None));
@@ -188,6 +249,10 @@ mod tests {
         check("bucket/a+b%20c%3Fd%25", ("bucket", "a+b c?d%", None));
         check("bucket/%C3%BC?versionId=null", ("bucket", "ü", Some(VersionId::Null)));
         check(&format!("bucket/key?versionId={id}"), ("bucket", "key", Some(id)));
+        let arn = "arn:aws:s3:us-east-1:000000000001:accesspoint/door";
+        check(&format!("{arn}/object/a/b:c%20d"), (arn, "a/b:c d", None));
+        check(&format!("{arn}/object/a?versionId=null"), (arn, "a", Some(VersionId::Null)));
+        check("door-0123456789-s3alias/key", ("door-0123456789-s3alias", "key", None));
         check("bucket/key%3FversionId=null", ("bucket", "key?versionId=null", None));
     }
 
@@ -214,6 +279,9 @@ mod tests {
             check(value, Flavour::CopyObject, "InvalidArgument", malformed);
         }
         check("Bucket/key", Flavour::CopyObject, "InvalidBucketName", "The specified bucket is not valid.");
+        for arn in ["arn:aws:s3:::bucket/key", "arn:aws:s3:us-east-1:000000000001:accesspoint/door/key"] {
+            check(arn, Flavour::CopyObject, "InvalidBucketName", "The specified bucket is not valid.");
+        }
         let long = format!("bucket/{}", "k".repeat(1025));
         check(&long, Flavour::CopyObject, "KeyTooLongError", "Your key is too long");
         for value in ["bucket/key?versionId=", "bucket/key?versionId"] {
@@ -229,7 +297,7 @@ mod tests {
     #[test]
     fn what_is_missing_is_named() {
         fn check(error: Error, expected: (&str, &[(&'static str, &str)])) {
-            let source = parse_source("bucket/key?versionId=null", Flavour::CopyObject).expect("a valid source");
+            let source = CopySource::named("bucket/key?versionId=null").expect("a valid source");
             let error = source_error(error, &source);
             let fields: Vec<_> = expected.1.iter().map(|&(name, value)| (name, value.to_owned())).collect();
             assert_eq!((error.code, error.fields), (expected.0, fields));

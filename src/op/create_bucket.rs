@@ -45,8 +45,8 @@ pub async fn run(ctx: &Context, mut request: Request) -> Result<Response, S3Erro
         let block = PublicAccessBlock::ALL.to_stored();
         new.documents.insert(BucketDocument::PublicAccessBlock, block.into());
     }
-    if ctx.config.new_buckets.block_sse_c {
-        let encryption = DefaultEncryption { blocks_customer_keys: true, ..DefaultEncryption::default() };
+    let encryption = DefaultEncryption::of_new(&ctx.config.new_buckets);
+    if encryption != DefaultEncryption::default() {
         new.documents.insert(BucketDocument::Encryption, encryption.to_stored()?.into());
     }
     if ctx.access_points.named(name.as_str()).is_some() {

@@ -3,10 +3,10 @@
 use std::ops::Range;
 
 use futures_util::stream::{self, StreamExt as _};
-use http::{HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use http_body::Frame;
 use http_body_util::{BodyExt as _, StreamBody};
-use strata_storage::{Checksum, ChecksumKind, Error, ObjectInfo, OpenObject, Subject};
+use strata_storage::{Checksum, ChecksumKind, Error, ObjectInfo, OpenObject, StorageClass, Subject};
 
 use crate::authorize::Resource;
 use crate::encryption::{self, Side};
@@ -229,6 +229,17 @@ fn range_slice(object: &OpenObject, request: &Request) -> Result<Slice, S3Error>
     }
 }
 
+/// The error in reading an object. One of REDUCED_REDUNDANCY whose bytes are damaged beyond repair counts as lost, which S3
+/// answers with 405 (its message is unconfirmed); it is logged as any other.
+fn lost(error: Error, class: StorageClass) -> S3Error {
+    let is_lost = class == StorageClass::ReducedRedundancy && matches!(error, Error::Corrupt { .. });
+    let error = S3Error::from(error);
+    if !is_lost {
+        return error;
+    }
+    S3Error { detail: error.detail, ..S3Error::method_not_allowed(&Method::GET, "OBJECT", "HEAD, PUT, DELETE") }
+}
+
 /// The bytes of an answer. The first are read, and verified, before the answer begins, so that damage there is a
 /// clean 500; damage found later can only break the connection.
 async fn body(object: &OpenObject, bytes: Range<u64>) -> Result<Payload, S3Error> {
@@ -237,7 +248,11 @@ async fn body(object: &OpenObject, bytes: Range<u64>) -> Result<Payload, S3Error
     }
     let length = bytes.end - bytes.start;
     let mut reader = object.read(bytes);
-    let first = reader.next().await?.ok_or_else(|| S3Error::internal("an object ended before its size"))?;
+    let first = reader
+        .next()
+        .await
+        .map_err(|error| lost(error, object.info().class))?
+        .ok_or_else(|| S3Error::internal("an object ended before its size"))?;
     if first.len() as u64 == length {
         return Ok(Payload::Bytes(first));
     }
@@ -252,4 +267,25 @@ async fn body(object: &OpenObject, bytes: Range<u64>) -> Result<Payload, S3Error
     });
     let frames = stream::once(std::future::ready(Ok(Frame::data(first)))).chain(rest);
     Ok(Payload::Stream(StreamBody::new(frames).boxed_unsync()))
+}
+
+#[cfg(test)]
+mod tests {
+    use strata_storage::{Error, StorageClass};
+
+    use super::lost;
+
+    #[test]
+    fn lost_objects() {
+        fn check(error: Error, class: StorageClass, status: u16, code: &str) {
+            let error = lost(error, class);
+            assert_eq!((error.status.as_u16(), error.code), (status, code));
+            assert!(error.detail.is_some(), "the log tells what is damaged");
+        }
+        let corrupt = || Error::Corrupt { what: "record content", place: "segment 1".to_owned() };
+        check(corrupt(), StorageClass::ReducedRedundancy, 405, "MethodNotAllowed");
+        check(corrupt(), StorageClass::Standard, 500, "InternalError");
+        let io = Error::Io { action: "read", source: std::io::ErrorKind::Other.into() };
+        check(io, StorageClass::ReducedRedundancy, 500, "InternalError");
+    }
 }

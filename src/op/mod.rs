@@ -1,5 +1,7 @@
 //! The operations: one file each, and the one place that names them all.
 
+use std::pin::Pin;
+
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 
@@ -33,6 +35,7 @@ mod bucket_encryption;
 mod bucket_intelligent_tiering;
 pub mod bucket_lifecycle;
 mod bucket_logging;
+mod bucket_notification;
 mod bucket_ownership_controls;
 mod bucket_policy;
 mod bucket_public_access_block;
@@ -77,92 +80,97 @@ mod upload_part_copy;
 pub use copy_source::CopySource;
 pub use delete_objects::DeletedKey;
 
+/// An operation on its way. In a box of its own, so that no request has room made for the largest of them.
+type Running<'a> = Pin<Box<dyn Future<Output = Result<Response, S3Error>> + Send + 'a>>;
+
 /// Runs an operation for an authenticated request.
-pub async fn run(operation: Operation, ctx: &Context, request: Request) -> Result<Response, S3Error> {
+pub fn run(operation: Operation, ctx: &Context, request: Request) -> Running<'_> {
     match operation {
-        Operation::CreateBucket => create_bucket::run(ctx, request).await,
-        Operation::HeadBucket => head_bucket::run(ctx, request).await,
-        Operation::DeleteBucket => delete_bucket::run(ctx, request).await,
-        Operation::ListBuckets => list_buckets::run(ctx, request).await,
-        Operation::GetBucketLocation => get_bucket_location::run(ctx, request).await,
-        Operation::GetBucketTagging => bucket_tagging::get(ctx, request).await,
-        Operation::PutBucketTagging => bucket_tagging::put(ctx, request).await,
-        Operation::DeleteBucketTagging => bucket_tagging::delete(ctx, request).await,
-        Operation::GetBucketEncryption => bucket_encryption::get(ctx, request).await,
-        Operation::PutBucketEncryption => bucket_encryption::put(ctx, request).await,
-        Operation::DeleteBucketEncryption => bucket_encryption::delete(ctx, request).await,
-        Operation::GetBucketAcl => bucket_acl::get(ctx, request).await,
-        Operation::PutBucketAcl => bucket_acl::put(ctx, request).await,
-        Operation::GetBucketCors => bucket_cors::get(ctx, request).await,
-        Operation::PutBucketCors => bucket_cors::put(ctx, request).await,
-        Operation::DeleteBucketCors => bucket_cors::delete(ctx, request).await,
-        Operation::GetBucketOwnershipControls => bucket_ownership_controls::get(ctx, request).await,
-        Operation::PutBucketOwnershipControls => bucket_ownership_controls::put(ctx, request).await,
-        Operation::DeleteBucketOwnershipControls => bucket_ownership_controls::delete(ctx, request).await,
-        Operation::GetBucketPolicy => bucket_policy::get(ctx, request).await,
-        Operation::PutBucketPolicy => bucket_policy::put(ctx, request).await,
-        Operation::DeleteBucketPolicy => bucket_policy::delete(ctx, request).await,
-        Operation::GetBucketPolicyStatus => bucket_policy::status(ctx, request).await,
-        Operation::GetPublicAccessBlock => bucket_public_access_block::get(ctx, request).await,
-        Operation::PutPublicAccessBlock => bucket_public_access_block::put(ctx, request).await,
-        Operation::DeletePublicAccessBlock => bucket_public_access_block::delete(ctx, request).await,
-        Operation::GetBucketLifecycleConfiguration => bucket_lifecycle::get(ctx, request).await,
-        Operation::PutBucketLifecycleConfiguration => bucket_lifecycle::put(ctx, request).await,
-        Operation::DeleteBucketLifecycle => bucket_lifecycle::delete(ctx, request).await,
-        Operation::GetBucketLogging => bucket_logging::get(ctx, request).await,
-        Operation::PutBucketLogging => bucket_logging::put(ctx, request).await,
-        Operation::GetBucketReplication => bucket_replication::get(ctx, request).await,
-        Operation::PutBucketReplication => bucket_replication::put(ctx, request).await,
-        Operation::DeleteBucketReplication => bucket_replication::delete(ctx, request).await,
-        Operation::GetBucketVersioning => bucket_versioning::get(ctx, request).await,
-        Operation::PutBucketVersioning => bucket_versioning::put(ctx, request).await,
+        Operation::CreateBucket => Box::pin(create_bucket::run(ctx, request)),
+        Operation::HeadBucket => Box::pin(head_bucket::run(ctx, request)),
+        Operation::DeleteBucket => Box::pin(delete_bucket::run(ctx, request)),
+        Operation::ListBuckets => Box::pin(list_buckets::run(ctx, request)),
+        Operation::GetBucketLocation => Box::pin(get_bucket_location::run(ctx, request)),
+        Operation::GetBucketTagging => Box::pin(bucket_tagging::get(ctx, request)),
+        Operation::PutBucketTagging => Box::pin(bucket_tagging::put(ctx, request)),
+        Operation::DeleteBucketTagging => Box::pin(bucket_tagging::delete(ctx, request)),
+        Operation::GetBucketEncryption => Box::pin(bucket_encryption::get(ctx, request)),
+        Operation::PutBucketEncryption => Box::pin(bucket_encryption::put(ctx, request)),
+        Operation::DeleteBucketEncryption => Box::pin(bucket_encryption::delete(ctx, request)),
+        Operation::GetBucketAcl => Box::pin(bucket_acl::get(ctx, request)),
+        Operation::PutBucketAcl => Box::pin(bucket_acl::put(ctx, request)),
+        Operation::GetBucketCors => Box::pin(bucket_cors::get(ctx, request)),
+        Operation::PutBucketCors => Box::pin(bucket_cors::put(ctx, request)),
+        Operation::DeleteBucketCors => Box::pin(bucket_cors::delete(ctx, request)),
+        Operation::GetBucketOwnershipControls => Box::pin(bucket_ownership_controls::get(ctx, request)),
+        Operation::PutBucketOwnershipControls => Box::pin(bucket_ownership_controls::put(ctx, request)),
+        Operation::DeleteBucketOwnershipControls => Box::pin(bucket_ownership_controls::delete(ctx, request)),
+        Operation::GetBucketPolicy => Box::pin(bucket_policy::get(ctx, request)),
+        Operation::PutBucketPolicy => Box::pin(bucket_policy::put(ctx, request)),
+        Operation::DeleteBucketPolicy => Box::pin(bucket_policy::delete(ctx, request)),
+        Operation::GetBucketPolicyStatus => Box::pin(bucket_policy::status(ctx, request)),
+        Operation::GetPublicAccessBlock => Box::pin(bucket_public_access_block::get(ctx, request)),
+        Operation::PutPublicAccessBlock => Box::pin(bucket_public_access_block::put(ctx, request)),
+        Operation::DeletePublicAccessBlock => Box::pin(bucket_public_access_block::delete(ctx, request)),
+        Operation::GetBucketLifecycleConfiguration => Box::pin(bucket_lifecycle::get(ctx, request)),
+        Operation::PutBucketLifecycleConfiguration => Box::pin(bucket_lifecycle::put(ctx, request)),
+        Operation::DeleteBucketLifecycle => Box::pin(bucket_lifecycle::delete(ctx, request)),
+        Operation::GetBucketLogging => Box::pin(bucket_logging::get(ctx, request)),
+        Operation::PutBucketLogging => Box::pin(bucket_logging::put(ctx, request)),
+        Operation::GetBucketNotificationConfiguration => Box::pin(bucket_notification::get(ctx, request)),
+        Operation::PutBucketNotificationConfiguration => Box::pin(bucket_notification::put(ctx, request)),
+        Operation::GetBucketReplication => Box::pin(bucket_replication::get(ctx, request)),
+        Operation::PutBucketReplication => Box::pin(bucket_replication::put(ctx, request)),
+        Operation::DeleteBucketReplication => Box::pin(bucket_replication::delete(ctx, request)),
+        Operation::GetBucketVersioning => Box::pin(bucket_versioning::get(ctx, request)),
+        Operation::PutBucketVersioning => Box::pin(bucket_versioning::put(ctx, request)),
         Operation::GetBucketIntelligentTieringConfiguration => {
-            bucket_intelligent_tiering::OPERATIONS.get(ctx, request).await
+            Box::pin(bucket_intelligent_tiering::OPERATIONS.get(ctx, request))
         }
         Operation::PutBucketIntelligentTieringConfiguration => {
-            bucket_intelligent_tiering::OPERATIONS.put(ctx, request).await
+            Box::pin(bucket_intelligent_tiering::OPERATIONS.put(ctx, request))
         }
         Operation::DeleteBucketIntelligentTieringConfiguration => {
-            bucket_intelligent_tiering::OPERATIONS.delete(ctx, request).await
+            Box::pin(bucket_intelligent_tiering::OPERATIONS.delete(ctx, request))
         }
         Operation::ListBucketIntelligentTieringConfigurations => {
-            bucket_intelligent_tiering::OPERATIONS.list(ctx, request).await
+            Box::pin(bucket_intelligent_tiering::OPERATIONS.list(ctx, request))
         }
-        Operation::GetBucketAnalyticsConfiguration => bucket_analytics::OPERATIONS.get(ctx, request).await,
-        Operation::PutBucketAnalyticsConfiguration => bucket_analytics::OPERATIONS.put(ctx, request).await,
-        Operation::DeleteBucketAnalyticsConfiguration => bucket_analytics::OPERATIONS.delete(ctx, request).await,
-        Operation::ListBucketAnalyticsConfigurations => bucket_analytics::OPERATIONS.list(ctx, request).await,
-        Operation::ListObjects => list_objects::run(ctx, request).await,
-        Operation::ListObjectsV2 => list_objects_v2::run(ctx, request).await,
-        Operation::ListObjectVersions => list_object_versions::run(ctx, request).await,
-        Operation::PutObject => put_object::run(ctx, request).await,
-        Operation::PostObject => post_object::run(ctx, request).await,
-        Operation::GetObject => get_object::run(ctx, request).await,
-        Operation::HeadObject => get_object::head(ctx, request).await,
-        Operation::DeleteObject => delete_object::run(ctx, request).await,
-        Operation::DeleteObjects => delete_objects::run(ctx, request).await,
-        Operation::CopyObject => copy_object::run(ctx, request).await,
-        Operation::GetObjectAttributes => get_object_attributes::run(ctx, request).await,
-        Operation::GetObjectAcl => object_acl::get(ctx, request).await,
-        Operation::PutObjectAcl => object_acl::put(ctx, request).await,
-        Operation::GetObjectTagging => object_tagging::get(ctx, request).await,
-        Operation::PutObjectTagging => object_tagging::put(ctx, request).await,
-        Operation::DeleteObjectTagging => object_tagging::delete(ctx, request).await,
-        Operation::GetObjectLockConfiguration => object_lock_configuration::get(ctx, request).await,
-        Operation::PutObjectLockConfiguration => object_lock_configuration::put(ctx, request).await,
-        Operation::GetObjectRetention => object_lock::get_retention(ctx, request).await,
-        Operation::PutObjectRetention => object_lock::put_retention(ctx, request).await,
-        Operation::GetObjectLegalHold => object_lock::get_legal_hold(ctx, request).await,
-        Operation::PutObjectLegalHold => object_lock::put_legal_hold(ctx, request).await,
-        Operation::RestoreObject => restore_object::run(ctx, request).await,
-        Operation::CreateMultipartUpload => create_multipart_upload::run(ctx, request).await,
-        Operation::UploadPart => upload_part::run(ctx, request).await,
-        Operation::UploadPartCopy => upload_part_copy::run(ctx, request).await,
-        Operation::CompleteMultipartUpload => complete_multipart_upload::run(ctx, request).await,
-        Operation::AbortMultipartUpload => abort_multipart_upload::run(ctx, request).await,
-        Operation::ListParts => list_parts::run(ctx, request).await,
-        Operation::ListMultipartUploads => list_multipart_uploads::run(ctx, request).await,
-        other => Err(not_implemented(other)),
+        Operation::GetBucketAnalyticsConfiguration => Box::pin(bucket_analytics::OPERATIONS.get(ctx, request)),
+        Operation::PutBucketAnalyticsConfiguration => Box::pin(bucket_analytics::OPERATIONS.put(ctx, request)),
+        Operation::DeleteBucketAnalyticsConfiguration => Box::pin(bucket_analytics::OPERATIONS.delete(ctx, request)),
+        Operation::ListBucketAnalyticsConfigurations => Box::pin(bucket_analytics::OPERATIONS.list(ctx, request)),
+        Operation::ListObjects => Box::pin(list_objects::run(ctx, request)),
+        Operation::ListObjectsV2 => Box::pin(list_objects_v2::run(ctx, request)),
+        Operation::ListObjectVersions => Box::pin(list_object_versions::run(ctx, request)),
+        Operation::PutObject => Box::pin(put_object::run(ctx, request)),
+        Operation::PostObject => Box::pin(post_object::run(ctx, request)),
+        Operation::GetObject => Box::pin(get_object::run(ctx, request)),
+        Operation::HeadObject => Box::pin(get_object::head(ctx, request)),
+        Operation::DeleteObject => Box::pin(delete_object::run(ctx, request)),
+        Operation::DeleteObjects => Box::pin(delete_objects::run(ctx, request)),
+        Operation::CopyObject => Box::pin(copy_object::run(ctx, request)),
+        Operation::GetObjectAttributes => Box::pin(get_object_attributes::run(ctx, request)),
+        Operation::GetObjectAcl => Box::pin(object_acl::get(ctx, request)),
+        Operation::PutObjectAcl => Box::pin(object_acl::put(ctx, request)),
+        Operation::GetObjectTagging => Box::pin(object_tagging::get(ctx, request)),
+        Operation::PutObjectTagging => Box::pin(object_tagging::put(ctx, request)),
+        Operation::DeleteObjectTagging => Box::pin(object_tagging::delete(ctx, request)),
+        Operation::GetObjectLockConfiguration => Box::pin(object_lock_configuration::get(ctx, request)),
+        Operation::PutObjectLockConfiguration => Box::pin(object_lock_configuration::put(ctx, request)),
+        Operation::GetObjectRetention => Box::pin(object_lock::get_retention(ctx, request)),
+        Operation::PutObjectRetention => Box::pin(object_lock::put_retention(ctx, request)),
+        Operation::GetObjectLegalHold => Box::pin(object_lock::get_legal_hold(ctx, request)),
+        Operation::PutObjectLegalHold => Box::pin(object_lock::put_legal_hold(ctx, request)),
+        Operation::RestoreObject => Box::pin(restore_object::run(ctx, request)),
+        Operation::CreateMultipartUpload => Box::pin(create_multipart_upload::run(ctx, request)),
+        Operation::UploadPart => Box::pin(upload_part::run(ctx, request)),
+        Operation::UploadPartCopy => Box::pin(upload_part_copy::run(ctx, request)),
+        Operation::CompleteMultipartUpload => Box::pin(complete_multipart_upload::run(ctx, request)),
+        Operation::AbortMultipartUpload => Box::pin(abort_multipart_upload::run(ctx, request)),
+        Operation::ListParts => Box::pin(list_parts::run(ctx, request)),
+        Operation::ListMultipartUploads => Box::pin(list_multipart_uploads::run(ctx, request)),
+        other => Box::pin(std::future::ready(Err(not_implemented(other)))),
     }
 }
 

@@ -7,7 +7,7 @@ use crate::encryption;
 use crate::error::S3Error;
 use crate::op::copy_object::SOURCE_VERSION_ID;
 use crate::op::copy_range::CopyRange;
-use crate::op::copy_source::{Flavour, open_source, read_error};
+use crate::op::copy_source::{Flavour, OpenSource, open_source, read_error};
 use crate::op::keep_alive::{Finished, keep_alive};
 use crate::op::target::refuse_version;
 use crate::op::upload::{self, PART_BYTES_MAX, Target};
@@ -24,7 +24,8 @@ pub async fn run(ctx: &Context, request: Request) -> Result<Response, S3Error> {
     let range = CopyRange::from_headers(&request.headers)?;
     let target = upload::target(ctx, &request).await?;
     let open = upload::find(ctx, &target).await?;
-    let (copied, source) = open_source(ctx, &request, Flavour::UploadPartCopy).await?;
+    let opened = open_source(ctx, &request, Flavour::UploadPartCopy).await?;
+    let OpenSource { source: copied, object: source, .. } = opened;
     let info = source.info();
     let range = range.map(|range| range.within(info.size)).transpose()?;
     let size = range.as_ref().map_or(info.size, |range| range.end - range.start);

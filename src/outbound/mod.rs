@@ -7,9 +7,10 @@ mod trust;
 
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::{HeaderMap, Request, StatusCode};
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::body::Incoming;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -74,16 +75,57 @@ impl HttpClient {
 
     /// Sends a request and reads its answer. Dropping the future may leave the request done all the same.
     pub async fn send(&self, request: Request<Bytes>) -> Result<Answer, OutboundError> {
-        let exchange = async {
-            let answer = self.http.request(request.map(Full::new)).await;
-            let answer = answer.map_err(|error| OutboundError::Unreachable(root_cause(&error)))?;
-            let (parts, body) = answer.into_parts();
-            let body = Limited::new(body, self.bounds.answer_bytes).collect().await;
-            let body = body.map_err(|error| OutboundError::Unreadable(root_cause(&*error)))?;
-            Ok(Answer { status: parts.status, headers: parts.headers, body: body.to_bytes() })
-        };
+        let exchange = async { self.read(self.begin(request).await?).await };
         let timely = tokio::time::timeout(self.bounds.call, exchange).await;
         timely.unwrap_or(Err(OutboundError::Late(self.bounds.call)))
+    }
+
+    /// Sends a request whose answer may go on for ever, and gives its lines if it is a 200; the whole answer if it is not.
+    pub async fn follow(&self, request: Request<Bytes>) -> Result<Result<Lines, Answer>, OutboundError> {
+        let timely = tokio::time::timeout(self.bounds.call, self.begin(request)).await;
+        let answer = timely.unwrap_or(Err(OutboundError::Late(self.bounds.call)))?;
+        if answer.status() != StatusCode::OK {
+            return Ok(Err(self.read(answer).await?));
+        }
+        let (begun, line_bytes_max) = (BytesMut::new(), self.bounds.answer_bytes);
+        Ok(Ok(Lines { body: answer.into_body(), begun, line_bytes_max }))
+    }
+
+    async fn begin(&self, request: Request<Bytes>) -> Result<Response<Incoming>, OutboundError> {
+        let answer = self.http.request(request.map(Full::new)).await;
+        answer.map_err(|error| OutboundError::Unreachable(root_cause(&error)))
+    }
+
+    async fn read(&self, answer: Response<Incoming>) -> Result<Answer, OutboundError> {
+        let (parts, body) = answer.into_parts();
+        let body = Limited::new(body, self.bounds.answer_bytes).collect().await;
+        let body = body.map_err(|error| OutboundError::Unreadable(root_cause(&*error)))?;
+        Ok(Answer { status: parts.status, headers: parts.headers, body: body.to_bytes() })
+    }
+}
+
+/// An answer that is still coming.
+pub struct Lines {
+    body: Incoming,
+    begun: BytesMut,
+    line_bytes_max: usize,
+}
+
+impl Lines {
+    /// The next line without its end; `None` at the end of the answer. It takes as long as the server does.
+    pub async fn next(&mut self) -> Result<Option<Bytes>, OutboundError> {
+        loop {
+            if let Some(end) = self.begun.iter().position(|byte| *byte == b'\n') {
+                let line = self.begun.split_to(end + 1).freeze();
+                return Ok(Some(line.slice(..end)));
+            }
+            if self.begun.len() > self.line_bytes_max {
+                return Err(OutboundError::Unreadable("a line is too long".to_owned()));
+            }
+            let Some(frame) = self.body.frame().await else { return Ok(None) };
+            let frame = frame.map_err(|error| OutboundError::Unreadable(root_cause(&error)))?;
+            self.begun.extend_from_slice(frame.data_ref().map_or(&[], |data| data));
+        }
     }
 }
 

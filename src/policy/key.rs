@@ -1,8 +1,7 @@
 //! The condition keys that a policy may use: one table, which says of each what its values are.
 //!
 //! A key outside the table is refused when a policy is saved, for nobody could say when it is present. Keys that exist at
-//! AWS but whose subject does not exist here (organizations, virtual private clouds, calls on someone's behalf,
-//! multi-factor authentication) are `Never` present. That is the truth, but a statement that would never deny
+//! AWS but whose subject does not exist here (organizations, calls on someone's behalf, multi-factor authentication) are `Never` present. That is the truth, but a statement that would never deny
 //! because of it is a trap, so `condition` refuses those.
 
 use std::collections::HashMap;
@@ -119,11 +118,11 @@ keys! {
     AwsSourceOrgId "aws:SourceOrgID" Text Single Never
     AwsSourceOrgPaths "aws:SourceOrgPaths" Text Multi Never
     AwsSourceOwner "aws:SourceOwner" Text Single Never
-    AwsSourceVpc "aws:SourceVpc" Text Single Never
-    AwsSourceVpce "aws:SourceVpce" Text Single Never
+    AwsSourceVpc "aws:SourceVpc" Text Single Sometimes
+    AwsSourceVpce "aws:SourceVpce" Text Single Sometimes
     AwsUserAgent "aws:UserAgent" Text Single Sometimes
     AwsViaAwsService "aws:ViaAWSService" Bool Single Sometimes
-    AwsVpcSourceIp "aws:VpcSourceIp" Ip Single Never
+    AwsVpcSourceIp "aws:VpcSourceIp" Ip Single Sometimes
 
     // Of the resource, and of the tags in the request.
     AwsRequestTag "aws:RequestTag" Text Named Sometimes

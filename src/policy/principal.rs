@@ -36,6 +36,15 @@ pub enum Principal {
         /// `AROA..:session`, which is also `aws:userid`.
         user_id: String,
     },
+    /// Somebody whom a user, or the root of the account, lets act for it.
+    FederatedUser {
+        /// The account's id.
+        account: String,
+        /// `arn:aws:sts::account:federated-user/name`.
+        arn: String,
+        /// ARN and unique id of the user.
+        user: Option<(String, String)>,
+    },
     /// Somebody whom an identity provider vouches for, and who is nobody else yet: asks trust policies only.
     Federated {
         /// The provider's ARN.
@@ -52,9 +61,10 @@ impl Principal {
     /// The account that the principal belongs to; None for those who belong to none.
     pub fn account(&self) -> Option<&str> {
         match self {
-            Principal::Root { account } | Principal::User { account, .. } | Principal::Role { account, .. } => {
-                Some(account)
-            }
+            Principal::Root { account }
+            | Principal::User { account, .. }
+            | Principal::Role { account, .. }
+            | Principal::FederatedUser { account, .. } => Some(account),
             Principal::Anonymous | Principal::Federated { .. } | Principal::Service { .. } => None,
         }
     }
@@ -67,7 +77,7 @@ pub enum Grant {
     Account,
     /// Everybody.
     Everyone,
-    /// The role of the session that asks.
+    /// The role of the session that asks, or the user who answers for it.
     Role,
     /// The user who asks, or the service. Identity policies always grant this.
     User,
@@ -163,6 +173,11 @@ impl PrincipalSet {
                 let role = || (self.is_named(role_id) || self.is_named(role_arn)).then_some(Grant::Role);
                 session.or_else(role).or(everyone).or(self.account(account))
             }
+            Principal::FederatedUser { account, arn, user } => {
+                let session = self.is_named(arn).then_some(Grant::Session);
+                let user = || self.is_user_named(user.as_ref()?).then_some(Grant::Role);
+                session.or_else(user).or(everyone).or(self.account(account))
+            }
             Principal::Federated { provider } => has(&self.providers, provider).then_some(Grant::User),
             Principal::Service { name } => has(&self.services, name).then_some(Grant::User).or(everyone),
         }
@@ -181,6 +196,11 @@ impl PrincipalSet {
                 Some(self.is_named(role_id) || self.is_named(role_arn)),
                 Some(self.is_named(user_id) || self.is_named(session_arn)),
             ],
+            Principal::FederatedUser { account, arn, user } => [
+                Some(has(&self.accounts, account)),
+                user.as_ref().map(|user| self.is_user_named(user)),
+                Some(self.is_named(arn)),
+            ],
             Principal::Federated { provider } => [Some(has(&self.providers, provider)), None, None],
             Principal::Service { name } => [Some(has(&self.services, name)), None, None],
         };
@@ -190,6 +210,10 @@ impl PrincipalSet {
 
     fn account(&self, account: &str) -> Option<Grant> {
         has(&self.accounts, account).then_some(Grant::Account)
+    }
+
+    fn is_user_named(&self, (arn, id): &(String, String)) -> bool {
+        self.is_named(id) || self.is_named(arn)
     }
 
     fn is_named(&self, name: &str) -> bool {

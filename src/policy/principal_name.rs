@@ -35,6 +35,13 @@ pub enum PrincipalName {
         /// The name of the session.
         session: String,
     },
+    /// `arn:aws:sts::account:federated-user/name`.
+    FederatedUser {
+        /// The account's id.
+        account: String,
+        /// The name of the session.
+        name: String,
+    },
     /// The unique id of a user (`AIDA..`) or a role (`AROA..`), or of a role's session: `AROA..:session`.
     UniqueId(String),
     /// A canonical user id, which is another name of an account.
@@ -115,6 +122,9 @@ impl fmt::Display for PrincipalName {
             PrincipalName::Session { account, role, session } => {
                 write!(formatter, "arn:aws:sts::{account}:assumed-role/{role}/{session}")
             }
+            PrincipalName::FederatedUser { account, name } => {
+                write!(formatter, "arn:aws:sts::{account}:federated-user/{name}")
+            }
             PrincipalName::UniqueId(text)
             | PrincipalName::CanonicalUser(text)
             | PrincipalName::Service(text)
@@ -144,6 +154,9 @@ fn parse_aws(text: &str) -> Option<PrincipalName> {
         ("sts", "assumed-role") => {
             let (role, session) = rest.split_once('/').filter(|(role, session)| is_name(role) && is_name(session))?;
             Some(PrincipalName::Session { account, role: role.to_owned(), session: session.to_owned() })
+        }
+        ("sts", "federated-user") if is_name(rest) => {
+            Some(PrincipalName::FederatedUser { account, name: rest.to_owned() })
         }
         _ => None,
     }

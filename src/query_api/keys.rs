@@ -67,8 +67,11 @@ impl ConditionKeys for CallKeys<'_> {
             return Some(borrowed(value));
         }
         match key {
-            ConditionKey::AwsSourceIp => Some(KeyValue::Ip(self.call.origin.source)),
-            ConditionKey::AwsSecureTransport => Some(KeyValue::Bool(self.call.origin.secure)),
+            ConditionKey::AwsSourceIp
+            | ConditionKey::AwsVpcSourceIp
+            | ConditionKey::AwsSourceVpc
+            | ConditionKey::AwsSourceVpce
+            | ConditionKey::AwsSecureTransport => self.call.origin.condition(key),
             ConditionKey::AwsCurrentTime | ConditionKey::AwsEpochTime => Some(KeyValue::Date(self.call.now)),
             ConditionKey::AwsRequestedRegion => Some(text(self.call.region.as_str())),
             ConditionKey::AwsUserAgent => self.call.user_agent.as_deref().map(text),

@@ -49,7 +49,7 @@ pub enum Unresolved {
         reason: String,
     },
     /// A store refuses to tell.
-    #[error("the region {region} answers {status} {code}")]
+    #[error("the region {region} answers {}", said(*status, code))]
     Refused {
         /// The region.
         region: String,
@@ -61,6 +61,11 @@ pub enum Unresolved {
     /// This store cannot tell.
     #[error("{0}")]
     Internal(String),
+}
+
+/// A status with S3's code, if there is one: answers to HEAD have none.
+fn said(status: u16, code: &str) -> String {
+    format!("{status} {code}").trim_end().to_owned()
 }
 
 /// What must be so of a destination.

@@ -23,58 +23,18 @@ macro_rules! operations {
     };
 }
 
-// WriteGetObjectResponse is absent: it belongs to the host names of Object Lambda.
+// All are recognized, so that none is ever taken for another; which of them are carried out, `op::run` says. PostObject and
+// PreflightRequest are what browsers send. WriteGetObjectResponse is absent: it belongs to the host names of Object Lambda.
 operations! {
-    // Implemented.
     AbortMultipartUpload
     CompleteMultipartUpload
     CopyObject
     CreateBucket
-    CreateMultipartUpload
-    DeleteBucket
-    DeleteBucketOwnershipControls
-    DeleteBucketTagging
-    DeleteObject
-    DeleteObjectTagging
-    DeleteObjects
-    DeletePublicAccessBlock
-    GetBucketAcl
-    GetBucketLocation
-    GetBucketOwnershipControls
-    GetBucketTagging
-    GetBucketVersioning
-    GetObject
-    GetObjectAcl
-    GetObjectAttributes
-    GetObjectTagging
-    GetPublicAccessBlock
-    HeadBucket
-    HeadObject
-    ListBuckets
-    ListMultipartUploads
-    ListObjectVersions
-    ListObjects
-    ListObjectsV2
-    ListParts
-    PutBucketAcl
-    PutBucketOwnershipControls
-    PutBucketTagging
-    PutBucketVersioning
-    PutObject
-    PutObjectAcl
-    PutObjectTagging
-    PutPublicAccessBlock
-    UploadPart
-    UploadPartCopy
-
-    // Answered without a signature: browsers send neither with one.
-    PostObject
-    PreflightRequest
-
-    // Recognized, so that none of them is ever taken for one of the above.
     CreateBucketMetadataConfiguration
     CreateBucketMetadataTableConfiguration
+    CreateMultipartUpload
     CreateSession
+    DeleteBucket
     DeleteBucketAnalyticsConfiguration
     DeleteBucketCors
     DeleteBucketEncryption
@@ -84,41 +44,68 @@ operations! {
     DeleteBucketMetadataConfiguration
     DeleteBucketMetadataTableConfiguration
     DeleteBucketMetricsConfiguration
+    DeleteBucketOwnershipControls
     DeleteBucketPolicy
     DeleteBucketReplication
+    DeleteBucketTagging
     DeleteBucketWebsite
+    DeleteObject
     DeleteObjectAnnotation
+    DeleteObjectTagging
+    DeleteObjects
+    DeletePublicAccessBlock
     GetBucketAbac
     GetBucketAccelerateConfiguration
+    GetBucketAcl
     GetBucketAnalyticsConfiguration
     GetBucketCors
     GetBucketEncryption
     GetBucketIntelligentTieringConfiguration
     GetBucketInventoryConfiguration
     GetBucketLifecycleConfiguration
+    GetBucketLocation
     GetBucketLogging
     GetBucketMetadataConfiguration
     GetBucketMetadataTableConfiguration
     GetBucketMetricsConfiguration
     GetBucketNotificationConfiguration
+    GetBucketOwnershipControls
     GetBucketPolicy
     GetBucketPolicyStatus
     GetBucketReplication
     GetBucketRequestPayment
+    GetBucketTagging
+    GetBucketVersioning
     GetBucketWebsite
+    GetObject
+    GetObjectAcl
     GetObjectAnnotation
+    GetObjectAttributes
     GetObjectLegalHold
     GetObjectLockConfiguration
     GetObjectRetention
+    GetObjectTagging
     GetObjectTorrent
+    GetPublicAccessBlock
+    HeadBucket
+    HeadObject
     ListBucketAnalyticsConfigurations
     ListBucketIntelligentTieringConfigurations
     ListBucketInventoryConfigurations
     ListBucketMetricsConfigurations
+    ListBuckets
     ListDirectoryBuckets
+    ListMultipartUploads
     ListObjectAnnotations
+    ListObjectVersions
+    ListObjects
+    ListObjectsV2
+    ListParts
+    PostObject
+    PreflightRequest
     PutBucketAbac
     PutBucketAccelerateConfiguration
+    PutBucketAcl
     PutBucketAnalyticsConfiguration
     PutBucketCors
     PutBucketEncryption
@@ -128,14 +115,21 @@ operations! {
     PutBucketLogging
     PutBucketMetricsConfiguration
     PutBucketNotificationConfiguration
+    PutBucketOwnershipControls
     PutBucketPolicy
     PutBucketReplication
     PutBucketRequestPayment
+    PutBucketTagging
+    PutBucketVersioning
     PutBucketWebsite
+    PutObject
+    PutObjectAcl
     PutObjectAnnotation
     PutObjectLegalHold
     PutObjectLockConfiguration
     PutObjectRetention
+    PutObjectTagging
+    PutPublicAccessBlock
     RenameObject
     RestoreObject
     SelectObjectContent
@@ -143,4 +137,6 @@ operations! {
     UpdateBucketMetadataInventoryTableConfiguration
     UpdateBucketMetadataJournalTableConfiguration
     UpdateObjectEncryption
+    UploadPart
+    UploadPartCopy
 }

@@ -20,6 +20,9 @@ use crate::credentials::{Credentials, CredentialsError, Origin};
 use crate::directory::{Directory, DirectoryError, DirectoryKeys, NewAccount};
 use crate::encryption::Keyring;
 use crate::events::Events;
+use crate::events::dispatch::{Pace, Surroundings};
+use crate::events::dispatchers::Dispatchers;
+use crate::events::health::Healths;
 use crate::events::targets::{Targets, TargetsError};
 use crate::kms::{External, KeyStore, KmsError, KmsService};
 use crate::master_key::{self, MasterKeyError};
@@ -60,6 +63,8 @@ pub struct Server {
     logging: JoinHandle<()>,
     /// The task that replicates.
     sending: JoinHandle<()>,
+    dispatchers: Dispatchers,
+    ending: watch::Sender<bool>,
 }
 
 /// Why a server could not start or stop. The message says what to do.
@@ -142,7 +147,9 @@ impl Server {
             }
         };
 
-        let rooms = match open_rooms(&config, &store, &credentials, (&clock, &entropy)).await {
+        let ending = watch::Sender::new(false);
+        let following = ending.subscribe();
+        let rooms = match open_rooms(&config, &store, &credentials, (&clock, &entropy), following).await {
             Ok(rooms) => rooms,
             Err(error) => {
                 store.close().await.map_err(ServerError::Close)?;
@@ -151,6 +158,14 @@ impl Server {
         };
         let (directory, access_log, audit) = (rooms.directory.clone(), rooms.access_log.clone(), rooms.audit.clone());
         tokio::spawn(rooms.events.targets.clone().check_all());
+        let around = Surroundings {
+            store: store.clone(),
+            region: config.region.clone(),
+            clock: Arc::clone(&clock),
+            healths: rooms.events.healths.clone(),
+            pace: Pace::default(),
+        };
+        let dispatchers = Dispatchers::start(&around, &rooms.events.targets);
         let logging = tokio::spawn(access_log.clone().run(config.access_log.flush));
         let sender_clock = Arc::clone(&clock);
         let service = Service::new(Arc::clone(&config), store.clone(), rooms, clock, entropy);
@@ -183,6 +198,8 @@ impl Server {
             audit,
             logging,
             sending,
+            dispatchers,
+            ending,
         })
     }
 
@@ -258,6 +275,7 @@ impl Server {
     /// Stops: nothing new is accepted, requests in flight may finish within the configured time, what is left is cut
     /// off, and the store is closed. `Err` if the store could not be closed cleanly.
     pub async fn shutdown(self) -> Result<(), ServerError> {
+        self.ending.send_replace(true);
         self.phase.send_replace(Phase::Draining);
         // The task ends by itself, and it has no result; a panic in it was reported when it happened.
         let _ended = self.accepting.await;
@@ -273,6 +291,7 @@ impl Server {
         // What is on its way is sent again after the next start.
         self.sending.abort();
         let _ended = self.sending.await;
+        self.dispatchers.stop().await;
         self.directory.flush().await;
         self.access_log.deliver().await;
         self.logging.abort();
@@ -310,6 +329,7 @@ async fn open_rooms(
     store: &Store,
     root: &Credentials,
     (clock, entropy): (&Arc<dyn Clock>, &Arc<dyn Entropy>),
+    ending: watch::Receiver<bool>,
 ) -> Result<Rooms, ServerError> {
     Ok(Rooms {
         directory: open_directory(config, store, root, clock.now()).await?,
@@ -317,7 +337,7 @@ async fn open_rooms(
         access_points: AccessPoints::open(store.clone()).await?,
         access_log: AccessLog::new(store.clone(), Arc::clone(clock), Arc::clone(entropy)),
         audit: Audit::new(config.audit.file.as_deref().map(AuditFile::open).transpose()?),
-        events: Events { targets: Targets::open(&config.event_targets, clock)? },
+        events: Events { targets: Targets::open(&config.event_targets, clock)?, healths: Healths::default(), ending },
         destinations: Destinations::new(store.clone(), Regions::open(config, clock)?),
     })
 }

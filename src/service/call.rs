@@ -54,8 +54,7 @@ impl Service {
             let user_agent = parts.headers.get(USER_AGENT).and_then(|value| value.to_str().ok()).map(str::to_owned);
             let call = KmsCall {
                 caller,
-                source: origin.source,
-                secure: origin.secure,
+                origin,
                 user_agent,
                 directory: self.context.directory.snapshot(),
                 target: target.to_owned(),

@@ -4,10 +4,10 @@
 use std::sync::Arc;
 
 use http::{HeaderMap, StatusCode};
-use strata_storage::BucketName;
+use strata_storage::{Bucket, BucketName};
 
 use super::{Service, Trail};
-use crate::access_log::{Ending, Pending};
+use crate::access_log::{self, Ending, Pending};
 use crate::incoming::Rest;
 use crate::op::DeletedKey;
 use crate::request::RequestName;
@@ -33,18 +33,17 @@ impl Service {
         (status, headers, deleted, code): (StatusCode, &HeaderMap, &[DeletedKey], &'static str),
     ) -> Option<Box<Pending>> {
         let trace = &trail.trace;
-        let bucket = match BucketName::parse(&trail.bucket) {
-            Err(_) => None,
-            Ok(bucket_name) => match &trace.bucket {
-                Some(bucket) => Some((bucket_name, Arc::clone(bucket))),
-                // The request was refused before anybody looked for the bucket.
-                None => self.context.store.bucket(&bucket_name).await.ok().map(|bucket| (bucket_name, bucket)),
-            },
+        let bucket = match &trace.bucket {
+            Some(bucket) if !access_log::is_logged(bucket) => None,
+            _ => self.logged(trail).await,
         };
         let source = match trace.source() {
             None => None,
             Some(source) => self.context.store.bucket(&source.bucket).await.ok().map(|bucket| (source, bucket)),
         };
+        if bucket.is_none() && source.is_none() {
+            return None;
+        }
         let version = trail.query_ids.iter().find(|(id, _)| *id == "VersionId").map(|(_, version)| version.as_str());
         let ending = Ending {
             name,
@@ -58,5 +57,16 @@ impl Service {
             body_ended: rest.last_read(),
         };
         Pending::of(&self.access_log, trace, bucket, source, &ending)
+    }
+
+    /// The bucket that a request was about, with its name.
+    async fn logged(&self, trail: &Trail) -> Option<(BucketName, Arc<Bucket>)> {
+        let name = BucketName::parse(&trail.bucket).ok()?;
+        let bucket = match &trail.trace.bucket {
+            Some(bucket) => Arc::clone(bucket),
+            // The request was refused before anybody looked for the bucket, or made it.
+            None => self.context.store.bucket(&name).await.ok()?,
+        };
+        Some((name, bucket))
     }
 }

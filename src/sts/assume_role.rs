@@ -43,6 +43,10 @@ pub fn run(sts: &Sts, call: &QueryCall, answer: &mut Answer) -> Result<(), Fault
     if call.caller.who == Who::Root {
         return Err(Fault::access_denied("Roles may not be assumed by root accounts."));
     }
+    if let Who::FederatedUser { .. } = call.caller.who {
+        // As at AWS, such sessions can ask STS only who they are.
+        return Err(denied(call, ASSUME_ROLE, arn));
+    }
     let asked_tags = issue::tags(form)?;
     let (tags, transitive) = passed_on(call, &asked_tags)?;
     let source_identity = match (&call.caller.source_identity, form.get("SourceIdentity")) {

@@ -5,6 +5,7 @@
 
 mod assume_role;
 mod caller_identity;
+mod federation_token;
 mod issue;
 mod jwks;
 mod session_token;
@@ -66,6 +67,10 @@ async fn run(sts: &Sts, call: &QueryCall) -> Result<Answer, Fault> {
         "AssumeRoleWithWebIdentity" if is_known_version => {
             form.check(web_identity::PARAMETERS)?;
             web_identity::run(sts, call, &mut answer).await?;
+        }
+        "GetFederationToken" if is_known_version => {
+            form.check(federation_token::PARAMETERS)?;
+            federation_token::run(sts, call, &mut answer)?;
         }
         "GetSessionToken" if is_known_version => {
             form.check(session_token::PARAMETERS)?;

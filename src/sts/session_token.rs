@@ -17,11 +17,12 @@ pub fn run(sts: &Sts, call: &QueryCall, answer: &mut Answer) -> Result<(), Fault
     if call.caller.issued.is_some() {
         return Err(Fault::access_denied("Cannot call GetSessionToken with session credentials"));
     }
-    let asked = call.form.number("DurationSeconds", issue::SECONDS_MIN, USER_SECONDS_MAX)?;
     let (subject, seconds) = match &call.caller.who {
-        Who::Root => (Subject::Root, asked.unwrap_or(ROOT_SECONDS_MAX).min(ROOT_SECONDS_MAX)),
-        Who::User { id, .. } => (Subject::User(id.clone()), asked.unwrap_or(USER_SECONDS_DEFAULT)),
-        Who::Anonymous | Who::Role { .. } => return Err(Fault::access_denied("Access Denied")),
+        Who::Root => (Subject::Root, seconds(call, true)?),
+        Who::User { id, .. } => (Subject::User(id.clone()), seconds(call, false)?),
+        Who::Anonymous | Who::Role { .. } | Who::FederatedUser { .. } => {
+            return Err(Fault::access_denied("Access Denied"));
+        }
     };
     let session = Session {
         account: call.account()?,
@@ -36,4 +37,13 @@ pub fn run(sts: &Sts, call: &QueryCall, answer: &mut Answer) -> Result<(), Fault
         source_identity: None,
     };
     issue::credentials(&sts.directory, &session, answer)
+}
+
+/// How long a session lasts that somebody asks for with long-lived keys, in seconds; those of a root last an hour at most.
+pub fn seconds(call: &QueryCall, is_root: bool) -> Result<u32, Fault> {
+    let asked = call.form.number("DurationSeconds", issue::SECONDS_MIN, USER_SECONDS_MAX)?;
+    Ok(match is_root {
+        true => asked.unwrap_or(ROOT_SECONDS_MAX).min(ROOT_SECONDS_MAX),
+        false => asked.unwrap_or(USER_SECONDS_DEFAULT),
+    })
 }

@@ -54,23 +54,31 @@ impl Inner {
     /// Adds to `batch` the events that tell of it.
     pub(crate) fn announce(&self, bucket: &Bucket, happening: &Happening<'_>, batch: &mut Batch) {
         for rule in bucket.notifications.iter().filter(|rule| rule.wants(happening.kind, happening.key)) {
-            let (stamp, null) = happening.version;
-            let version_id = if null { VersionId::Null } else { VersionId::Stamp(stamp) };
-            let event = Event {
-                kind: happening.kind,
-                time: self.clock.now(),
-                bucket: bucket.name.clone(),
-                owner: bucket.owner,
-                key: happening.key.to_owned(),
-                size: happening.object.map(|(size, _)| size),
-                etag: happening.object.map(|(_, etag)| etag),
-                version_id: bucket.was_versioned().then_some(version_id),
-                configuration: rule.id.clone(),
-                asked: happening.asked.map(|asked| asked()),
-                details: happening.details.clone(),
-            };
+            let event = self.event(bucket, happening, &rule.id);
             let queue = QueueName::Events { target: rule.target.clone() };
             self.enqueue(queue.id(), Work::Event(Box::new(event)), batch);
+        }
+        if self.listeners.are_there() {
+            self.listeners.keep(self.event(bucket, happening, ""), &mut batch.untold);
+        }
+    }
+
+    fn event(&self, bucket: &Bucket, happening: &Happening<'_>, configuration: &str) -> Event {
+        let (stamp, null) = happening.version;
+        let version_id = if null { VersionId::Null } else { VersionId::Stamp(stamp) };
+        Event {
+            kind: happening.kind,
+            time: self.clock.now(),
+            bucket: bucket.name.clone(),
+            owner: bucket.owner,
+            key: happening.key.to_owned(),
+            size: happening.object.map(|(size, _)| size),
+            etag: happening.object.map(|(_, etag)| etag),
+            version_id: bucket.was_versioned().then_some(version_id),
+            configuration: configuration.to_owned(),
+            asked: happening.asked.map(|asked| asked()),
+            details: happening.details.clone(),
+            moved: None,
         }
     }
 

@@ -101,6 +101,8 @@ pub enum BucketDocument {
     Encryption,
     /// Server access logging.
     Logging,
+    /// Event notifications, as they were asked for; set together with the rules.
+    Notifications,
 }
 
 impl Bucket {
@@ -188,8 +190,13 @@ pub enum BucketChange {
     PutAnalytics(AnalyticsConfiguration),
     /// Removes the analytics configuration of that id; `NotFound(Configuration)` if there is none.
     DeleteAnalytics(String),
-    /// Replaces the notification rules; empty removes them.
-    Notifications(Vec<NotificationRule>),
+    /// Replaces the notification rules and the document that they come from; no rules remove them.
+    Notifications {
+        /// The rules.
+        rules: Vec<NotificationRule>,
+        /// The document; `None` removes it.
+        document: Option<Arc<[u8]>>,
+    },
     /// Replaces the replication configuration; `None` removes it. `BucketState` unless versioning is enabled.
     Replication(Option<Replication>),
 }

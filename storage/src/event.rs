@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::account::AccountId;
 use crate::object::{ETag, StorageClass};
-use crate::stamp::{Timestamp, VersionId};
+use crate::stamp::{Stamp, Timestamp, VersionId};
 use crate::tiering::Tier;
 
 /// A kind of event.
@@ -99,6 +99,12 @@ impl EventKinds {
         self.0 & (1 << kind as u64) != 0
     }
 
+    /// The kinds of both.
+    #[must_use]
+    pub const fn with(self, other: EventKinds) -> EventKinds {
+        EventKinds(self.0 | other.0)
+    }
+
     /// Whether some kind is in both.
     pub const fn intersects(self, other: EventKinds) -> bool {
         self.0 & other.0 != 0
@@ -187,7 +193,7 @@ pub struct ReplicationDetails {
     pub failure: Option<String>,
 }
 
-/// An event on its way to one target.
+/// An event on its way to one target, or to whoever listens.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event {
     /// What happened.
@@ -206,12 +212,14 @@ pub struct Event {
     pub etag: Option<ETag>,
     /// The version's id; `None` in a bucket that never was versioned.
     pub version_id: Option<VersionId>,
-    /// The id of the configuration that wants it.
+    /// The id of the configuration that wants it; empty for listeners.
     pub configuration: String,
     /// Who asked for it; `None` if the store did it by itself.
     pub asked: Option<Asked>,
     /// What there is to say besides.
     pub details: EventDetails,
+    /// The stamp of the task that it was at first, if it has moved to another target since.
+    pub moved: Option<Stamp>,
 }
 
 #[cfg(test)]

@@ -77,6 +77,7 @@ mod get_sealed;
 mod known;
 mod list;
 mod list_versions;
+mod live;
 mod locks;
 mod meter;
 mod multipart;

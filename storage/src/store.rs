@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, broadcast};
 use tokio::time::Instant;
 
 use crate::access::Accesses;
@@ -14,9 +14,10 @@ use crate::cipher::{DataKey, KeyStatus, Keys, MasterKey};
 use crate::clock::{Clock, Entropy, SystemClock, SystemEntropy};
 use crate::directory::Directory;
 use crate::error::{Error, Result};
-use crate::event::Asked;
+use crate::event::{Asked, Event};
 use crate::index::{Family, Index};
 use crate::lifecycle::Calendar;
+use crate::live::Listeners;
 use crate::locks::{Locks, Pins, Readers};
 use crate::meter::{self, Meter};
 use crate::pool::Pool;
@@ -136,6 +137,7 @@ pub(crate) struct Inner {
     pub(crate) blobs: Blobs,
     pub(crate) locks: Locks,
     pub(crate) arrivals: Arc<Arrivals>,
+    pub(crate) listeners: Listeners,
     pub(crate) pins: Arc<Pins>,
     pub(crate) readers: Arc<Readers>,
     pub(crate) writers: Arc<Readers>,
@@ -229,6 +231,12 @@ impl Store {
 
     pub(crate) fn asked(&self) -> Option<&AskedBy> {
         self.asked.as_deref()
+    }
+
+    /// What happens from now on to objects of all buckets, each event once its change is durable. A receiver that is slow is
+    /// told how many events it has missed. While there is none, nothing is made for it.
+    pub fn events(&self) -> broadcast::Receiver<Arc<Event>> {
+        self.inner.listeners.subscribe()
     }
 
     /// Whether writes are served.
@@ -374,6 +382,7 @@ fn open(options: OpenOptions) -> Result<Inner> {
         blobs,
         locks: Locks::new(),
         arrivals: Arrivals::new(),
+        listeners: Listeners::new(),
         pins: Arc::default(),
         readers: Arc::default(),
         writers: Arc::default(),

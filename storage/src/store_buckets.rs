@@ -5,7 +5,9 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::bucket::{Bucket, BucketChange, BucketPage, BucketQuery, BucketRules, NewBucket, Versioning};
+use crate::bucket::{
+    Bucket, BucketChange, BucketDocument, BucketPage, BucketQuery, BucketRules, NewBucket, Versioning,
+};
 use crate::configuration;
 use crate::error::{Entity, Error, Result};
 use crate::index::record::{Garbage, Record};
@@ -215,11 +217,15 @@ impl Store {
                 self.inner.reads.want();
             }
             BucketChange::DeleteAnalytics(id) => configuration::delete(&mut bucket.analytics, &id)?,
-            BucketChange::Notifications(rules) => {
+            BucketChange::Notifications { rules, document } => {
                 for rule in &rules {
                     self.inner.name_queue(&QueueName::Events { target: rule.target.clone() }, &mut batch);
                 }
                 bucket.notifications = rules;
+                match document {
+                    Some(document) => drop(bucket.documents.insert(BucketDocument::Notifications, document)),
+                    None => drop(bucket.documents.remove(&BucketDocument::Notifications)),
+                }
             }
             BucketChange::Replication(Some(_)) if bucket.versioning != Versioning::Enabled => {
                 return Err(Error::BucketState("replication needs versioning"));

@@ -209,9 +209,13 @@ async fn public_access_is_blocked() {
 
 #[tokio::test]
 async fn new_buckets_begin_as_the_settings_say() {
+    const KEY: &str = "arn:aws:kms:us-east-1:000000000001:key/one";
     let fixture = Fixture::with_bucket("closed").await;
     let raw = &fixture.raw;
     raw.get("/closed?publicAccessBlock").await.is(200).has("RestrictPublicBuckets", "true");
+    raw.get("/closed?ownershipControls").await.is(200).has("ObjectOwnership", "BucketOwnerEnforced");
+    let encryption = raw.get("/closed?encryption").await.is(200);
+    encryption.has("SSEAlgorithm", "AES256").has("EncryptionType", "SSE-C");
     let public = [("x-amz-acl", "public-read"), ("x-amz-object-ownership", "ObjectWriter")];
     let refused = raw.request("PUT", "/open").headers(&public).send().await;
     refused.fails(400, "InvalidBucketAclWithBlockPublicAccessError");
@@ -221,12 +225,18 @@ async fn new_buckets_begin_as_the_settings_say() {
     let change = |config: &mut strata::Config| {
         config.new_buckets.block_public_access = false;
         config.new_buckets.object_ownership = strata_storage::ObjectOwnership::BucketOwnerPreferred;
+        config.new_buckets.encryption = strata::NewBucketEncryption::KmsKey(KEY.to_owned());
+        config.new_buckets.block_sse_c = false;
     };
     let fixture = Fixture::start_with(change, std::sync::Arc::new(strata_storage::SystemClock)).await;
     let raw = &fixture.raw;
     with_acl(raw, "/bucket", "public-read").await.is(200);
     raw.get("/bucket?publicAccessBlock").await.fails(404, "NoSuchPublicAccessBlockConfiguration");
     raw.get("/bucket?ownershipControls").await.is(200).has("ObjectOwnership", "BucketOwnerPreferred");
+    let encryption = raw.get("/bucket?encryption").await.is(200);
+    let encryption =
+        encryption.has("SSEAlgorithm", "aws:kms").has("KMSMasterKeyID", KEY).has("BucketKeyEnabled", "true");
+    assert!(!encryption.text().contains("SSE-C"));
     assert_eq!(grants(&raw.get("/bucket?acl").await), "owner:FULL_CONTROL AllUsers:READ");
     fixture.stop().await;
 }

@@ -24,6 +24,7 @@ mod listing;
 mod master_key;
 mod matrix;
 mod multipart;
+mod notifications;
 mod object_lock;
 mod objects;
 mod people;

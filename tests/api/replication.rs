@@ -290,7 +290,7 @@ async fn a_region_that_does_not_answer_is_named() {
     let near = with_regions(&["bucket", "near"], vec![gone, stranger]).await;
     let message = "The destination bucket cannot be looked for: the region site-c cannot be reached.";
     configure(&near.raw, "bucket", "gone").await.fails_saying(400, "InvalidRequest", message);
-    let message = "The destination bucket cannot be looked at: the region site-b answers 403 .";
+    let message = "The destination bucket cannot be looked at: the region site-b answers 403.";
     configure(&near.raw, "bucket", "far").await.fails_saying(400, "InvalidRequest", message);
     // What is here is found without asking anybody.
     configure(&near.raw, "bucket", "near").await.is(200);
@@ -309,7 +309,11 @@ async fn replicas_refuse_changes_of_clients() {
     raw.delete("/bucket/key").await.fails_saying(403, "AccessDenied", message);
     let list = "<Delete><Object><Key>key</Key></Object></Delete>";
     raw.post("/bucket?delete", list).await.fails_saying(403, "AccessDenied", message);
-    raw.request("POST", "/bucket/key?uploads").send().await.fails_saying(403, "AccessDenied", message);
+    let upload =
+        raw.request("POST", "/bucket/key?uploads").send().await.is(200).element("UploadId").expect("an upload");
+    let complete = format!("/bucket/key?uploadId={upload}");
+    raw.post(&complete, "<CompleteMultipartUpload/>").await.fails_saying(403, "AccessDenied", message);
+    raw.delete(&complete).await.is(204);
     // Strangers do not learn what it is.
     raw.request("PUT", "/bucket/key").unsigned().send().await.fails_saying(403, "AccessDenied", "Access Denied");
     raw.get("/bucket").await.is(200);

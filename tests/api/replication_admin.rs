@@ -154,7 +154,7 @@ async fn buckets_are_compared() {
     let tags = "<Tagging><TagSet><Tag><Key>t</Key><Value>2</Value></Tag></TagSet></Tagging>";
     raw.put("/copies/a?tagging", tags).await.is(200);
     let (status, said, error) = shell.end(&with(&["--json"])).await;
-    assert_eq!((status, error.as_str()), (Some(1), "strata: 5 differences\n"));
+    assert_eq!((status, error.as_str()), (Some(1), "strata: the two sides are not the same; differences: 5\n"));
     let found: Value = serde_json::from_str(&said).expect("JSON");
     let kinds = |found: &Value| -> Vec<String> {
         let found = found["differences"].as_array().expect("a list").iter();

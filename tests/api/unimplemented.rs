@@ -2,13 +2,12 @@
 
 use crate::support::{Fixture, Raw};
 
-const BUCKET: [&str; 9] = [
+const BUCKET: [&str; 8] = [
     "abac",
     "accelerate",
     "inventory&id=x",
     "metadataConfiguration",
     "metrics&id=x",
-    "notification",
     "requestPayment",
     "website",
     "session",

@@ -156,6 +156,57 @@ def test_networks(s3, control):
     refused("InvalidRequest", 400, control.create_access_point, **unknown)
 
 
+def test_policies_know_networks(s3, reader):
+    s3.create_bucket(Bucket="networked")
+    s3.put_object(Bucket="networked", Key="k", Body=b"x")
+    read = {"Bucket": "networked", "Key": "k"}
+
+    def from_vpc(vpc):
+        statement = {
+            "Effect": "Allow",
+            "Principal": {"AWS": f"arn:aws:iam::{ACCOUNT}:user/reader"},
+            "Action": "s3:GetObject",
+            "Resource": "arn:aws:s3:::networked/*",
+            "Condition": {"StringEquals": {"aws:SourceVpc": vpc}, "IpAddress": {"aws:VpcSourceIp": "127.0.0.1"}},
+        }
+        s3.put_bucket_policy(Bucket="networked", Policy=json.dumps({"Version": "2012-10-17", "Statement": [statement]}))
+
+    from_vpc("vpc-there")
+    refused("AccessDenied", 403, reader.get_object, **read)
+    from_vpc("vpc-here")
+    assert reader.get_object(**read)["Body"].read() == b"x"
+
+
+def test_copies_through_access_points(s3, control, reader):
+    for bucket in ("copied-from", "copied-to"):
+        s3.create_bucket(Bucket=bucket)
+    s3.put_object(Bucket="copied-from", Key="a b/c:d", Body=b"x", Tagging="t=1")
+    made = control.create_access_point(AccountId=ACCOUNT, Name="copies", Bucket="copied-from")
+    arn = made["AccessPointArn"]
+    to = {"Bucket": "copied-to", "Key": "copy"}
+    for source in [arn, made["Alias"]]:
+        s3.copy_object(**to, CopySource={"Bucket": source, "Key": "a b/c:d"})
+        assert s3.get_object(**to)["Body"].read() == b"x"
+        s3.delete_object(**to)
+    upload = s3.create_multipart_upload(**to)["UploadId"]
+    part = {"PartNumber": 1, "UploadId": upload}
+    assert s3.upload_part_copy(**to, **part, CopySource={"Bucket": arn, "Key": "a b/c:d"})["CopyPartResult"]["ETag"]
+    s3.abort_multipart_upload(**to, UploadId=upload)
+    absent = {"Bucket": arn.replace("copies", "absent"), "Key": "k"}
+    refused("NoSuchAccessPoint", 404, s3.copy_object, **to, CopySource=absent)
+    # Through the access point what its policy allows, and nothing else.
+    statement = {"Effect": "Deny", "Principal": "*", "Action": "s3:GetObject", "Resource": f"{arn}/object/*"}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    control.put_access_point_policy(AccountId=ACCOUNT, Name="copies", Policy=policy)
+    refused("AccessDenied", 403, s3.copy_object, **to, CopySource={"Bucket": arn, "Key": "a b/c:d"})
+    s3.copy_object(**to, CopySource={"Bucket": "copied-from", "Key": "a b/c:d"})
+    # The way of the destination is not that of the source.
+    control.create_access_point(AccountId=ACCOUNT, Name="target", Bucket="copied-to")
+    plain = {"Bucket": "copied-from", "Key": "a b/c:d"}
+    s3.copy_object(Bucket=ARN + "target", Key="copy", CopySource=plain)
+    refused("AccessDenied", 403, reader.copy_object, **to, CopySource=plain)
+
+
 def test_block_public_access_of_the_account(s3, control):
     refused("NoSuchPublicAccessBlockConfiguration", 404, control.get_public_access_block, AccountId=ACCOUNT)
     block = dict(BlockPublicAcls=True, IgnorePublicAcls=False, BlockPublicPolicy=True, RestrictPublicBuckets=False)

@@ -294,3 +294,23 @@ def test_aws_cli(run):
 def test_unknown_actions(iam, run):
     with refused("InvalidAction"):
         iam.create_login_profile(UserName="x", Password="y")
+
+
+def test_writes_do_not_tell_what_is_absent(server, iam, user, bucket):
+    root = client(server, "s3")
+    root.put_object(Bucket=bucket, Key="source", Body=b"x")
+    iam.put_user_policy(UserName=user, PolicyName="own", PolicyDocument=policy("s3:GetObject", "s3:PutObject"))
+    own = as_user(server, iam, user, "s3")
+    absent = {"Bucket": bucket, "Key": "absent", "IfMatch": '"etag"'}
+    copy = {**absent, "CopySource": {"Bucket": bucket, "Key": "source"}}
+    for s3, expected in [(own, "AccessDenied"), (root, "NoSuchKey")]:
+        with refused(expected):
+            s3.put_object(**absent, Body=b"x")
+        with refused(expected):
+            s3.copy_object(**copy)
+        upload = {"Bucket": bucket, "Key": "absent"}
+        upload["UploadId"] = s3.create_multipart_upload(**upload)["UploadId"]
+        tag = s3.upload_part(**upload, PartNumber=1, Body=b"x")["ETag"]
+        parts = {"Parts": [{"PartNumber": 1, "ETag": tag}]}
+        with refused(expected):
+            s3.complete_multipart_upload(**upload, IfMatch='"etag"', MultipartUpload=parts)

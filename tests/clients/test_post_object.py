@@ -6,6 +6,7 @@ import pytest
 import urllib3
 
 from content import numbered_bytes
+from server import Server
 from test_boto3 import body, connect
 
 
@@ -80,3 +81,16 @@ def test_curl(s3, run, bucket, tmp_path):
     status = run("curl", "-sS", "-w", "%{http_code}", *words, "-F", f"file=@{tmp_path / 'report.txt'}", post["url"])
     assert status == "204"
     assert body(s3, bucket, "report.txt") == b"from curl"
+
+
+def test_failed_sign_ins_are_slowed_down(tmp_path, pool):
+    server = Server(tmp_path / "data", "--set", "limits.failures_per_minute=3")
+    s3 = connect(server, signature_version="s3v4")
+    s3.create_bucket(Bucket="forms")
+    post = s3.generate_presigned_post("forms", "k")
+    forged = {**post, "fields": {**post["fields"], "x-amz-signature": "0" * 64}}
+    answers = [code(send(pool, forged, b"x")) for _ in range(4)]
+    assert answers == [(403, "SignatureDoesNotMatch")] * 4
+    # The right signature included, or the answer would tell which guess was right.
+    assert [code(send(pool, form, b"x")) for form in (forged, post)] == [(503, "SlowDown")] * 2
+    assert server.stop() == 0, server.errors()

@@ -131,6 +131,64 @@ def test_tampered_tokens(server, iam, user, role, bucket):
         client(server, "s3", credentials["AccessKeyId"], credentials["SecretAccessKey"]).list_objects_v2(Bucket=bucket)
 
 
+def test_federation_tokens(server, iam, user, bucket):
+    sts = as_user(server, iam, user, "sts")
+    narrow = {"Name": "eve", "Policy": policy("s3:GetObject", "s3:ListBucket")}
+    with refused("AccessDenied"):
+        sts.get_federation_token(**narrow)
+    iam.put_user_policy(
+        UserName=user, PolicyName="own", PolicyDocument=policy("sts:GetFederationToken", "s3:GetObject", "s3:PutObject")
+    )
+    answer = sts.get_federation_token(**narrow)
+    arn = f"arn:aws:sts::{ACCOUNT}:federated-user/eve"
+    assert answer["FederatedUser"] == {"FederatedUserId": f"{ACCOUNT}:eve", "Arn": arn}
+    assert 0 < answer["PackedPolicySize"] <= 100
+    client(server, "s3").put_object(Bucket=bucket, Key="k", Body=b"x")
+    session = lambda service: with_session(server, service, answer["Credentials"])  # noqa: E731
+    identity = session("sts").get_caller_identity()
+    assert (identity["Arn"], identity["UserId"]) == (arn, f"{ACCOUNT}:eve")
+    # What both the user and the session policy allow, and nothing else.
+    assert session("s3").get_object(Bucket=bucket, Key="k")["Body"].read() == b"x"
+    for call in [
+        lambda: session("s3").put_object(Bucket=bucket, Key="k", Body=b"y"),
+        lambda: session("s3").list_objects_v2(Bucket=bucket),
+        lambda: session("iam").list_users(),
+        lambda: session("sts").get_session_token(),
+        lambda: session("sts").get_federation_token(Name="again"),
+    ]:
+        with refused("AccessDenied"):
+            call()
+    # Without session policies there is only what a bucket gives to the session itself.
+    plain = with_session(server, "s3", sts.get_federation_token(Name="plain")["Credentials"])
+    with refused("AccessDenied"):
+        plain.get_object(Bucket=bucket, Key="k")
+    statement = {
+        "Effect": "Allow",
+        "Principal": {"AWS": f"arn:aws:sts::{ACCOUNT}:federated-user/plain"},
+        "Action": "s3:GetObject",
+        "Resource": f"arn:aws:s3:::{bucket}/*",
+    }
+    document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    client(server, "s3").put_bucket_policy(Bucket=bucket, Policy=document)
+    assert plain.get_object(Bucket=bucket, Key="k")["Body"].read() == b"x"
+    with refused("AccessDenied"):
+        plain.put_object(Bucket=bucket, Key="k", Body=b"y")
+    client(server, "s3").delete_bucket_policy(Bucket=bucket)
+    # A root's session has what its policies say, for an hour at most.
+    root = client(server, "sts").get_federation_token(Name="admin", Policy=policy("s3:*"), DurationSeconds=36000)
+    with_session(server, "s3", root["Credentials"]).put_object(Bucket=bucket, Key="k", Body=b"z")
+    assert root["Credentials"]["Expiration"].timestamp() - time.time() <= 3600
+    # Tags need a permission of their own; names are short.
+    with refused("AccessDenied"):
+        sts.get_federation_token(Name="eve", Tags=[{"Key": "team", "Value": "a"}])
+    with refused("ValidationError"):
+        client(server, "sts").get_federation_token(Name="a b")
+    # The session ends with its user.
+    iam.delete_user_policy(UserName=user, PolicyName="own")
+    with refused("AccessDenied"):
+        session("s3").get_object(Bucket=bucket, Key="k")
+
+
 def test_session_tokens(server, iam, user, bucket):
     iam.attach_user_policy(UserName=user, PolicyArn="arn:aws:iam::aws:policy/AdministratorAccess")
     credentials = as_user(server, iam, user, "sts").get_session_token(DurationSeconds=900)["Credentials"]

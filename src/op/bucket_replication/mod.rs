@@ -151,9 +151,9 @@ fn unresolved(source: &BucketName, arn: &str, error: Unresolved) -> S3Error {
                 format!("The destination bucket cannot be looked for: the region {region} cannot be reached.");
             S3Error::invalid_request(message).with_detail(reason)
         }
-        Unresolved::Refused { region, status, code } => S3Error::invalid_request(format!(
-            "The destination bucket cannot be looked at: the region {region} answers {status} {code}."
-        )),
+        error @ Unresolved::Refused { .. } => {
+            S3Error::invalid_request(format!("The destination bucket cannot be looked at: {error}."))
+        }
         Unresolved::Internal(reason) => S3Error::internal(reason),
     }
 }

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::{CONTENT_TYPE, REFERER, USER_AGENT};
-use strata_storage::{EventKind, Timestamp};
+use strata_storage::EventKind;
 
 use crate::address;
 use crate::auth::{FormSignature, Signing};
@@ -41,7 +41,7 @@ pub async fn run(ctx: &Context, mut request: Request) -> Result<Response, S3Erro
     fields.expand(file.file_name().unwrap_or_default());
 
     let bucket = request.bucket()?.clone();
-    let (caller, signing, lengths) = sender(ctx, &fields, bucket.as_str(), request.now)?;
+    let (caller, signing, lengths) = sender(ctx, &fields, &request, bucket.as_str())?;
     let key = address::object_key(fields.require("key")?)?.ok_or_else(|| fields::missing("key"))?;
     let success = Success::of(&fields, &request, &key);
     let mut headers = fields.headers()?;
@@ -61,8 +61,8 @@ pub async fn run(ctx: &Context, mut request: Request) -> Result<Response, S3Erro
 fn sender(
     ctx: &Context,
     fields: &Fields,
+    request: &Request,
     bucket: &str,
-    now: Timestamp,
 ) -> Result<(Arc<Identity>, Option<Signing>, LengthRange), S3Error> {
     if !fields.is_signed() {
         return Ok((Arc::new(Identity::anonymous()), None, LengthRange::default()));
@@ -80,7 +80,10 @@ fn sender(
         policy: fields.require("Policy")?,
         token: fields.get("x-amz-security-token"),
     };
-    let (caller, signing) = ctx.authenticator.authenticate_form(&signature, now)?;
+    let now = request.now;
+    let access_key = signature.credential.split('/').next().filter(|key| !key.is_empty());
+    let attempt = ctx.failures.attempt(request.origin.source, access_key, now)?;
+    let (caller, signing) = attempt.judge(ctx.authenticator.authenticate_form(&signature, now))?;
     let policy = Policy::parse(signature.policy)?;
     policy.check(fields, bucket, now)?;
     Ok((caller, Some(signing), policy.lengths))

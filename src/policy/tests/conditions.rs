@@ -265,7 +265,8 @@ fn keys_that_are_never_present() {
         check("Allow", "Null", key.name(), "true", false);
     }
     check("Deny", "StringNotEquals", "aws:PrincipalOrgID", "o-1", true);
-    check("Allow", "StringNotEquals", "aws:SourceVpce", "vpce-1", false);
+    check("Allow", "StringNotEquals", "aws:SourceOwner", "000000000001", false);
+    check("Deny", "StringEquals", "aws:SourceVpc", "vpc-1", true);
 }
 
 #[test]

@@ -149,6 +149,7 @@ fn principals_and_conditions_of_buckets() {
         r#"{"AWS":"arn:aws:iam::111122223333:user/a/b","Service":"logging.s3.amazonaws.com"}"#,
         r#"{"AWS":"arn:aws:iam::111122223333:role/r"}"#,
         r#"{"AWS":"arn:aws:sts::111122223333:assumed-role/r/s"}"#,
+        r#"{"AWS":"arn:aws:sts::111122223333:federated-user/f"}"#,
         r#"{"CanonicalUser":"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"}"#,
     ] {
         check(&format!(r#""Principal":{right}"#), "none");
@@ -169,7 +170,7 @@ fn principals_and_conditions_of_buckets() {
         r#"{"AWS":"arn:aws:iam::111122223333:group/g"}"#,
         r#"{"AWS":"arn:aws:sts::111122223333:assumed-role/r"}"#,
         r#"{"AWS":"arn:aws:sts::111122223333:assumed-role/r/*"}"#,
-        r#"{"AWS":"arn:aws:sts::111122223333:federated-user/f"}"#,
+        r#"{"AWS":"arn:aws:sts::111122223333:federated-user/a/b"}"#,
         r#"{"AWS":"arn:aws-cn:iam::111122223333:root"}"#,
         r#"{"AWS":"AIDA"}"#,
         r#"{"Service":"*"}"#,
@@ -397,7 +398,9 @@ fn names_are_bound_to_ids() {
         PrincipalName::Role { .. } | PrincipalName::Session { .. } => Some(ROLE_ID.to_owned()),
         PrincipalName::CanonicalUser(_) => Some("777788889999".to_owned()),
         PrincipalName::Account(account) => Some(account.clone()),
-        PrincipalName::Service(_) | PrincipalName::UniqueId(_) => Some(String::new()),
+        PrincipalName::Service(_) | PrincipalName::UniqueId(_) | PrincipalName::FederatedUser { .. } => {
+            Some(String::new())
+        }
         PrincipalName::Federated(_) => None,
     };
     let bound = parse(&text, &bucket_kind()).bind(&resolve).expect("everybody exists");

@@ -32,6 +32,28 @@ fn namesake() -> Principal {
     Principal::User { account: ACCOUNT.to_owned(), arn, id: "AIDANAMESAKENAMESAKE0".to_owned() }
 }
 
+/// Whoever a federated user acts for, its own name grants it most, and the name of its user what an identity policy would.
+#[test]
+fn federated_users() {
+    let arn = format!("arn:aws:sts::{ACCOUNT}:federated-user/eve");
+    let of_alice = Some((format!("arn:aws:iam::{ACCOUNT}:user/team/alice"), ALICE_ID.to_owned()));
+    let eve = |user| Principal::FederatedUser { account: ACCOUNT.to_owned(), arn: arn.clone(), user };
+    let check = |name: &str, by_alice: Option<Grant>, by_root: Option<Grant>| {
+        let element = format!(r#""Principal":{{"AWS":"{name}"}}"#);
+        assert_eq!(grant("Allow", &element, &eve(of_alice.clone())), by_alice, "{name}");
+        assert_eq!(grant("Allow", &element, &eve(None)), by_root, "{name}");
+    };
+    check(&arn, Some(Grant::Session), Some(Grant::Session));
+    check(ALICE_ID, Some(Grant::Role), None);
+    check(ACCOUNT, Some(Grant::Account), Some(Grant::Account));
+    check("*", Some(Grant::Everyone), Some(Grant::Everyone));
+    check(&format!("arn:aws:sts::{ACCOUNT}:federated-user/adam"), None, None);
+    // To be excepted from a Deny it must be listed with its user and the account.
+    let spares = |names: &str| grant("Deny", &format!(r#""NotPrincipal":{{"AWS":[{names}]}}"#), &eve(of_alice.clone()));
+    assert!(spares(&format!(r#""{arn}","{ALICE_ID}""#)).is_some());
+    assert!(spares(&format!(r#""{arn}","{ALICE_ID}","{ACCOUNT}""#)).is_none());
+}
+
 #[test]
 fn listed() {
     fn check(element: &str, expected: [Option<Grant>; 6]) {

@@ -132,7 +132,7 @@ impl Endpoint {
         let about = (operation, Some(self.bucket.clone()), Some(key.clone()));
         let mut request = Request { body: Body::streamed(transport, idle), ..source.request(about, headers, query) };
         let ran = match authorize::authorize(ctx, &mut request).await {
-            Ok(()) => op::run(operation, ctx, request).await,
+            Ok(_) => op::run(operation, ctx, request).await,
             Err(error) => Err(error),
         };
         let response = match ran {

@@ -154,5 +154,5 @@ impl Source {
 
 /// What comes from the server itself, over no network.
 fn local() -> Origin {
-    Origin { source: IpAddr::V4(Ipv4Addr::LOCALHOST), secure: true, tls_version: None }
+    Origin { source: IpAddr::V4(Ipv4Addr::LOCALHOST), secure: true, tls_version: None, vpc: None, vpc_endpoint: None }
 }

@@ -4,6 +4,7 @@ use crate::blob::Placement;
 use crate::index::family::Family;
 use crate::index::key::{self, DueKind};
 use crate::index::record::{Record, StoredBlob};
+use crate::live::Untold;
 use crate::locks::Guard;
 use crate::meter::MeterKey;
 use crate::name::ObjectKey;
@@ -35,6 +36,8 @@ pub(crate) struct Batch {
     pub(crate) reservation: Option<Reservation>,
     /// Whether it holds the guard that tasks need.
     pub(crate) has_tasks: bool,
+    /// What those are told who listen, once it is durable.
+    pub(crate) untold: Option<Box<Untold>>,
 }
 
 impl Batch {

@@ -8,7 +8,7 @@
 //!    live bytes count it once.
 //! 3. Write one RocksDB batch with a synced log.
 //! 4. Book what the group changed where there are quotas, and with it what its batches had reserved.
-//! 5. Release each batch's guards, then tell its task.
+//! 5. Release each batch's guards, then tell its task, and whoever listens to its events.
 //!
 //! Dying before 3 is durable leaves none of the group; after it, all. A failed write poisons the committer: what the
 //! log holds is unknown then, so every later commit is refused until the store is opened anew.
@@ -27,6 +27,7 @@ use crate::index::batch::{Batch, Change};
 use crate::index::family::Family;
 use crate::index::record::{Record, StoredBlob};
 use crate::index::{handle, key};
+use crate::live::Untold;
 use crate::quota::{Amount, Ledger, Reservation};
 use crate::usage::Usage;
 
@@ -135,6 +136,9 @@ impl Thread {
                     (None, Err(error)) => Err(copy(error)),
                     (None, Ok(())) => Ok(()),
                 };
+                if let (Ok(()), Some(untold)) = (&outcome, taken.untold) {
+                    untold.tell();
+                }
                 // The task may be gone; what it asked for is done all the same.
                 let _ = taken.done.send(outcome);
             }
@@ -180,6 +184,7 @@ fn copy(error: &Error) -> Error {
 struct Taken {
     guards: Vec<crate::locks::Guard>,
     reservation: Option<Reservation>,
+    untold: Option<Box<Untold>>,
     done: oneshot::Sender<Result<()>>,
     refused: Option<Error>,
 }
@@ -200,14 +205,14 @@ impl<'a> Group<'a> {
     }
 
     fn take(&mut self, request: Request) -> Taken {
-        let Request { batch: Batch { changes, guards, reservation, has_tasks: _ }, done } = request;
+        let Request { batch: Batch { changes, guards, reservation, has_tasks: _, untold }, done } = request;
         let refused = self.look_up_blobs(&changes).err();
         if refused.is_none() {
             for change in changes {
                 self.add(change);
             }
         }
-        Taken { guards, reservation, done, refused }
+        Taken { guards, reservation, untold, done, refused }
     }
 
     /// Reads the places of the blobs that a batch changes, so that adding its changes cannot fail half-way.

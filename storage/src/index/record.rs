@@ -20,8 +20,8 @@ use crate::replication::ReplicationState;
 use crate::residence::{Residence, Restore};
 use crate::stamp::{Stamp, Timestamp};
 
-/// The format byte of every record so far. Format 1 was never released.
-const FORMAT: u8 = 2;
+/// The format byte of every record. Formats 1 and 2 were never released.
+const FORMAT: u8 = 3;
 
 /// The most chunk references that a record holds itself; more go to manifest pages.
 pub(crate) const CHUNKS_INLINE_MAX: usize = 16;
@@ -322,13 +322,13 @@ mod tests {
         }
     }
 
-    /// The stored bytes of format 2. A change here is a change of the format.
+    /// The stored bytes of format 3. A change here is a change of the format.
     #[test]
     fn golden_bytes() {
         let record = sample();
         let bytes = record.encode();
         let expected = [
-            "02",                               // format
+            "03",                               // format
             "01",                               // null
             "00",                               // never due
             "01",                               // an object

@@ -119,6 +119,11 @@ pub enum TaskOutcome {
     Done,
     /// It is not to be done any more: what it is about is gone, or too old, or too much.
     Dropped,
+    /// Somebody else is to do it: it is the newest task of another queue now, and counts as dropped here. Of events only.
+    Moved {
+        /// The queue that it is in now.
+        to: QueueName,
+    },
     /// It cannot be done without somebody's help.
     PutAside {
         /// Why, in S3's words where it has some.

@@ -44,7 +44,9 @@ impl Store {
     /// status changes with it, and what failed is told to those who want events of it.
     pub async fn end_replication(&self, queue: QueueId, task: Task, outcome: TaskOutcome) -> Result<()> {
         let counting: Counting = match outcome {
-            TaskOutcome::Done | TaskOutcome::Dropped => |state| state.pending = state.pending.saturating_sub(1),
+            TaskOutcome::Done | TaskOutcome::Dropped | TaskOutcome::Moved { .. } => {
+                |state| state.pending = state.pending.saturating_sub(1)
+            }
             TaskOutcome::PutAside { .. } => |state| {
                 state.pending = state.pending.saturating_sub(1);
                 state.failed = state.failed.saturating_add(1);

@@ -84,6 +84,15 @@ impl Inner {
         match outcome {
             TaskOutcome::Done => count(queue, Counted::Done, 1, bytes, batch),
             TaskOutcome::Dropped => count(queue, Counted::Dropped, 1, bytes, batch),
+            TaskOutcome::Moved { to } => {
+                count(queue, Counted::Dropped, 1, bytes, batch);
+                let mut work = record.work;
+                if let Work::Event(event) = &mut work {
+                    event.moved.get_or_insert(task.stamp);
+                }
+                self.name_queue(&to, batch);
+                self.enqueue(to.id(), work, batch);
+            }
             TaskOutcome::PutAside { reason, attempts } => {
                 let aside = Some(AsideRecord { reason, attempts, since: self.clock.now() });
                 let row = key::task(queue, TaskState::Aside, task.stamp);

@@ -149,7 +149,8 @@ async fn events_are_queued_in_order_and_forgotten_with_their_queue() {
         prefix: "a".to_owned(),
         suffix: String::new(),
     };
-    side.store.change_bucket(&bucket(), BucketChange::Notifications(vec![notification])).await.expect("rules");
+    let rules = BucketChange::Notifications { rules: vec![notification], document: None };
+    side.store.change_bucket(&bucket(), rules).await.expect("rules");
     let name = QueueName::Events { target: "target".to_owned() };
     let mut came = side.store.tasks_came();
     side.put("a", "x", vec![]).await;

@@ -78,7 +78,11 @@ async fn replicas_are_told_of_as_events() {
         prefix: String::new(),
         suffix: String::new(),
     };
-    there.store.change_bucket(&bucket(), BucketChange::Notifications(vec![notification])).await.expect("rules");
+    there
+        .store
+        .change_bucket(&bucket(), BucketChange::Notifications { rules: vec![notification], document: None })
+        .await
+        .expect("rules");
     source.put("a", "1", vec![]).await;
     source.deliver(work(&source.tasks(THERE).await[0]), &there).await;
     let queue = QueueName::Events { target: "target".to_owned() };
