@@ -10,6 +10,8 @@ class Proxy:
     def __init__(self, target: tuple[str, int]):
         self.target = target
         self.refusing = False
+        # What went to the target, in bytes.
+        self.sent = 0
         self._pairs: set[tuple[socket.socket, socket.socket]] = set()
         self._lock = threading.Lock()
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -52,6 +54,8 @@ class Proxy:
     def _pass_on(self, source: socket.socket, sink: socket.socket, pair) -> None:
         try:
             while data := source.recv(1 << 16):
+                if source is pair[0]:
+                    self.sent += len(data)
                 sink.sendall(data)
         except OSError:
             pass

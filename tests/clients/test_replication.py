@@ -13,7 +13,7 @@ from botocore.config import Config
 
 from content import MIB, numbered_bytes
 from proxy import Proxy
-from server import ACCESS_KEY, SECRET_KEY, Server
+from server import ACCESS_KEY, SECRET_KEY, Server, binary
 
 WAIT_SECONDS_MAX = 120
 ROLE = "arn:aws:iam::000000000000:role/replication"
@@ -53,16 +53,21 @@ class Side:
         self.proxy = Proxy(("127.0.0.1", 9))
         self.server = None
 
-    def start(self, other: "Side | None" = None) -> None:
+    def start(self, other: "Side", read_only: bool = False) -> None:
         """Starts, or starts again, knowing the other side."""
-        if other is not None:
-            self.config.write_text(
-                f'[[regions]]\nname = "there"\nendpoint = "{other.proxy.url}"\n'
-                f'region = "us-east-1"\naccess_key = "{ACCESS_KEY}"\nsecret_key = "{SECRET_KEY}"\n'
-            )
+        self.config.write_text(
+            f"[replication]\nread_only = {str(read_only).lower()}\n"
+            f'[[regions]]\nname = "there"\nendpoint = "{other.proxy.url}"\n'
+            f'region = "us-east-1"\naccess_key = "{ACCESS_KEY}"\nsecret_key = "{SECRET_KEY}"\n'
+        )
         self.server = Server(self.data, "--config", str(self.config))
         self.proxy.target = self.server.address
         self.s3 = client(self.server.url)
+
+    def restart(self, other: "Side", read_only: bool) -> None:
+        """Stops as asked, and starts again with that setting."""
+        assert self.server.stop() == 0, self.server.errors()
+        self.start(other, read_only)
 
     def kill(self) -> None:
         """kill -9, and all its connections with it."""
@@ -100,6 +105,11 @@ class Side:
         }
         configuration = {"Role": ROLE, "Rules": [rule]}
         self.s3.put_bucket_replication(Bucket=bucket, ReplicationConfiguration=configuration)
+
+    def waiting(self, bucket: str, run) -> int:
+        """What waits to be sent, as the command says."""
+        said = run(binary(), "replication", "status", bucket, "--json", "--endpoint", self.server.url)
+        return sum(queue["waiting"] for queue in json.loads(said)["queues"])
 
     def status(self, bucket: str, key: str, **more) -> str:
         """The version's replication status."""
@@ -247,6 +257,41 @@ def test_two_way_rules_converge(sides):
             )
 
 
+def test_the_run_book(sides, run):
+    """The primary dies, the replica serves, the primary returns and catches up: REPLICATION.md, step by step."""
+    left, right = sides
+    for side in sides:
+        side.prepare("photos")
+    modifications = {"SourceSelectionCriteria": {"ReplicaModifications": {"Status": "Enabled"}}}
+    for side in sides:
+        side.replicate("photos", "photos", **modifications)
+    right.restart(left, read_only=True)
+    with pytest.raises(botocore.exceptions.ClientError, match="AccessDenied"):
+        right.s3.put_object(Bucket="photos", Key="a", Body=b"x")
+    left.s3.put_object(Bucket="photos", Key="early", Body=b"1")
+    until(lambda: left.status("photos", "early") == "COMPLETED", "the first object")
+    # Cut off, it acknowledges what the replica does not get, and dies.
+    right.proxy.refusing = True
+    right.proxy.cut()
+    late = {f"late-{number}": left.s3.put_object(Bucket="photos", Key=f"late-{number}", Body=b"2") for number in range(20)}
+    overwritten = left.s3.put_object(Bucket="photos", Key="early", Body=b"3")
+    left.kill()
+    right.proxy.refusing = False
+    right.restart(left, read_only=False)
+    newest = right.s3.put_object(Bucket="photos", Key="early", Body=b"4")
+    right.s3.put_object(Bucket="photos", Key="meanwhile", Body=b"5")
+    assert right.status("photos", "meanwhile") == "PENDING"
+    left.start(right, read_only=True)
+    until(lambda: left.versions("photos") == right.versions("photos"), "both sides to be the same")
+    found = {(key, version) for key, version, *_ in right.versions("photos")}
+    assert {(key, written["VersionId"]) for key, written in late.items()} <= found
+    assert {("early", overwritten["VersionId"]), ("early", newest["VersionId"])} <= found
+    for side in sides:
+        assert side.s3.get_object(Bucket="photos", Key="early")["Body"].read() == b"4"
+        until(lambda: side.waiting("photos", run) == 0, "nothing to wait")
+        run(binary(), "replication", "diff", "photos", "--deep", "--endpoint", side.server.url)
+
+
 @pytest.mark.parametrize("seed", [1])
 def test_nothing_is_lost_through_kills_and_cuts(sides, seed):
     left, right = sides
@@ -321,6 +366,32 @@ def test_what_cannot_be_sent_fails_with_a_reason_and_nothing_else_stops(sides):
     until(lambda: left.status("photos", "open") == "COMPLETED", "the other object")
     until(lambda: left.status("photos", "secret/a") == "FAILED", "the refused one to fail")
     assert [entry[0] for entry in right.versions("photos")] == ["open"]
+
+
+def test_known_content_is_not_sent_again(sides):
+    left, right = sides
+    for side in sides:
+        side.prepare("photos")
+    left.replicate("photos", "photos")
+    body = numbered_bytes(12 * MIB, seed=5)
+    left.s3.put_object(Bucket="photos", Key="first", Body=body)
+    until(lambda: left.status("photos", "first") == "COMPLETED", "the first object")
+    before = right.proxy.sent
+    assert before > len(body)
+    left.s3.put_object(Bucket="photos", Key="second", Body=body)
+    until(lambda: left.status("photos", "second") == "COMPLETED", "the second object")
+    assert right.proxy.sent - before < 64 << 10
+    found = right.s3.get_object(Bucket="photos", Key="second")
+    assert found["Body"].read() == body
+    # Only the root of the destination may name content: nobody else learns what is stored.
+    iam = client(right.server.url, "iam")
+    iam.create_user(UserName="other")
+    allow = {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}
+    iam.put_user_policy(UserName="other", PolicyName="all", PolicyDocument=document(allow))
+    key = iam.create_access_key(UserName="other")["AccessKey"]
+    session = right.server.api(key["AccessKeyId"], key["SecretAccessKey"])
+    named = session.call("PUT", "/photos/x", body=b"\x00", headers={"x-amz-strata-content": "chunks"})
+    assert (named.status, named.code) == (400, "InvalidRequest")
 
 
 def test_within_one_store(sides):
