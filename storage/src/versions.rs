@@ -7,8 +7,9 @@
 
 use crate::bucket::{Bucket, Versioning};
 use crate::error::Result;
+use crate::index::record::Record as _;
 use crate::index::record::{CurrentRecord, VersionRecord};
-use crate::index::{Batch, Family, Step, key};
+use crate::index::{Batch, Family, key};
 use crate::name::ObjectKey;
 use crate::stamp::{Stamp, Timestamp};
 use crate::store::Inner;
@@ -61,22 +62,14 @@ impl Inner {
 
     async fn first_version(&self, bucket: u64, key: &ObjectKey, after: Option<Stamp>) -> Result<Option<Version>> {
         let prefix = key::escaped(bucket, key.as_str());
-        let skipped = after.map(|stamp| key::version(bucket, key.as_str(), stamp));
-        self.index
-            .read(move |rows| {
-                let from = skipped.as_deref().unwrap_or(&prefix);
-                let mut found = None;
-                rows.scan(Family::Version, from, &key::after_prefix(prefix.clone()), |row, value| {
-                    if skipped.as_deref() == Some(row) {
-                        return Ok(Step::Next);
-                    }
-                    let (_, stamp) = key::split_version(row).ok_or_else(|| key::corrupt("version row", row))?;
-                    found = Some(Version::new(stamp, &crate::index::record::Record::decode(value)?));
-                    Ok(Step::Stop)
-                })?;
-                Ok(found)
-            })
-            .await
+        let from = match after {
+            Some(stamp) => crate::list::following(key::version(bucket, key.as_str(), stamp)),
+            None => prefix.clone(),
+        };
+        let found = self.index.first(Family::Version, from, key::after_prefix(prefix)).await?;
+        let Some((row, value)) = found else { return Ok(None) };
+        let (_, stamp) = key::split_version(&row).ok_or_else(|| key::corrupt("version row", &row))?;
+        Ok(Some(Version::new(stamp, &VersionRecord::decode(&value)?)))
     }
 
     /// The stamp of the `null` version, given the newest one.

@@ -84,6 +84,29 @@ impl Index {
         self.get(family, key).await?.map(|value| R::decode(&value)).transpose()
     }
 
+    /// The first row from `from` to `to` (exclusive).
+    pub(crate) async fn first(&self, family: Family, from: Vec<u8>, to: Vec<u8>) -> Result<Option<(Vec<u8>, Vec<u8>)>> {
+        let mut options = ReadOptions::default();
+        options.set_read_tier(ReadTier::BlockCache);
+        options.set_iterate_lower_bound(from.as_slice());
+        options.set_iterate_upper_bound(to.as_slice());
+        let found = {
+            let mut rows = self.db.raw_iterator_cf_opt(handle(&self.db, family), options);
+            rows.seek(&from);
+            match rows.item() {
+                Some((key, value)) => Ok(Some((key.to_vec(), value.to_vec()))),
+                None => rows.status().map(|()| None),
+            }
+        };
+        match found {
+            Ok(found) => Ok(found),
+            Err(error) if error.kind() == ErrorKind::Incomplete => {
+                self.read(move |rows| rows.first(family, &from, &to)).await
+            }
+            Err(source) => Err(Error::Index { action: "read a row", source }),
+        }
+    }
+
     /// Blocking reads, for callers that may block.
     pub(crate) fn rows(&self) -> Rows<'_> {
         Rows { db: &self.db }

@@ -1,7 +1,8 @@
 //! What was put is there after closing and opening again, at every size that is stored differently.
 use strata_storage::{
-    AnalyticsConfiguration, AnalyticsExport, BucketChange, BucketName, ConfigurationFilter, DeleteObject, Entity,
-    Error, NewBucket, ObjectKey, OpenOptions, PutObject, Store, Tag, TieringConfiguration, VersionSelector,
+    AnalyticsConfiguration, AnalyticsExport, BucketChange, BucketName, ConfigurationFilter, DeleteCondition,
+    DeleteObject, Entity, Error, NewBucket, ObjectKey, OpenOptions, PutObject, Store, Tag, TieringConfiguration,
+    VersionSelector, Versioning,
 };
 
 #[tokio::test]
@@ -42,6 +43,38 @@ async fn what_is_put_is_read_after_reopening() {
         store.delete(request).await.expect("deleted");
         assert!(store.object(&bucket, &key, VersionSelector::Current).await.is_err());
     }
+}
+
+#[tokio::test]
+async fn markers_are_found_that_no_memory_holds() {
+    const KEYS: usize = 500;
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let bucket = BucketName::parse("photos").expect("a valid name");
+    let options = || OpenOptions { cache_bytes: 64 << 10, ..OpenOptions::new(directory.path()) };
+    let delete = |number: usize, condition| DeleteObject {
+        bucket: bucket.clone(),
+        key: ObjectKey::parse(&format!("{number:0900}")).expect("a key"),
+        version: None,
+        condition,
+        governance: Default::default(),
+    };
+    {
+        let store = Store::open(options()).await.expect("it opens");
+        store.create_bucket(&bucket, NewBucket::default()).await.expect("it is made");
+        store.change_bucket(&bucket, BucketChange::Versioning(Versioning::Enabled)).await.expect("versioned");
+        for number in 0..KEYS {
+            store.delete(delete(number, DeleteCondition::None)).await.expect("a marker");
+        }
+        store.close().await.expect("closed");
+    }
+    let store = Store::open(options()).await.expect("it opens again");
+    for number in 0..KEYS {
+        // Where a marker is newest the answer is another than where there is nothing.
+        let refused = store.delete(delete(number, DeleteCondition::IfPresent)).await;
+        assert!(matches!(refused, Err(Error::Precondition)), "{number}: {refused:?}");
+    }
+    let refused = store.delete(delete(KEYS, DeleteCondition::IfPresent)).await;
+    assert!(matches!(refused, Err(Error::NotFound(Entity::Key))), "{refused:?}");
 }
 
 #[tokio::test]
