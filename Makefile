@@ -72,7 +72,7 @@ unit:
 
 # pytest's own last line says how long it took.
 clients: build
-	@.ci/packages clients
+	@.ci/packages clients brokers
 	@venv=$$(.ci/venv) \
 		&& .ci/step 'Real clients against the release binary (about five minutes)' \
 		&& STRATA_BIN="$(STRATA)" "$$venv/bin/python" -m pytest tests/clients $(CLIENT_ARGS)

@@ -1,15 +1,45 @@
-//! What SQS and SNS say of a batch: which entries were taken, and why others were not.
+//! Batches, as SQS, SNS and EventBridge take them: so many entries and bytes in one call, whose answer speaks of each entry.
 
 use serde::Deserialize;
 
 use super::aws::judge;
 use super::order::Order;
-use super::target::{DeliveryError, Message};
+use super::target::{Deliveries, DeliveryError, Message};
 
 /// The most entries of one batch.
 pub const ENTRIES_MAX: usize = 10;
 /// How many batches are under way at once.
 pub const CALLS_MAX: usize = 4;
+/// The largest batch, in bytes.
+const BYTES_MAX: usize = 256 << 10;
+
+/// The messages of one batch, each with its place among all.
+pub type Batch<'a> = Vec<(usize, &'a Message)>;
+
+/// Delivers messages in batches. `send` tells what became of each message of its batch, or why nothing became of any.
+pub async fn deliver<'a, F>(messages: &'a [Message], send: impl Fn(Batch<'a>) -> F) -> Deliveries
+where
+    F: Future<Output = Result<Deliveries, DeliveryError>>,
+{
+    let mut order = Order::new(messages);
+    loop {
+        let batch = order.next(ENTRIES_MAX, BYTES_MAX);
+        if batch.is_empty() {
+            return order.deliveries();
+        }
+        let places: Vec<usize> = batch.iter().map(|(place, _)| *place).collect();
+        let outcomes = send(batch).await.unwrap_or_else(|error| vec![Err(error); places.len()]);
+        places.into_iter().zip(outcomes).for_each(|(place, outcome)| order.note(place, outcome));
+    }
+}
+
+/// An entry that was taken.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Successful {
+    /// Which one.
+    pub id: String,
+}
 
 /// An entry that was not taken.
 #[derive(Debug, Deserialize)]
@@ -28,28 +58,15 @@ pub struct Failed {
     pub sender_fault: bool,
 }
 
-/// Notes what became of the messages of one call: its answer gives the ids of those taken, and those that were not.
-/// A message's id is its place.
-pub fn note_all(
-    order: &mut Order<'_>,
-    call: &[(usize, &Message)],
-    answer: Result<(Vec<String>, Vec<Failed>), DeliveryError>,
-) {
-    let (taken, failed) = match answer {
-        Ok(answer) => answer,
-        Err(error) => {
-            call.iter().for_each(|(index, _)| order.note(*index, Err(error.clone())));
-            return;
+/// What SQS and SNS say of the messages of a batch, whose ids are their places.
+pub fn outcomes(batch: &Batch<'_>, taken: &[Successful], failed: &[Failed]) -> Deliveries {
+    let outcome = |(place, _): &(usize, &Message)| {
+        let id = place.to_string();
+        match failed.iter().find(|failed| failed.id == id) {
+            Some(Failed { code, message, sender_fault, .. }) => Err(judge(!sender_fault, &format!("{code} {message}"))),
+            None if taken.iter().any(|taken| taken.id == id) => Ok(()),
+            None => Err(DeliveryError::Unavailable("the answer does not speak of the message".to_owned())),
         }
     };
-    for (index, _) in call {
-        let id = index.to_string();
-        let fault = failed.iter().find(|failed| failed.id == id);
-        let outcome = match fault {
-            Some(Failed { code, message, sender_fault, .. }) => Err(judge(!sender_fault, &format!("{code} {message}"))),
-            None if taken.contains(&id) => Ok(()),
-            None => Err(DeliveryError::Unavailable("the answer does not speak of the message".to_owned())),
-        };
-        order.note(*index, outcome);
-    }
+    batch.iter().map(outcome).collect()
 }

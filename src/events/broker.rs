@@ -1,17 +1,24 @@
-//! What the targets that are message brokers have in common: how they are reached, and how long a call may take.
+//! What the targets that are message brokers have in common: how they are reached, how long a call may take, and when a
+//! session is kept for the next call.
 
 use std::io;
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
+use serde::Deserialize;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio::sync::Mutex;
 use tokio_rustls::TlsConnector;
 
-use super::target::DeliveryError;
+use super::order::Order;
+use super::target::{Deliveries, DeliveryError, Message, Target};
+use crate::config::call_time;
+use crate::credentials::Secret;
 use crate::outbound::Trust;
 
 /// Messages of one call: some hundred KiB of events.
@@ -19,9 +26,114 @@ pub const BATCH_MAX: usize = 128;
 /// The most bytes of bodies that are on their way at once.
 pub const RUN_BYTES_MAX: usize = 1 << 20;
 
-/// How long one call may take, unless the settings say otherwise.
-pub fn timeout_default() -> Duration {
+/// The settings that all brokers have.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct LinkSettings {
+    /// The user to sign in as.
+    pub username: Option<String>,
+    /// The user's password.
+    pub password: Option<Secret>,
+    /// Whether connections are encrypted.
+    #[serde(default)]
+    pub tls: bool,
+    /// The file of the authorities to believe, in PEM form, instead of those that the machine trusts.
+    pub ca_file: Option<PathBuf>,
+    /// How long one call may take.
+    #[serde(default = "timeout_default", deserialize_with = "call_time")]
+    pub timeout: Duration,
+}
+
+fn timeout_default() -> Duration {
     Duration::from_secs(10)
+}
+
+impl LinkSettings {
+    /// The user and the password; `None` if nobody signs in. `Err` if one of them is missing.
+    pub fn user(&self) -> Result<Option<(String, Secret)>, String> {
+        match (self.username.clone(), self.password.clone()) {
+            (None, None) => Ok(None),
+            (Some(username), Some(password)) => Ok(Some((username, password))),
+            _ => Err("username and password go together".to_owned()),
+        }
+    }
+}
+
+/// The way to a broker, with the session that the last call left.
+pub struct Link<S> {
+    /// How to shake hands; `None` if nothing is encrypted.
+    pub tls: Option<Arc<ClientConfig>>,
+    /// How long one call may take.
+    pub timeout: Duration,
+    session: Mutex<Option<S>>,
+}
+
+impl<S> Link<S> {
+    /// Nothing is connected yet. `Err` says what is wrong with the settings.
+    pub fn new(settings: &LinkSettings) -> Result<Link<S>, String> {
+        Ok(Link { tls: client_config(settings)?, timeout: settings.timeout, session: Mutex::new(None) })
+    }
+}
+
+/// What one kind of broker does in its own way. Whatever does this is a target.
+pub trait Broker: Send + Sync {
+    /// A connection that can be sent on.
+    type Session: Send;
+
+    /// The way to it.
+    fn link(&self) -> &Link<Self::Session>;
+
+    /// Connects and signs in.
+    fn connect(&self) -> impl Future<Output = Result<Self::Session, DeliveryError>> + Send;
+
+    /// Whether a session that was kept can be used again.
+    fn is_open(_session: &Self::Session) -> bool {
+        true
+    }
+
+    /// Sends what `order` offers, until that is nothing, and notes what became of it. `Err` tells why nothing more can be sent.
+    fn send(
+        &self,
+        session: &mut Self::Session,
+        order: &mut Order<'_>,
+    ) -> impl Future<Output = Result<(), DeliveryError>> + Send;
+
+    /// Whether that is there to which events would be sent.
+    fn look(&self, session: Self::Session) -> impl Future<Output = Result<(), DeliveryError>> + Send;
+}
+
+impl<B: Broker> Target for B {
+    fn batch_max(&self) -> usize {
+        BATCH_MAX
+    }
+
+    fn deliver<'a>(&'a self, messages: &'a [Message]) -> BoxFuture<'a, Deliveries> {
+        Box::pin(async move {
+            let mut order = Order::new(messages);
+            if let Err(reason) = in_time(self.link().timeout, deliver(self, &mut order)).await {
+                order.stop(reason);
+            }
+            order.deliveries()
+        })
+    }
+
+    fn check(&self) -> BoxFuture<'_, Result<(), DeliveryError>> {
+        Box::pin(in_time(self.link().timeout, async { self.look(self.connect().await?).await }))
+    }
+}
+
+async fn deliver<B: Broker>(broker: &B, order: &mut Order<'_>) -> Result<(), DeliveryError> {
+    let mut held = broker.link().session.lock().await;
+    // Taken out, so that a call that fails or runs out of time leaves no session with answers still to come.
+    let mut session = match held.take().filter(B::is_open) {
+        Some(session) => session,
+        None => broker.connect().await?,
+    };
+    broker.send(&mut session, order).await?;
+    // After a failure, the next call begins with fresh knowledge of the broker.
+    if !order.is_stopped() {
+        *held = Some(session);
+    }
+    Ok(())
 }
 
 /// Where a broker listens.
@@ -84,21 +196,18 @@ pub async fn secure(
     Ok(Box::new(TlsConnector::from(Arc::clone(config)).connect(name, stream).await?))
 }
 
-/// How to shake hands with a broker; `None` without `tls`. `ca_file` names the authorities to believe instead of those that
-/// the machine trusts.
-pub fn client_config(tls: bool, ca_file: Option<&Path>) -> Result<Option<Arc<ClientConfig>>, String> {
-    let trust = match (tls, ca_file) {
+fn client_config(settings: &LinkSettings) -> Result<Option<Arc<ClientConfig>>, String> {
+    let trust = match (settings.tls, &settings.ca_file) {
         (false, None) => return Ok(None),
         (false, Some(_)) => return Err("ca_file needs tls = true".to_owned()),
         (true, None) => Trust::Machine,
-        (true, Some(path)) => Trust::Authorities(path.to_owned()),
+        (true, Some(path)) => Trust::Authorities(path.clone()),
     };
     let config = trust.client_config().map_err(|error| error.to_string())?;
     Ok(Some(Arc::new(config)))
 }
 
-/// Runs `work`, for at most `timeout`.
-pub async fn in_time<T>(
+async fn in_time<T>(
     timeout: Duration,
     work: impl Future<Output = Result<T, DeliveryError>>,
 ) -> Result<T, DeliveryError> {
@@ -130,8 +239,10 @@ mod tests {
 
     #[test]
     fn authorities_need_encryption() {
-        assert!(client_config(false, None).unwrap().is_none());
-        assert!(client_config(false, Some(Path::new("/ca.pem"))).unwrap_err().contains("tls = true"));
-        assert!(client_config(true, Some(Path::new("/does/not/exist"))).unwrap_err().contains("/does/not/exist"));
+        let settings = |text| client_config(&toml::from_str(text).unwrap());
+        assert!(settings("").unwrap().is_none());
+        assert!(settings("ca_file = '/ca.pem'").unwrap_err().contains("tls = true"));
+        let missing = settings("tls = true\nca_file = '/does/not/exist'");
+        assert!(missing.unwrap_err().contains("/does/not/exist"));
     }
 }

@@ -32,8 +32,6 @@ const DROPPED_MAX: usize = 256;
 const SHRINKS_MAX: usize = 64;
 /// How long calls under way may take when the server stops.
 const LAST_CALLS_TIME_MAX: Duration = Duration::from_secs(5);
-/// Looks for tasks from the beginning of the queue are so many looks apart while it is read: tasks may have been put back.
-const LOOKS_PER_RESCAN: u32 = 10;
 
 /// How a target is served.
 #[derive(Clone)]
@@ -136,7 +134,6 @@ pub struct Dispatcher {
     read_from: Instant,
     after: Option<Stamp>,
     look_at: Instant,
-    looks: u32,
     /// How often in a row the target was away, and until when it is left alone.
     failures: u32,
     resume: Option<Instant>,
@@ -161,7 +158,6 @@ impl Dispatcher {
             read_from: now,
             after: None,
             look_at: now,
-            looks: 0,
             failures: 0,
             resume: None,
             is_dropping: false,
@@ -354,13 +350,12 @@ impl Dispatcher {
         }
     }
 
-    /// Looks at the size of the queue, and for tasks that were put back.
+    /// Looks at the size of the queue. If something waits that no read has found, the next one begins at the front.
     async fn look(&mut self) -> Result<(), Error> {
-        self.looks = self.looks.wrapping_add(1);
         let store = self.around.store.clone();
         for _ in 0..SHRINKS_MAX {
             let backlog = store.backlog(self.queue).await?;
-            if backlog.waiting > 0 && (self.window.is_empty() || self.looks.is_multiple_of(LOOKS_PER_RESCAN)) {
+            if backlog.waiting > 0 && self.window.is_empty() {
                 (self.after, self.more) = (None, true);
             }
             if backlog.waiting_bytes + backlog.aside_bytes <= self.route.backlog_bytes {

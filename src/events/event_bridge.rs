@@ -1,10 +1,9 @@
 //! Buses: EventBridge itself, or whatever else speaks its API. The parts of an entry are taken from the message, which is
 //! EventBridge's envelope.
 
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 
+use futures_util::future::BoxFuture;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -12,13 +11,9 @@ use strata_storage::Clock;
 
 use super::arn::TargetArn;
 use super::aws::{AwsClient, AwsSettings, is_transient, judge};
-use super::batch::{CALLS_MAX, ENTRIES_MAX};
-use super::order::Order;
+use super::batch::{self, Batch, CALLS_MAX, ENTRIES_MAX};
 use super::target::{Deliveries, DeliveryError, Message, Target};
 use crate::time::parse_iso8601;
-
-/// The largest batch, in bytes.
-const BATCH_BYTES_MAX: usize = 256 << 10;
 
 /// The settings of a bus.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -110,24 +105,18 @@ impl EventBridge {
             .ok_or_else(|| DeliveryError::Unavailable("the answer is not that of PutEvents".to_owned()))
     }
 
-    async fn send(&self, call: &[(usize, &Message)], order: &mut Order<'_>) {
-        let (mut places, mut entries) = (Vec::new(), Vec::new());
-        for (index, message) in call {
-            match self.entry(message) {
-                Ok(entry) => {
-                    places.push(*index);
-                    entries.push(entry);
-                }
-                Err(error) => order.note(*index, Err(error)),
-            }
-        }
-        if entries.is_empty() {
-            return;
-        }
-        match self.put(&entries).await {
-            Ok(answers) => places.iter().zip(answers).for_each(|(index, answer)| order.note(*index, outcome(answer))),
-            Err(error) => places.iter().for_each(|index| order.note(*index, Err(error.clone()))),
-        }
+    async fn send(&self, batch: Batch<'_>) -> Result<Deliveries, DeliveryError> {
+        let mut entries = Vec::new();
+        let made: Vec<_> =
+            batch.iter().map(|(_, message)| self.entry(message).map(|entry| entries.push(entry))).collect();
+        let put = if entries.is_empty() { Ok(Vec::new()) } else { self.put(&entries).await };
+        let mut answers = put.map(Vec::into_iter);
+        let mut answered = || match &mut answers {
+            // `put` has given as many answers as there are entries.
+            Ok(answers) => answers.next().map_or(Ok(()), outcome),
+            Err(error) => Err(error.clone()),
+        };
+        Ok(made.into_iter().map(|made| made.and_then(|()| answered())).collect())
     }
 }
 
@@ -145,20 +134,11 @@ impl Target for EventBridge {
         CALLS_MAX
     }
 
-    fn deliver<'a>(&'a self, messages: &'a [Message]) -> Pin<Box<dyn Future<Output = Deliveries> + Send + 'a>> {
-        Box::pin(async move {
-            let mut order = Order::new(messages);
-            loop {
-                let call = order.next(ENTRIES_MAX, BATCH_BYTES_MAX);
-                if call.is_empty() {
-                    return order.deliveries();
-                }
-                self.send(&call, &mut order).await;
-            }
-        })
+    fn deliver<'a>(&'a self, messages: &'a [Message]) -> BoxFuture<'a, Deliveries> {
+        Box::pin(batch::deliver(messages, |batch| self.send(batch)))
     }
 
-    fn check(&self) -> Pin<Box<dyn Future<Output = Result<(), DeliveryError>> + Send + '_>> {
+    fn check(&self) -> BoxFuture<'_, Result<(), DeliveryError>> {
         let asked = json!({"Name": self.bus});
         Box::pin(async move { self.client.call_json("AWSEvents.DescribeEventBus", &asked).await.map(drop) })
     }

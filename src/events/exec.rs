@@ -5,12 +5,11 @@
 //! are put aside.
 
 use std::collections::BTreeMap;
-use std::future::Future;
 use std::path::{Path, PathBuf};
-use std::pin::Pin;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use rustix::fs::{Access, access};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -18,7 +17,7 @@ use tokio::sync::Semaphore;
 
 use super::arn::TargetArn;
 use super::concurrency::Concurrency;
-use super::order::Order;
+use super::order::deliver_each;
 use super::program::{End, Program};
 use super::target::{Deliveries, DeliveryError, Message, Target};
 use crate::config::{call_time, memory};
@@ -132,12 +131,7 @@ impl Exec {
     }
 
     async fn run_each(&self, messages: &[Message]) -> Deliveries {
-        let mut order = Order::new(messages);
-        while let [(index, message)] = order.next(1, usize::MAX)[..] {
-            let outcome = self.run(&message.body).await;
-            order.note(index, outcome);
-        }
-        order.deliveries()
+        deliver_each(messages, 1, |message| self.run(&message.body)).await
     }
 
     /// Whether the program is where it is looked for, and may be run.
@@ -176,7 +170,7 @@ impl Target for Exec {
         self.concurrency
     }
 
-    fn deliver<'a>(&'a self, messages: &'a [Message]) -> Pin<Box<dyn Future<Output = Deliveries> + Send + 'a>> {
+    fn deliver<'a>(&'a self, messages: &'a [Message]) -> BoxFuture<'a, Deliveries> {
         Box::pin(async move {
             let Some(input) = merged(messages) else { return self.run_each(messages).await };
             match self.run(&input).await {
@@ -186,7 +180,7 @@ impl Target for Exec {
         })
     }
 
-    fn check(&self) -> Pin<Box<dyn Future<Output = Result<(), DeliveryError>> + Send + '_>> {
+    fn check(&self) -> BoxFuture<'_, Result<(), DeliveryError>> {
         Box::pin(async move { self.find() })
     }
 }

@@ -3,12 +3,10 @@
 //! One event a call, as S3 does it. Lambda takes an event with 202 and runs the function later; an emulator runs it at
 //! once and answers 200, with a header if the function failed.
 
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures_util::future::join_all;
+use futures_util::future::BoxFuture;
 use http::{Request, StatusCode};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
@@ -17,7 +15,7 @@ use strata_storage::Clock;
 use super::arn::TargetArn;
 use super::aws::{AwsClient, AwsSettings, refusal};
 use super::concurrency::Concurrency;
-use super::order::Order;
+use super::order::deliver_each;
 use super::target::{Deliveries, DeliveryError, Message, Target};
 
 const API: &str = "/2015-03-31/functions";
@@ -114,21 +112,11 @@ impl Target for Lambda {
         self.concurrency
     }
 
-    fn deliver<'a>(&'a self, messages: &'a [Message]) -> Pin<Box<dyn Future<Output = Deliveries> + Send + 'a>> {
-        Box::pin(async move {
-            let mut order = Order::new(messages);
-            loop {
-                let call = order.next(self.concurrency, usize::MAX);
-                if call.is_empty() {
-                    return order.deliveries();
-                }
-                let outcomes = join_all(call.iter().map(|(_, message)| self.invoke(message))).await;
-                call.iter().zip(outcomes).for_each(|((index, _), outcome)| order.note(*index, outcome));
-            }
-        })
+    fn deliver<'a>(&'a self, messages: &'a [Message]) -> BoxFuture<'a, Deliveries> {
+        Box::pin(deliver_each(messages, self.concurrency, |message| self.invoke(message)))
     }
 
-    fn check(&self) -> Pin<Box<dyn Future<Output = Result<(), DeliveryError>> + Send + '_>> {
+    fn check(&self) -> BoxFuture<'_, Result<(), DeliveryError>> {
         Box::pin(self.look())
     }
 }

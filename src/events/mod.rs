@@ -49,7 +49,7 @@ pub mod redis;
 pub mod aws;
 mod batch;
 #[cfg(any(feature = "amqp", feature = "kafka", feature = "nats", feature = "redis"))]
-mod broker;
+pub mod broker;
 pub mod concurrency;
 mod order;
 mod program;

@@ -3,11 +3,8 @@
 //! A message counts as delivered when JetStream acknowledges that a stream has stored it. Its `Nats-Msg-Id` is the event's
 //! id, so that a repetition within the stream's duplicate window is stored once.
 
-use std::path::PathBuf;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use async_nats::jetstream::Context;
 use async_nats::jetstream::context::{
@@ -18,12 +15,10 @@ use async_nats::{ConnectOptions, Event, ServerAddr};
 use futures_util::future::join_all;
 use rustls::ClientConfig;
 use serde::Deserialize;
-use tokio::sync::Mutex;
 
-use super::broker::{self, Address, BATCH_MAX, RUN_BYTES_MAX, timeout_default};
+use super::broker::{Address, BATCH_MAX, Broker, Link, LinkSettings, RUN_BYTES_MAX};
 use super::order::Order;
-use super::target::{Deliveries, DeliveryError, Message, Target};
-use crate::config::call_time;
+use super::target::{DeliveryError, Message};
 use crate::credentials::Secret;
 
 /// A subject that a JetStream stream takes.
@@ -34,20 +29,11 @@ pub struct NatsSettings {
     pub addresses: Vec<String>,
     /// The subject to publish to. A stream must take it.
     pub subject: String,
-    /// The user to sign in as.
-    pub username: Option<String>,
-    /// The user's password.
-    pub password: Option<Secret>,
     /// The token to sign in with, instead of a user.
     pub token: Option<Secret>,
-    /// Whether the connection must be encrypted.
-    #[serde(default)]
-    pub tls: bool,
-    /// The file of the authorities to believe, in PEM form, instead of those that the machine trusts.
-    pub ca_file: Option<PathBuf>,
-    /// How long one call may take.
-    #[serde(default = "timeout_default", deserialize_with = "call_time")]
-    pub timeout: Duration,
+    /// How it is reached.
+    #[serde(flatten)]
+    pub link: LinkSettings,
 }
 
 enum SignIn {
@@ -56,7 +42,8 @@ enum SignIn {
     Token(Secret),
 }
 
-struct Session {
+/// A connection that was not lost when it was looked at last.
+pub struct Session {
     context: Context,
     /// Set once the connection was lost.
     is_lost: Arc<AtomicBool>,
@@ -67,9 +54,7 @@ pub struct NatsTarget {
     servers: Vec<ServerAddr>,
     subject: String,
     sign_in: SignIn,
-    tls: Option<Arc<ClientConfig>>,
-    timeout: Duration,
-    session: Mutex<Option<Session>>,
+    link: Link<Session>,
 }
 
 impl NatsTarget {
@@ -79,102 +64,25 @@ impl NatsTarget {
         if settings.subject.is_empty() || wildcard {
             return Err("subject must be a subject without wildcards and spaces".to_owned());
         }
-        let tls = broker::client_config(settings.tls, settings.ca_file.as_deref())?;
-        let scheme = if tls.is_some() { "tls" } else { "nats" };
+        let scheme = if settings.link.tls { "tls" } else { "nats" };
         let server = |address: &Address| {
             let url = format!("{scheme}://{address}");
             url.parse().map_err(|error| format!("{address} is no address: {error}"))
         };
         let servers = Address::parse_all(&settings.addresses)?.iter().map(server).collect::<Result<_, String>>()?;
-        let sign_in = match (settings.username.clone(), settings.password.clone(), settings.token.clone()) {
-            (None, None, None) => SignIn::Nobody,
-            (Some(username), Some(password), None) => SignIn::User(username, password),
-            (None, None, Some(token)) => SignIn::Token(token),
+        let sign_in = match (settings.link.user()?, settings.token.clone()) {
+            (None, None) => SignIn::Nobody,
+            (Some((username, password)), None) => SignIn::User(username, password),
+            (None, Some(token)) => SignIn::Token(token),
             _ => return Err("give username and password, or a token, or neither".to_owned()),
         };
-        let timeout = settings.timeout;
-        Ok(NatsTarget { servers, subject: settings.subject.clone(), sign_in, tls, timeout, session: Mutex::new(None) })
-    }
-
-    async fn connect(&self) -> Result<Session, DeliveryError> {
-        let is_lost = Arc::new(AtomicBool::new(false));
-        let seen = Arc::clone(&is_lost);
-        let mut options = ConnectOptions::new()
-            .name("strata")
-            .connection_timeout(self.timeout)
-            .request_timeout(Some(self.timeout))
-            // Every call that finds the connection lost makes a new one. What a lost one still holds would be published
-            // after newer messages of the same key.
-            .max_reconnects(self.servers.len())
-            .event_callback(move |event| {
-                if matches!(event, Event::Disconnected | Event::Closed | Event::LameDuckMode) {
-                    seen.store(true, Ordering::Release);
-                }
-                std::future::ready(())
-            });
-        if let Some(tls) = &self.tls {
-            options = options.require_tls(true).tls_client_config(ClientConfig::clone(tls));
-        }
-        options = match &self.sign_in {
-            SignIn::Nobody => options,
-            SignIn::User(name, password) => options.user_and_password(name.clone(), password.expose().to_owned()),
-            SignIn::Token(token) => options.token(token.expose().to_owned()),
-        };
-        let client = options.connect(&self.servers).await;
-        let client = client.map_err(|error| DeliveryError::Unavailable(format!("NATS: {error}")))?;
-        // An acknowledgement that nobody waits for any more holds its permit for a while, hence twice as many.
-        let context = ContextBuilder::new()
-            .timeout(self.timeout)
-            .max_ack_inflight(2 * BATCH_MAX)
-            .backpressure_on_inflight(true)
-            .build(client);
-        Ok(Session { context, is_lost })
-    }
-
-    async fn send(&self, order: &mut Order<'_>) -> Result<(), DeliveryError> {
-        let mut held = self.session.lock().await;
-        // Taken out, so that a call that fails or runs out of time leaves no session with acknowledgements to come.
-        let session = match held.take().filter(|session| !session.is_lost.load(Ordering::Acquire)) {
-            Some(session) => session,
-            None => self.connect().await?,
-        };
-        loop {
-            let run = order.next(BATCH_MAX, RUN_BYTES_MAX);
-            if run.is_empty() {
-                if !order.is_stopped() {
-                    *held = Some(session);
-                }
-                return Ok(());
-            }
-            let mut waiting = Vec::with_capacity(run.len());
-            for (index, message) in run {
-                match self.publish(&session.context, message).await {
-                    Ok(acknowledgement) => waiting.push((index, acknowledgement)),
-                    Err(error) => order.note(index, Err(refusal(&error))),
-                }
-            }
-            let (indexes, acknowledgements): (Vec<_>, Vec<_>) = waiting.into_iter().unzip();
-            let acknowledged = join_all(acknowledgements.into_iter().map(IntoFuture::into_future)).await;
-            for (index, outcome) in indexes.into_iter().zip(acknowledged) {
-                order.note(index, outcome.map(|_| ()).map_err(|error| refusal(&error)));
-            }
-        }
+        let link = Link::new(&settings.link)?;
+        Ok(NatsTarget { servers, subject: settings.subject.clone(), sign_in, link })
     }
 
     async fn publish(&self, context: &Context, message: &Message) -> Result<PublishAckFuture, PublishError> {
         let publish = PublishMessage::build().message_id(&message.id).payload(message.body.clone());
         context.send_publish(self.subject.clone(), publish).await
-    }
-
-    async fn look(&self) -> Result<(), DeliveryError> {
-        let session = self.connect().await?;
-        let found = session.context.stream_by_subject(self.subject.clone()).await;
-        found.map(|_| ()).map_err(|error| match error.kind() {
-            GetStreamByNameErrorKind::NotFound | GetStreamByNameErrorKind::InvalidSubject => {
-                DeliveryError::Rejected(format!("no stream takes the subject {}", self.subject))
-            }
-            _ => DeliveryError::Unavailable(format!("JetStream: {error}")),
-        })
     }
 }
 
@@ -197,22 +105,80 @@ fn is_too_large(error: &PublishError) -> bool {
     })
 }
 
-impl Target for NatsTarget {
-    fn batch_max(&self) -> usize {
-        BATCH_MAX
+impl Broker for NatsTarget {
+    type Session = Session;
+
+    fn link(&self) -> &Link<Session> {
+        &self.link
     }
 
-    fn deliver<'a>(&'a self, messages: &'a [Message]) -> Pin<Box<dyn Future<Output = Deliveries> + Send + 'a>> {
-        Box::pin(async move {
-            let mut order = Order::new(messages);
-            if let Err(reason) = broker::in_time(self.timeout, self.send(&mut order)).await {
-                order.stop(reason);
+    async fn connect(&self) -> Result<Session, DeliveryError> {
+        let is_lost = Arc::new(AtomicBool::new(false));
+        let seen = Arc::clone(&is_lost);
+        let mut options = ConnectOptions::new()
+            .name("strata")
+            .connection_timeout(self.link.timeout)
+            .request_timeout(Some(self.link.timeout))
+            // Every call that finds the connection lost makes a new one. What a lost one still holds would be published
+            // after newer messages of the same key.
+            .max_reconnects(self.servers.len())
+            .event_callback(move |event| {
+                if matches!(event, Event::Disconnected | Event::Closed | Event::LameDuckMode) {
+                    seen.store(true, Ordering::Release);
+                }
+                std::future::ready(())
+            });
+        if let Some(tls) = &self.link.tls {
+            options = options.require_tls(true).tls_client_config(ClientConfig::clone(tls));
+        }
+        options = match &self.sign_in {
+            SignIn::Nobody => options,
+            SignIn::User(name, password) => options.user_and_password(name.clone(), password.expose().to_owned()),
+            SignIn::Token(token) => options.token(token.expose().to_owned()),
+        };
+        let client = options.connect(&self.servers).await;
+        let client = client.map_err(|error| DeliveryError::Unavailable(format!("NATS: {error}")))?;
+        // An acknowledgement that nobody waits for any more holds its permit for a while, hence twice as many.
+        let context = ContextBuilder::new()
+            .timeout(self.link.timeout)
+            .max_ack_inflight(2 * BATCH_MAX)
+            .backpressure_on_inflight(true)
+            .build(client);
+        Ok(Session { context, is_lost })
+    }
+
+    fn is_open(session: &Session) -> bool {
+        !session.is_lost.load(Ordering::Acquire)
+    }
+
+    async fn send(&self, session: &mut Session, order: &mut Order<'_>) -> Result<(), DeliveryError> {
+        loop {
+            let run = order.next(BATCH_MAX, RUN_BYTES_MAX);
+            if run.is_empty() {
+                return Ok(());
             }
-            order.deliveries()
-        })
+            let mut waiting = Vec::with_capacity(run.len());
+            for (index, message) in run {
+                match self.publish(&session.context, message).await {
+                    Ok(acknowledgement) => waiting.push((index, acknowledgement)),
+                    Err(error) => order.note(index, Err(refusal(&error))),
+                }
+            }
+            let (indexes, acknowledgements): (Vec<_>, Vec<_>) = waiting.into_iter().unzip();
+            let acknowledged = join_all(acknowledgements.into_iter().map(IntoFuture::into_future)).await;
+            for (index, outcome) in indexes.into_iter().zip(acknowledged) {
+                order.note(index, outcome.map(|_| ()).map_err(|error| refusal(&error)));
+            }
+        }
     }
 
-    fn check(&self) -> Pin<Box<dyn Future<Output = Result<(), DeliveryError>> + Send + '_>> {
-        Box::pin(broker::in_time(self.timeout, self.look()))
+    async fn look(&self, session: Session) -> Result<(), DeliveryError> {
+        let found = session.context.stream_by_subject(self.subject.clone()).await;
+        found.map(|_| ()).map_err(|error| match error.kind() {
+            GetStreamByNameErrorKind::NotFound | GetStreamByNameErrorKind::InvalidSubject => {
+                DeliveryError::Rejected(format!("no stream takes the subject {}", self.subject))
+            }
+            _ => DeliveryError::Unavailable(format!("JetStream: {error}")),
+        })
     }
 }

@@ -2,6 +2,8 @@
 
 use std::collections::HashSet;
 
+use futures_util::future::join_all;
+
 use super::target::{Deliveries, DeliveryError, Message};
 
 /// The messages of one call of `deliver`, and what became of them so far. No I/O.
@@ -63,8 +65,14 @@ impl<'a> Order<'a> {
         self.stopped.get_or_insert(reason);
     }
 
+    /// All of them, sent or not.
+    #[cfg(feature = "kafka")]
+    pub fn messages(&self) -> &'a [Message] {
+        self.messages
+    }
+
     /// Whether nothing more is sent.
-    #[cfg(feature = "nats")]
+    #[cfg(any(feature = "amqp", feature = "kafka", feature = "nats", feature = "redis"))]
     pub fn is_stopped(&self) -> bool {
         self.stopped.is_some()
     }
@@ -74,6 +82,26 @@ impl<'a> Order<'a> {
         let reason = self.stopped.unwrap_or_else(|| DeliveryError::Unavailable("not sent".to_owned()));
         let unsent = || Err(reason.clone());
         self.outcomes.into_iter().map(|outcome| outcome.unwrap_or_else(unsent)).collect()
+    }
+}
+
+/// Delivers each message by a call of its own, up to `at_once` of them at the same time.
+pub async fn deliver_each<'a, F>(
+    messages: &'a [Message],
+    at_once: usize,
+    deliver: impl Fn(&'a Message) -> F,
+) -> Deliveries
+where
+    F: Future<Output = Result<(), DeliveryError>>,
+{
+    let mut order = Order::new(messages);
+    loop {
+        let calls = order.next(at_once, usize::MAX);
+        if calls.is_empty() {
+            return order.deliveries();
+        }
+        let outcomes = join_all(calls.iter().map(|(_, message)| deliver(message))).await;
+        calls.iter().zip(outcomes).for_each(|((index, _), outcome)| order.note(*index, outcome));
     }
 }
 

@@ -4,22 +4,13 @@
 //! `appendfsync`, and a failover may lose it unless `replicas` asks for copies to be waited for. An entry that was added,
 //! but whose acknowledgement got lost, is added again under the same `id` field.
 
-use std::path::PathBuf;
-use std::pin::Pin;
-use std::sync::Arc;
-use std::time::Duration;
-
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, RedisConnectionInfo, RedisError, RedisResult, Value};
-use rustls::ClientConfig;
 use serde::Deserialize;
-use tokio::sync::Mutex;
 
-use super::broker::{self, Address, BATCH_MAX, RUN_BYTES_MAX, timeout_default};
+use super::broker::{self, Address, BATCH_MAX, Broker, Link, LinkSettings, RUN_BYTES_MAX};
 use super::order::Order;
-use super::target::{Deliveries, DeliveryError, Message, Target};
-use crate::config::call_time;
-use crate::credentials::Secret;
+use super::target::{DeliveryError, Message};
 
 /// A stream of a Redis server.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -32,35 +23,24 @@ pub struct RedisSettings {
     /// The number of the database.
     #[serde(default)]
     pub database: u32,
-    /// The user to sign in as; the default user if there is only a password.
-    pub username: Option<String>,
-    /// The password.
-    pub password: Option<Secret>,
-    /// Whether the connection is encrypted.
-    #[serde(default)]
-    pub tls: bool,
-    /// The file of the authorities to believe, in PEM form, instead of those that the machine trusts.
-    pub ca_file: Option<PathBuf>,
     /// About how many entries are kept: older ones are dropped (`MAXLEN ~`), read or not. None to keep all.
     pub length_max: Option<u64>,
     /// How many replicas must have an event before it counts as delivered (`WAIT`).
     #[serde(default)]
     pub replicas: u32,
-    /// How long one call may take.
-    #[serde(default = "timeout_default", deserialize_with = "call_time")]
-    pub timeout: Duration,
+    /// How it is reached. A password alone is that of the default user.
+    #[serde(flatten)]
+    pub link: LinkSettings,
 }
 
 /// Delivers to a stream.
 pub struct RedisTarget {
     address: Address,
     info: RedisConnectionInfo,
-    tls: Option<Arc<ClientConfig>>,
     stream: String,
     length_max: Option<u64>,
     replicas: u32,
-    timeout: Duration,
-    connection: Mutex<Option<MultiplexedConnection>>,
+    link: Link<MultiplexedConnection>,
 }
 
 impl RedisTarget {
@@ -73,64 +53,26 @@ impl RedisTarget {
             return Err("length_max must be at least 1; leave it out to keep all".to_owned());
         }
         let mut info = RedisConnectionInfo::default().set_db(i64::from(settings.database)).set_skip_set_lib_name();
-        match (&settings.username, &settings.password) {
+        match (&settings.link.username, &settings.link.password) {
             (Some(_), None) => return Err("username needs a password".to_owned()),
             (Some(username), Some(_)) => info = info.set_username(username),
             (None, _) => {}
         }
-        if let Some(password) = &settings.password {
+        if let Some(password) = &settings.link.password {
             info = info.set_password(password.expose());
         }
         Ok(RedisTarget {
             address: Address::parse(&settings.address)?,
             info,
-            tls: broker::client_config(settings.tls, settings.ca_file.as_deref())?,
             stream: settings.stream.clone(),
             length_max: settings.length_max,
             replicas: settings.replicas,
-            timeout: settings.timeout,
-            connection: Mutex::new(None),
+            link: Link::new(&settings.link)?,
         })
-    }
-
-    async fn connect(&self) -> Result<MultiplexedConnection, DeliveryError> {
-        let stream = broker::connect(&self.address).await.map_err(|error| self.unreachable(&error))?;
-        let stream = broker::secure(stream, &self.address, self.tls.as_ref()).await;
-        let stream = stream.map_err(|error| self.unreachable(&error))?;
-        // Time is bounded for the call as a whole.
-        let config = AsyncConnectionConfig::new().set_response_timeout(None);
-        let made = MultiplexedConnection::new_with_config(&self.info, stream, config).await;
-        let (connection, driver) = made.map_err(|error| self.unreachable(&error))?;
-        // Ends when the connection is dropped.
-        tokio::spawn(driver);
-        Ok(connection)
     }
 
     fn unreachable(&self, error: &dyn std::error::Error) -> DeliveryError {
         DeliveryError::Unavailable(format!("Redis at {}: {error}", self.address))
-    }
-
-    async fn send(&self, order: &mut Order<'_>) -> Result<(), DeliveryError> {
-        let mut held = self.connection.lock().await;
-        // Taken out, so that a call that fails or runs out of time leaves no connection with answers still to come.
-        let mut connection = match held.take() {
-            Some(connection) => connection,
-            None => self.connect().await?,
-        };
-        loop {
-            let run = order.next(BATCH_MAX, RUN_BYTES_MAX);
-            if run.is_empty() {
-                *held = Some(connection);
-                return Ok(());
-            }
-            let messages: Vec<_> = run.iter().map(|(_, message)| *message).collect();
-            let answers = self.pipeline(&messages).query_async::<Vec<RedisResult<Value>>>(&mut connection).await;
-            let mut answers = answers.map_err(|error| self.unreachable(&error))?;
-            let replicated = self.replicated(&mut answers);
-            for ((index, _), answer) in run.into_iter().zip(answers) {
-                order.note(index, answer.map(|_| ()).map_err(refusal).and_then(|()| replicated.clone()));
-            }
-        }
     }
 
     fn pipeline(&self, messages: &[&Message]) -> redis::Pipeline {
@@ -144,7 +86,7 @@ impl RedisTarget {
         }
         if self.replicas > 0 {
             // Half of the time, so that its answer is one; 0 would be for ever.
-            let wait = (self.timeout.as_millis() as u64 / 2).max(1);
+            let wait = (self.link.timeout.as_millis() as u64 / 2).max(1);
             pipeline.cmd("WAIT").arg(self.replicas).arg(wait);
         }
         pipeline.ignore_errors();
@@ -165,15 +107,6 @@ impl RedisTarget {
             _ => Err(DeliveryError::Unavailable("WAIT was not answered with a number".to_owned())),
         }
     }
-
-    async fn look(&self) -> Result<(), DeliveryError> {
-        let mut connection = self.connect().await?;
-        let kind = redis::cmd("TYPE").arg(&self.stream).query_async::<String>(&mut connection).await;
-        match kind.map_err(refusal)?.as_str() {
-            "stream" | "none" => Ok(()),
-            kind => Err(DeliveryError::Rejected(format!("the key {} holds a {kind}, not a stream", self.stream))),
-        }
-    }
 }
 
 /// What an error answer says. None is about one event: no memory, no permission, not a stream, read only, loading would
@@ -183,22 +116,47 @@ fn refusal(error: RedisError) -> DeliveryError {
     DeliveryError::Unavailable(format!("Redis: {error}"))
 }
 
-impl Target for RedisTarget {
-    fn batch_max(&self) -> usize {
-        BATCH_MAX
+impl Broker for RedisTarget {
+    type Session = MultiplexedConnection;
+
+    fn link(&self) -> &Link<MultiplexedConnection> {
+        &self.link
     }
 
-    fn deliver<'a>(&'a self, messages: &'a [Message]) -> Pin<Box<dyn Future<Output = Deliveries> + Send + 'a>> {
-        Box::pin(async move {
-            let mut order = Order::new(messages);
-            if let Err(reason) = broker::in_time(self.timeout, self.send(&mut order)).await {
-                order.stop(reason);
+    async fn connect(&self) -> Result<MultiplexedConnection, DeliveryError> {
+        let stream = broker::connect(&self.address).await.map_err(|error| self.unreachable(&error))?;
+        let stream = broker::secure(stream, &self.address, self.link.tls.as_ref()).await;
+        let stream = stream.map_err(|error| self.unreachable(&error))?;
+        // Time is bounded for the call as a whole.
+        let config = AsyncConnectionConfig::new().set_response_timeout(None);
+        let made = MultiplexedConnection::new_with_config(&self.info, stream, config).await;
+        let (connection, driver) = made.map_err(|error| self.unreachable(&error))?;
+        // Ends when the connection is dropped.
+        tokio::spawn(driver);
+        Ok(connection)
+    }
+
+    async fn send(&self, connection: &mut MultiplexedConnection, order: &mut Order<'_>) -> Result<(), DeliveryError> {
+        loop {
+            let run = order.next(BATCH_MAX, RUN_BYTES_MAX);
+            if run.is_empty() {
+                return Ok(());
             }
-            order.deliveries()
-        })
+            let messages: Vec<_> = run.iter().map(|(_, message)| *message).collect();
+            let answers = self.pipeline(&messages).query_async::<Vec<RedisResult<Value>>>(connection).await;
+            let mut answers = answers.map_err(|error| self.unreachable(&error))?;
+            let replicated = self.replicated(&mut answers);
+            for ((index, _), answer) in run.into_iter().zip(answers) {
+                order.note(index, answer.map(|_| ()).map_err(refusal).and_then(|()| replicated.clone()));
+            }
+        }
     }
 
-    fn check(&self) -> Pin<Box<dyn Future<Output = Result<(), DeliveryError>> + Send + '_>> {
-        Box::pin(broker::in_time(self.timeout, self.look()))
+    async fn look(&self, mut connection: MultiplexedConnection) -> Result<(), DeliveryError> {
+        let kind = redis::cmd("TYPE").arg(&self.stream).query_async::<String>(&mut connection).await;
+        match kind.map_err(refusal)?.as_str() {
+            "stream" | "none" => Ok(()),
+            kind => Err(DeliveryError::Rejected(format!("the key {} holds a {kind}, not a stream", self.stream))),
+        }
     }
 }

@@ -1,24 +1,20 @@
 //! Topics: SNS itself, or whatever else speaks its query protocol.
 
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use serde::Deserialize;
 use strata_storage::Clock;
 
 use super::arn::TargetArn;
 use super::aws::{AwsClient, AwsSettings};
-use super::batch::{CALLS_MAX, ENTRIES_MAX, Failed, note_all};
-use super::order::Order;
+use super::batch::{self, Batch, CALLS_MAX, ENTRIES_MAX, Failed, Successful};
 use super::target::{Deliveries, DeliveryError, Message, Target};
 
 const VERSION: &str = "2010-03-31";
 /// What S3 puts above its messages.
 const SUBJECT: &str = "Amazon S3 Notification";
-/// The largest batch, in bytes.
-const BATCH_BYTES_MAX: usize = 256 << 10;
 
 /// The settings of a topic.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -61,12 +57,6 @@ impl<T> Members<T> {
     }
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Successful {
-    id: String,
-}
-
 impl Sns {
     /// The topic that the settings, or the target's ARN, name. `Err` says what is wrong with them.
     pub fn open(
@@ -85,9 +75,9 @@ impl Sns {
         Ok(Sns { client: AwsClient::open(aws, "sns", arn, clock)?, topic_arn })
     }
 
-    async fn send(&self, call: &[(usize, &Message)]) -> Result<PublishBatchResult, DeliveryError> {
+    async fn send(&self, batch: Batch<'_>) -> Result<Deliveries, DeliveryError> {
         let mut form = self.form("PublishBatch");
-        for (place, (index, message)) in call.iter().enumerate() {
+        for (place, (index, message)) in batch.iter().enumerate() {
             let entry = format!("PublishBatchRequestEntries.member.{}", place + 1);
             form.push((format!("{entry}.Id"), index.to_string()));
             form.push((format!("{entry}.Message"), String::from_utf8_lossy(&message.body).into_owned()));
@@ -96,9 +86,9 @@ impl Sns {
         let answer: Bytes = self.client.call_form(&form).await?;
         let text = std::str::from_utf8(&answer).ok();
         let document: Option<PublishBatchResponse> = text.and_then(|text| quick_xml::de::from_str(text).ok());
-        document
-            .map(|document| document.publish_batch_result)
-            .ok_or_else(|| DeliveryError::Unavailable("the answer is not that of PublishBatch".to_owned()))
+        let PublishBatchResponse { publish_batch_result: PublishBatchResult { successful, failed } } =
+            document.ok_or_else(|| DeliveryError::Unavailable("the answer is not that of PublishBatch".to_owned()))?;
+        Ok(batch::outcomes(&batch, &successful.member, &failed.member))
     }
 
     fn form(&self, action: &str) -> Vec<(String, String)> {
@@ -117,23 +107,11 @@ impl Target for Sns {
         CALLS_MAX
     }
 
-    fn deliver<'a>(&'a self, messages: &'a [Message]) -> Pin<Box<dyn Future<Output = Deliveries> + Send + 'a>> {
-        Box::pin(async move {
-            let mut order = Order::new(messages);
-            loop {
-                let call = order.next(ENTRIES_MAX, BATCH_BYTES_MAX);
-                if call.is_empty() {
-                    return order.deliveries();
-                }
-                let answer = self.send(&call).await.map(|PublishBatchResult { successful, failed }| {
-                    (successful.member.into_iter().map(|taken| taken.id).collect(), failed.member)
-                });
-                note_all(&mut order, &call, answer);
-            }
-        })
+    fn deliver<'a>(&'a self, messages: &'a [Message]) -> BoxFuture<'a, Deliveries> {
+        Box::pin(batch::deliver(messages, |batch| self.send(batch)))
     }
 
-    fn check(&self) -> Pin<Box<dyn Future<Output = Result<(), DeliveryError>> + Send + '_>> {
+    fn check(&self) -> BoxFuture<'_, Result<(), DeliveryError>> {
         Box::pin(async move { self.client.call_form(&self.form("GetTopicAttributes")).await.map(drop) })
     }
 }

@@ -1,9 +1,8 @@
 //! Queues: SQS itself, or whatever else speaks its JSON protocol.
 
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 
+use futures_util::future::BoxFuture;
 use http::Uri;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -11,12 +10,8 @@ use strata_storage::Clock;
 
 use super::arn::TargetArn;
 use super::aws::{AwsClient, AwsSettings, check_url};
-use super::batch::{CALLS_MAX, ENTRIES_MAX, Failed, note_all};
-use super::order::Order;
+use super::batch::{self, Batch, CALLS_MAX, ENTRIES_MAX, Failed, Successful};
 use super::target::{Deliveries, DeliveryError, Message, Target};
-
-/// The largest batch, in bytes.
-const BATCH_BYTES_MAX: usize = 256 << 10;
 
 /// The settings of a queue.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -41,12 +36,6 @@ struct BatchAnswer {
     failed: Vec<Failed>,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Successful {
-    id: String,
-}
-
 impl Sqs {
     /// The queue that the settings name. `Err` says what is wrong with them.
     pub fn open(
@@ -67,8 +56,8 @@ impl Sqs {
         Ok(Sqs { client: AwsClient::open(&aws, "sqs", arn, clock)?, queue_url })
     }
 
-    async fn send(&self, call: &[(usize, &Message)]) -> Result<BatchAnswer, DeliveryError> {
-        let entries: Vec<Value> = call
+    async fn send(&self, batch: Batch<'_>) -> Result<Deliveries, DeliveryError> {
+        let entries: Vec<Value> = batch
             .iter()
             .map(|(index, message)| {
                 json!({"Id": index.to_string(), "MessageBody": String::from_utf8_lossy(&message.body)})
@@ -76,8 +65,9 @@ impl Sqs {
             .collect();
         let asked = json!({"QueueUrl": self.queue_url, "Entries": entries});
         let answer = self.client.call_json("AmazonSQS.SendMessageBatch", &asked).await?;
-        serde_json::from_value(answer)
-            .map_err(|_| DeliveryError::Unavailable("the answer is not that of SendMessageBatch".to_owned()))
+        let BatchAnswer { successful, failed } = serde_json::from_value(answer)
+            .map_err(|_| DeliveryError::Unavailable("the answer is not that of SendMessageBatch".to_owned()))?;
+        Ok(batch::outcomes(&batch, &successful, &failed))
     }
 }
 
@@ -90,23 +80,11 @@ impl Target for Sqs {
         CALLS_MAX
     }
 
-    fn deliver<'a>(&'a self, messages: &'a [Message]) -> Pin<Box<dyn Future<Output = Deliveries> + Send + 'a>> {
-        Box::pin(async move {
-            let mut order = Order::new(messages);
-            loop {
-                let call = order.next(ENTRIES_MAX, BATCH_BYTES_MAX);
-                if call.is_empty() {
-                    return order.deliveries();
-                }
-                let answer = self.send(&call).await.map(|BatchAnswer { successful, failed }| {
-                    (successful.into_iter().map(|taken| taken.id).collect(), failed)
-                });
-                note_all(&mut order, &call, answer);
-            }
-        })
+    fn deliver<'a>(&'a self, messages: &'a [Message]) -> BoxFuture<'a, Deliveries> {
+        Box::pin(batch::deliver(messages, |batch| self.send(batch)))
     }
 
-    fn check(&self) -> Pin<Box<dyn Future<Output = Result<(), DeliveryError>> + Send + '_>> {
+    fn check(&self) -> BoxFuture<'_, Result<(), DeliveryError>> {
         let asked = json!({"QueueUrl": self.queue_url, "AttributeNames": ["QueueArn"]});
         Box::pin(async move { self.client.call_json("AmazonSQS.GetQueueAttributes", &asked).await.map(drop) })
     }

@@ -1,10 +1,8 @@
 //! What every target of events is, whatever it speaks: something that takes messages in order and says of each whether it
 //! has it.
 
-use std::future::Future;
-use std::pin::Pin;
-
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use strata_storage::Timestamp;
 
 /// One event on its way to a target.
@@ -52,8 +50,8 @@ pub trait Target: Send + Sync {
     /// messages of the same bucket and key are not sent but `Unavailable`. A call is bounded in time by the target itself.
     ///
     /// Dropping the future may leave messages delivered that nobody knows of; they will be delivered again.
-    fn deliver<'a>(&'a self, messages: &'a [Message]) -> Pin<Box<dyn Future<Output = Deliveries> + Send + 'a>>;
+    fn deliver<'a>(&'a self, messages: &'a [Message]) -> BoxFuture<'a, Deliveries>;
 
     /// Whether the target is there and would take events: asked when a bucket's configuration names it.
-    fn check(&self) -> Pin<Box<dyn Future<Output = Result<(), DeliveryError>> + Send + '_>>;
+    fn check(&self) -> BoxFuture<'_, Result<(), DeliveryError>>;
 }

@@ -1,14 +1,12 @@
 //! Webhooks: messages are posted to a URL, signed with a secret that the receiver shares.
 
-use std::future::Future;
 use std::path::PathBuf;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use aws_lc_rs::hmac;
 use bytes::Bytes;
-use futures_util::future::join_all;
+use futures_util::future::BoxFuture;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, Method, Request, StatusCode};
 use serde::Deserialize;
@@ -16,7 +14,7 @@ use strata_storage::Clock;
 
 use super::aws::{ANSWER_BYTES_MAX, check_url, connect_timeout_default, is_about_caller, is_unavailable, judge};
 use super::concurrency::Concurrency;
-use super::order::Order;
+use super::order::deliver_each;
 use super::target::{Deliveries, DeliveryError, Message, Target};
 use crate::config::{EventFormat, call_time};
 use crate::credentials::Secret;
@@ -152,22 +150,12 @@ impl Target for Webhook {
         self.concurrency
     }
 
-    fn deliver<'a>(&'a self, messages: &'a [Message]) -> Pin<Box<dyn Future<Output = Deliveries> + Send + 'a>> {
-        Box::pin(async move {
-            let mut order = Order::new(messages);
-            loop {
-                let call = order.next(self.concurrency, usize::MAX);
-                if call.is_empty() {
-                    return order.deliveries();
-                }
-                let outcomes = join_all(call.iter().map(|(_, message)| self.post(message))).await;
-                call.iter().zip(outcomes).for_each(|((index, _), outcome)| order.note(*index, outcome));
-            }
-        })
+    fn deliver<'a>(&'a self, messages: &'a [Message]) -> BoxFuture<'a, Deliveries> {
+        Box::pin(deliver_each(messages, self.concurrency, |message| self.post(message)))
     }
 
     /// Any answer will do that does not say "later": receivers need not know HEAD.
-    fn check(&self) -> Pin<Box<dyn Future<Output = Result<(), DeliveryError>> + Send + '_>> {
+    fn check(&self) -> BoxFuture<'_, Result<(), DeliveryError>> {
         Box::pin(async move {
             let status = self.send(self.request(Method::HEAD, Bytes::new())?).await?.status;
             // Whoever does not know HEAD may say so with 501.

@@ -17,11 +17,13 @@ use crate::get_sealed::SealedRange;
 use crate::index::record::{Body, Content, ContentForm, ObjectRecord, Record as _, StoredBlob, VersionRecord};
 use crate::index::{Family, inline, key};
 use crate::locks::{Held, Reader};
+use crate::lost::may_be_lost;
 use crate::name::{BucketName, ObjectKey};
 use crate::object::{ObjectInfo, ObjectPart, StorageClass, VersionSelector};
 use crate::plan::{Piece, Plan};
 use crate::pool::{Pool, PoolSet};
 use crate::residence::Residence;
+use crate::residence_change::VersionName;
 use crate::stamp::{Stamp, Timestamp, VersionId};
 use crate::store::{Inner, Store};
 use crate::tiering::{Tier, is_monitored};
@@ -51,6 +53,8 @@ pub struct OpenObject {
     key: Option<DataKey>,
     /// Set if reads decide about its tier.
     accessed: Option<Accessed>,
+    /// Set if it is told when its bytes turn out to be damaged.
+    loses: Option<VersionName>,
 }
 
 /// Under what accesses of a version are noted.
@@ -109,6 +113,7 @@ impl OpenObject {
             archived: (!self.info.readable).then_some((self.info.class, self.info.tier)),
             chunk: None,
             moved: 0,
+            loses: self.loses.clone(),
             _foreground: self.inner.budget.foreground(),
         }
     }
@@ -150,6 +155,8 @@ pub struct ObjectReader {
     sealed: Option<SealedRange>,
     /// How often a chunk was found moved.
     moved: u32,
+    /// Set if it is to be told that the bytes are damaged.
+    loses: Option<VersionName>,
     _foreground: Foreground,
 }
 
@@ -159,6 +166,16 @@ impl ObjectReader {
     /// `Err(Corrupt)` means that stored bytes do not match their hash, `Err(Archived)` that they have to be restored
     /// first, `Err(Sealed)` that they are sealed and no data key was given, `Err(WrongKey)` that it is not the one.
     pub async fn next(&mut self) -> Result<Option<Bytes>> {
+        let read = self.read().await;
+        if matches!(read, Err(Error::Corrupt { .. }))
+            && let Some(name) = self.loses.take()
+        {
+            self.inner.tell_lost(&name).await;
+        }
+        read
+    }
+
+    async fn read(&mut self) -> Result<Option<Bytes>> {
         if let Some((class, tier)) = self.archived {
             return Err(Error::Archived { class, tier });
         }
@@ -306,7 +323,15 @@ impl Store {
             let record = self.inner.index.record::<VersionRecord>(Family::Version, row).await?;
             match (record, version) {
                 (Some(record), _) => {
-                    if let Some(mut open) = self.open_version(&reader, &bucket, stamp, record, version).await? {
+                    let loses = record.object.as_ref().is_some_and(|object| may_be_lost(object.residence.class));
+                    let loses = loses.then(|| VersionName { bucket: bucket.id, key: key.as_str().to_owned(), stamp });
+                    let opened = self.open_version(&reader, &bucket, stamp, record, version).await;
+                    // Small bytes are read at once.
+                    if let (Err(Error::Corrupt { .. }), Some(name)) = (&opened, &loses) {
+                        self.inner.tell_lost(name).await;
+                    }
+                    if let Some(mut open) = opened? {
+                        open.loses = loses;
                         let tiered = open.info.class == StorageClass::IntelligentTiering;
                         open.accessed = (tiered && is_monitored(open.info.size)).then(|| Accessed {
                             bucket: bucket.id,
@@ -353,7 +378,7 @@ impl Store {
         let pools = object.residence.pools;
         let (info, body) = split(object, stamp, version_id, bucket, self.inner.clock.now());
         let (inner, held) = (Arc::clone(&self.inner), Arc::new(reader.hold(body.id())));
-        Ok(Some(OpenObject { inner, held, info, body, pools, inline, key: None, accessed: None }))
+        Ok(Some(OpenObject { inner, held, info, body, pools, inline, key: None, accessed: None, loses: None }))
     }
 }
 

@@ -79,6 +79,7 @@ mod list;
 mod list_versions;
 mod live;
 mod locks;
+mod lost;
 mod meter;
 mod multipart;
 mod multipart_complete;

@@ -17,6 +17,7 @@ use crate::event::EventKind;
 use crate::index::key::DueKind;
 use crate::index::record::{Body, Content, ContentForm, CurrentRecord, Garbage, ObjectRecord, VersionRecord};
 use crate::index::{Batch, Family, key};
+use crate::lost::forget_notes;
 use crate::name::{BucketName, ObjectKey};
 use crate::object::{ETag, Metadata, StorageClass, Tag, WriteCondition};
 use crate::object_lock::{Governance, Removable, lock_of_new};
@@ -266,9 +267,7 @@ impl Inner {
                 let (counted, usage) = object.usage(bucket.id);
                 batch.count(counted, usage.negated());
                 self.charge_early_delete(bucket.id, object, batch);
-                if object.residence.class == StorageClass::IntelligentTiering {
-                    batch.delete(Family::Access, stamp.to_bytes().to_vec());
-                }
+                forget_notes(object.residence.class, *stamp, batch);
                 self.release(Garbage::Body(object.body.clone(), object.residence.pools), batch);
             }
             None => batch.count(marker_key(bucket.id), Usage::marker(key.as_str()).negated()),

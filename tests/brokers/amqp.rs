@@ -11,6 +11,7 @@ use lapin::types::{AMQPValue, FieldTable};
 use lapin::{Channel, Connection, ConnectionProperties, ExchangeKind};
 use strata::credentials::Secret;
 use strata::events::amqp::{AmqpSettings, AmqpTarget};
+use strata::events::broker::LinkSettings;
 use strata::events::target::{DeliveryError, Target as _};
 use tempfile::TempDir;
 use tokio::io::AsyncReadExt as _;
@@ -223,20 +224,20 @@ async fn a_full_queue_is_waited_for(rabbit: &Rabbit) {
 }
 
 async fn connections_are_encrypted_and_signed_in(rabbit: &Rabbit) {
-    let good = AmqpSettings {
-        address: format!("localhost:{}", rabbit.tls_port),
-        tls: true,
-        ca_file: Some(rabbit.certificates.authority.clone()),
-        ..rabbit.settings()
-    };
+    let ca_file = Some(rabbit.certificates.authority.clone());
+    let link = LinkSettings { tls: true, ca_file, ..rabbit.settings().link };
+    let address = format!("localhost:{}", rabbit.tls_port);
+    let good = AmqpSettings { address, link: link.clone(), ..rabbit.settings() };
     let target = AmqpTarget::new(&good).expect("a target");
     target.check().await.expect("an exchange");
     delivered(target.deliver(&messages(0, 3)).await);
     assert_eq!(rabbit.take().await.len(), 3);
-    let stranger = AmqpTarget::new(&AmqpSettings { ca_file: None, ..good.clone() }).expect("a target");
+    let stranger = LinkSettings { ca_file: None, ..link.clone() };
+    let stranger = AmqpTarget::new(&AmqpSettings { link: stranger, ..good.clone() }).expect("a target");
     unavailable(stranger.deliver(&messages(0, 1)).await);
     let password = Some(Secret::new("another".to_owned()));
-    let wrong = AmqpSettings { username: Some("guest".to_owned()), password, ..good };
+    let link = LinkSettings { username: Some("guest".to_owned()), password, ..link };
+    let wrong = AmqpSettings { link, ..good };
     assert!(!format!("{wrong:?}").contains("another"));
     unavailable(AmqpTarget::new(&wrong).expect("a target").deliver(&messages(0, 1)).await);
 }

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use strata::events::broker::LinkSettings;
 use strata::events::kafka::{KafkaSettings, KafkaTarget};
 use strata::events::target::{DeliveryError, Message, Target as _};
 
@@ -170,10 +171,12 @@ async fn connections_are_encrypted() {
         .with_single_cert(chain, key)
         .expect("a certificate");
     let _broker = Broker::start(kafka.port, &kafka.log, Some(config));
-    let good = KafkaSettings { tls: true, ca_file: Some(certificates.authority), ..kafka.settings() };
+    let link = LinkSettings { tls: true, ca_file: Some(certificates.authority), ..kafka.settings().link };
+    let good = KafkaSettings { link: link.clone(), ..kafka.settings() };
     let target = KafkaTarget::new(&good).expect("a target");
     target.check().await.expect("a topic");
     delivered(target.deliver(&messages(0, 5)).await);
-    let stranger = KafkaTarget::new(&KafkaSettings { ca_file: None, ..good }).expect("a target");
+    let stranger = LinkSettings { ca_file: None, ..link };
+    let stranger = KafkaTarget::new(&KafkaSettings { link: stranger, ..good }).expect("a target");
     unavailable(stranger.deliver(&messages(0, 1)).await);
 }

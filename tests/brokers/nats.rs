@@ -6,6 +6,7 @@ use std::time::Duration;
 use async_nats::jetstream::{self, Context, stream};
 use futures_util::StreamExt as _;
 use strata::credentials::Secret;
+use strata::events::broker::LinkSettings;
 use strata::events::nats::{NatsSettings, NatsTarget};
 use strata::events::target::{DeliveryError, Target as _};
 use tempfile::TempDir;
@@ -158,21 +159,23 @@ async fn connections_are_encrypted_and_signed_in() {
          \"$JS.API.>\"], subscribe: [\"_INBOX.>\"] }} }} ] }}"
     ));
     let _server = nats.start();
-    let good = NatsSettings {
+    let link = LinkSettings {
         tls: true,
         ca_file: Some(certificates.authority.clone()),
         username: Some("strata".to_owned()),
         password: Some(Secret::new("a secret".to_owned())),
         timeout: Duration::from_secs(2),
-        ..nats.settings()
     };
+    let good = NatsSettings { link: link.clone(), ..nats.settings() };
     assert!(!format!("{good:?}").contains("a secret"));
     let target = NatsTarget::new(&good).expect("a target");
     // The server answers, but has no stream yet.
     assert!(matches!(target.check().await, Err(DeliveryError::Rejected(_))));
-    let stranger = NatsTarget::new(&NatsSettings { ca_file: None, ..good.clone() }).expect("a target");
+    let stranger = LinkSettings { ca_file: None, ..link.clone() };
+    let stranger = NatsTarget::new(&NatsSettings { link: stranger, ..good.clone() }).expect("a target");
     assert!(matches!(stranger.check().await, Err(DeliveryError::Unavailable(_))));
-    let wrong = NatsSettings { password: Some(Secret::new("another".to_owned())), ..good.clone() };
+    let wrong = LinkSettings { password: Some(Secret::new("another".to_owned())), ..link };
+    let wrong = NatsSettings { link: wrong, ..good.clone() };
     assert!(matches!(NatsTarget::new(&wrong).expect("a target").check().await, Err(DeliveryError::Unavailable(_))));
     // A subject that the user may not publish to is never acknowledged.
     let elsewhere = NatsTarget::new(&NatsSettings { subject: "strata.others".to_owned(), ..good }).expect("a target");
@@ -185,9 +188,10 @@ fn settings_name_one_subject_and_one_way_to_sign_in() {
         toml::from_str("addresses = [\"localhost:4222\"]\nsubject = \"strata.events\"\ntoken = \"t\"")
             .expect("settings");
     assert!(NatsTarget::new(&settings).is_ok());
+    let link = settings.link.clone();
     for wrong in [
         NatsSettings { subject: "strata.*".to_owned(), ..settings.clone() },
-        NatsSettings { username: Some("somebody".to_owned()), ..settings.clone() },
+        NatsSettings { link: LinkSettings { username: Some("somebody".to_owned()), ..link }, ..settings.clone() },
         NatsSettings { addresses: Vec::new(), ..settings.clone() },
     ] {
         assert!(NatsTarget::new(&wrong).is_err(), "{wrong:?}");

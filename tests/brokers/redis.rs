@@ -6,6 +6,7 @@ use std::time::Duration;
 use redis::aio::MultiplexedConnection;
 use redis::{Client, cmd};
 use strata::credentials::Secret;
+use strata::events::broker::LinkSettings;
 use strata::events::redis::{RedisSettings, RedisTarget};
 use strata::events::target::{DeliveryError, Target as _};
 use tempfile::TempDir;
@@ -143,7 +144,8 @@ async fn a_stream_is_bounded_and_replicas_are_waited_for() {
     assert!((100..300).contains(&kept.len()), "{} entries", kept.len());
     assert_eq!(kept.last().map(String::as_str), Some("id-0999"));
 
-    let settings = RedisSettings { replicas: 1, timeout: Duration::from_secs(1), ..redis.settings() };
+    let link = LinkSettings { timeout: Duration::from_secs(1), ..redis.settings().link };
+    let settings = RedisSettings { replicas: 1, link, ..redis.settings() };
     assert!(RedisTarget::new(&RedisSettings { length_max: Some(0), ..settings.clone() }).is_err());
     let alone = RedisTarget::new(&settings).expect("a target");
     let outcomes = alone.deliver(&messages(0, 1)).await;
@@ -166,21 +168,23 @@ async fn connections_are_encrypted_and_signed_in() {
     redis.more.push(("--tls-key-file", text(&certificates.private_key)));
     redis.more.push(("--tls-ca-cert-file", text(&certificates.authority)));
     let _server = redis.start();
-    let good = RedisSettings {
-        address: format!("localhost:{tls_port}"),
+    let link = LinkSettings {
         tls: true,
         ca_file: Some(certificates.authority.clone()),
         password: Some(Secret::new("a secret".to_owned())),
-        ..redis.settings()
+        ..redis.settings().link
     };
+    let address = format!("localhost:{tls_port}");
+    let good = RedisSettings { address, link: link.clone(), ..redis.settings() };
     let target = RedisTarget::new(&good).expect("a target");
     target.check().await.expect("a server that can be used");
     delivered(target.deliver(&messages(0, 5)).await);
 
-    let stranger = RedisTarget::new(&RedisSettings { ca_file: None, ..good.clone() }).expect("a target");
+    let stranger = LinkSettings { ca_file: None, ..link.clone() };
+    let stranger = RedisTarget::new(&RedisSettings { link: stranger, ..good.clone() }).expect("a target");
     unavailable(stranger.deliver(&messages(0, 1)).await);
     let wrong = Some(Secret::new("another".to_owned()));
-    let wrong = RedisSettings { password: wrong, ..good.clone() };
+    let wrong = RedisSettings { link: LinkSettings { password: wrong, ..link }, ..good };
     assert!(!format!("{wrong:?}").contains("another"));
     let outcomes = RedisTarget::new(&wrong).expect("a target").deliver(&messages(0, 1)).await;
     assert!(matches!(&outcomes[0], Err(DeliveryError::Unavailable(reason)) if !reason.contains("another")));

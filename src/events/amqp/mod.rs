@@ -8,10 +8,6 @@ mod runtime;
 
 use std::net::Shutdown;
 use std::os::fd::AsFd as _;
-use std::path::PathBuf;
-use std::pin::Pin;
-use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::future::join_all;
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions, ExchangeDeclareOptions, QueueDeclareOptions};
@@ -20,16 +16,13 @@ use lapin::tcp::AsyncTcpStream;
 use lapin::types::{FieldTable, ShortString};
 use lapin::uri::{AMQPAuthority, AMQPQueryString, AMQPScheme, AMQPUri, AMQPUserInfo};
 use lapin::{BasicProperties, Channel, Confirmation, ConnectionProperties, ErrorKind, ExchangeKind};
-use rustls::ClientConfig;
 use serde::Deserialize;
 use socket2::Socket;
 use tokio::net::TcpStream;
-use tokio::sync::Mutex;
 
-use super::broker::{self, Address, BATCH_MAX, RUN_BYTES_MAX, timeout_default};
+use super::broker::{self, Address, BATCH_MAX, Broker, Link, LinkSettings, RUN_BYTES_MAX};
 use super::order::Order;
-use super::target::{Deliveries, DeliveryError, Message, Target};
-use crate::config::call_time;
+use super::target::{DeliveryError, Message};
 use crate::credentials::Secret;
 
 /// How often each side says that it is there, in seconds.
@@ -54,25 +47,17 @@ pub struct AmqpSettings {
     pub exchange: String,
     /// The routing key; `{bucket}` and `{event}` in it stand for the bucket's name and for such as `ObjectCreated:Put`.
     pub routing_key: String,
-    /// The user to sign in as; `guest` by default, whom brokers believe on their own machine only.
-    pub username: Option<String>,
-    /// The user's password.
-    pub password: Option<Secret>,
-    /// Whether the connection is encrypted.
-    #[serde(default)]
-    pub tls: bool,
-    /// The file of the authorities to believe, in PEM form, instead of those that the machine trusts.
-    pub ca_file: Option<PathBuf>,
-    /// How long one call may take.
-    #[serde(default = "timeout_default", deserialize_with = "call_time")]
-    pub timeout: Duration,
+    /// How it is reached. Nobody named is `guest`, whom brokers believe on their own machine only.
+    #[serde(flatten)]
+    pub link: LinkSettings,
 }
 
 fn virtual_host() -> String {
     "/".to_owned()
 }
 
-struct Session {
+/// A connection with one channel, on which the broker confirms messages.
+pub struct Session {
     channel: Channel,
     connection: lapin::Connection,
     _hangup: Hangup,
@@ -100,11 +85,9 @@ pub struct AmqpTarget {
     virtual_host: String,
     username: String,
     password: Secret,
-    tls: Option<Arc<ClientConfig>>,
     exchange: ShortString,
     routing_key: String,
-    timeout: Duration,
-    session: Mutex<Option<Session>>,
+    link: Link<Session>,
 }
 
 /// How a run ended.
@@ -123,41 +106,17 @@ impl AmqpTarget {
         }
         let long = "exchange must be at most 255 bytes long".to_owned();
         let exchange = ShortString::try_new(settings.exchange.clone()).map_err(|_| long)?;
-        let (username, password) = match (settings.username.clone(), settings.password.clone()) {
-            (None, None) => ("guest".to_owned(), Secret::new("guest".to_owned())),
-            (Some(username), Some(password)) => (username, password),
-            _ => return Err("username and password go together".to_owned()),
-        };
+        let guest = || ("guest".to_owned(), Secret::new("guest".to_owned()));
+        let (username, password) = settings.link.user()?.unwrap_or_else(guest);
         Ok(AmqpTarget {
             address: Address::parse(&settings.address)?,
             virtual_host: settings.virtual_host.clone(),
             username,
             password,
-            tls: broker::client_config(settings.tls, settings.ca_file.as_deref())?,
             exchange,
             routing_key: settings.routing_key.clone(),
-            timeout: settings.timeout,
-            session: Mutex::new(None),
+            link: Link::new(&settings.link)?,
         })
-    }
-
-    async fn connect(&self) -> Result<Session, DeliveryError> {
-        let stream = broker::connect(&self.address).await.map_err(|error| self.unavailable(&error))?;
-        let hangup = Hangup::of(&stream).map_err(|error| self.unavailable(&error))?;
-        let stream = broker::secure(stream, &self.address, self.tls.as_ref()).await;
-        let stream = stream.map_err(|error| self.unavailable(&error))?;
-        // lapin asks for a connection once, as it may not reconnect by itself.
-        let stream = std::sync::Mutex::new(Some(stream));
-        let take = async move |_: AMQPUri, _: runtime::OurRuntime| {
-            let taken = stream.lock().ok().and_then(|mut stream| stream.take());
-            let taken = taken.ok_or_else(|| std::io::Error::from(std::io::ErrorKind::NotConnected))?;
-            Ok(AsyncTcpStream::Plain(runtime::socket(taken)))
-        };
-        let properties = ConnectionProperties::default().with_connection_name("strata".into());
-        let made = lapin::Connection::connector(self.uri(), runtime::current(), take, properties).await;
-        let connection = made.map_err(|error| self.unavailable(&error))?;
-        let channel = connection.create_channel().await.map_err(|error| self.unavailable(&error))?;
-        Ok(Session { channel, connection, _hangup: hangup })
     }
 
     fn uri(&self) -> AMQPUri {
@@ -170,40 +129,8 @@ impl AmqpTarget {
         }
     }
 
-    async fn confirming(&self) -> Result<Session, DeliveryError> {
-        let session = self.connect().await?;
-        let selected = session.channel.confirm_select(ConfirmSelectOptions::default()).await;
-        selected.map_err(|error| self.unavailable(&error))?;
-        Ok(session)
-    }
-
     fn unavailable(&self, error: &dyn std::error::Error) -> DeliveryError {
         DeliveryError::Unavailable(format!("AMQP at {}: {error}", self.address))
-    }
-
-    async fn send(&self, order: &mut Order<'_>) -> Result<(), DeliveryError> {
-        let mut held = self.session.lock().await;
-        // Taken out, so that a call that fails or runs out of time leaves no session with confirmations to come.
-        let mut session = match held.take().filter(|session| session.channel.status().connected()) {
-            Some(session) => session,
-            None => self.confirming().await?,
-        };
-        let mut run_max = BATCH_MAX;
-        loop {
-            let run = order.next(run_max, RUN_BYTES_MAX);
-            if run.is_empty() {
-                *held = Some(session);
-                return Ok(());
-            }
-            if let Ended::Refused(reason) = self.publish_all(&session.channel, order, &run).await? {
-                // Which of several the broker did not like, it does not say: so they are sent again, one by one.
-                if let [(index, _)] = run.as_slice() {
-                    order.note(*index, Err(DeliveryError::Rejected(format!("AMQP: {reason}"))));
-                }
-                run_max = 1;
-                session = self.confirming().await?;
-            }
-        }
     }
 
     async fn publish_all(
@@ -250,30 +177,6 @@ impl AmqpTarget {
         let key = self.routing_key.replace("{bucket}", &message.bucket).replace("{event}", &message.event_name);
         ShortString::try_new(key)
     }
-
-    async fn look(&self) -> Result<(), DeliveryError> {
-        let session = self.connect().await?;
-        let channel = &session.channel;
-        let found = if !self.exchange.as_str().is_empty() {
-            let options = ExchangeDeclareOptions { passive: true, ..ExchangeDeclareOptions::default() };
-            // Of which kind it is, the broker does not compare.
-            let (exchange, arguments) = (self.exchange.clone(), FieldTable::default());
-            channel.exchange_declare(exchange, ExchangeKind::Direct, options, arguments).await
-        } else if self.routing_key.contains('{') {
-            // The default exchange always exists; its queues are known only with an event.
-            Ok(())
-        } else {
-            let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
-            let queue = ShortString::try_new(self.routing_key.clone()).unwrap_or_default();
-            channel.queue_declare(queue, options, FieldTable::default()).await.map(|_| ())
-        };
-        // So that the broker does not take it for a crash.
-        let _broken_anyway = session.connection.close(REPLY_SUCCESS, "checked".into()).await;
-        found.map_err(|error| match error.is_amqp_soft_error() {
-            true => DeliveryError::Rejected(format!("AMQP: {error}")),
-            false => self.unavailable(&error),
-        })
-    }
 }
 
 fn properties(message: &Message) -> BasicProperties {
@@ -317,22 +220,76 @@ fn is_about_a_message(error: &lapin::Error) -> bool {
     )
 }
 
-impl Target for AmqpTarget {
-    fn batch_max(&self) -> usize {
-        BATCH_MAX
+impl Broker for AmqpTarget {
+    type Session = Session;
+
+    fn link(&self) -> &Link<Session> {
+        &self.link
     }
 
-    fn deliver<'a>(&'a self, messages: &'a [Message]) -> Pin<Box<dyn Future<Output = Deliveries> + Send + 'a>> {
-        Box::pin(async move {
-            let mut order = Order::new(messages);
-            if let Err(reason) = broker::in_time(self.timeout, self.send(&mut order)).await {
-                order.stop(reason);
+    async fn connect(&self) -> Result<Session, DeliveryError> {
+        let stream = broker::connect(&self.address).await.map_err(|error| self.unavailable(&error))?;
+        let hangup = Hangup::of(&stream).map_err(|error| self.unavailable(&error))?;
+        let stream = broker::secure(stream, &self.address, self.link.tls.as_ref()).await;
+        let stream = stream.map_err(|error| self.unavailable(&error))?;
+        // lapin asks for a connection once, as it may not reconnect by itself.
+        let stream = std::sync::Mutex::new(Some(stream));
+        let take = async move |_: AMQPUri, _: runtime::OurRuntime| {
+            let taken = stream.lock().ok().and_then(|mut stream| stream.take());
+            let taken = taken.ok_or_else(|| std::io::Error::from(std::io::ErrorKind::NotConnected))?;
+            Ok(AsyncTcpStream::Plain(runtime::socket(taken)))
+        };
+        let properties = ConnectionProperties::default().with_connection_name("strata".into());
+        let made = lapin::Connection::connector(self.uri(), runtime::current(), take, properties).await;
+        let connection = made.map_err(|error| self.unavailable(&error))?;
+        let channel = connection.create_channel().await.map_err(|error| self.unavailable(&error))?;
+        let selected = channel.confirm_select(ConfirmSelectOptions::default()).await;
+        selected.map_err(|error| self.unavailable(&error))?;
+        Ok(Session { channel, connection, _hangup: hangup })
+    }
+
+    fn is_open(session: &Session) -> bool {
+        session.channel.status().connected()
+    }
+
+    async fn send(&self, session: &mut Session, order: &mut Order<'_>) -> Result<(), DeliveryError> {
+        let mut run_max = BATCH_MAX;
+        loop {
+            let run = order.next(run_max, RUN_BYTES_MAX);
+            if run.is_empty() {
+                return Ok(());
             }
-            order.deliveries()
-        })
+            if let Ended::Refused(reason) = self.publish_all(&session.channel, order, &run).await? {
+                // Which of several the broker did not like, it does not say: so they are sent again, one by one.
+                if let [(index, _)] = run.as_slice() {
+                    order.note(*index, Err(DeliveryError::Rejected(format!("AMQP: {reason}"))));
+                }
+                run_max = 1;
+                *session = self.connect().await?;
+            }
+        }
     }
 
-    fn check(&self) -> Pin<Box<dyn Future<Output = Result<(), DeliveryError>> + Send + '_>> {
-        Box::pin(broker::in_time(self.timeout, self.look()))
+    async fn look(&self, session: Session) -> Result<(), DeliveryError> {
+        let channel = &session.channel;
+        let found = if !self.exchange.as_str().is_empty() {
+            let options = ExchangeDeclareOptions { passive: true, ..ExchangeDeclareOptions::default() };
+            // Of which kind it is, the broker does not compare.
+            let (exchange, arguments) = (self.exchange.clone(), FieldTable::default());
+            channel.exchange_declare(exchange, ExchangeKind::Direct, options, arguments).await
+        } else if self.routing_key.contains('{') {
+            // The default exchange always exists; its queues are known only with an event.
+            Ok(())
+        } else {
+            let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
+            let queue = ShortString::try_new(self.routing_key.clone()).unwrap_or_default();
+            channel.queue_declare(queue, options, FieldTable::default()).await.map(|_| ())
+        };
+        // So that the broker does not take it for a crash.
+        let _broken_anyway = session.connection.close(REPLY_SUCCESS, "checked".into()).await;
+        found.map_err(|error| match error.is_amqp_soft_error() {
+            true => DeliveryError::Rejected(format!("AMQP: {error}")),
+            false => self.unavailable(&error),
+        })
     }
 }

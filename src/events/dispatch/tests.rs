@@ -1,10 +1,10 @@
 //! Dispatchers on real queues, with a target that does what the test says.
 
 use std::collections::VecDeque;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use strata_storage::{
     Backlog, BucketChange, BucketName, Clock, EventKind, EventKinds, ManualClock, NewBucket, NotificationRule,
     ObjectKey, OpenOptions, QueueName, Store, Tag, Timestamp, VersionSelector,
@@ -42,7 +42,7 @@ impl Target for Scripted {
         2
     }
 
-    fn deliver<'a>(&'a self, messages: &'a [Message]) -> Pin<Box<dyn Future<Output = Deliveries> + Send + 'a>> {
+    fn deliver<'a>(&'a self, messages: &'a [Message]) -> BoxFuture<'a, Deliveries> {
         let mut failed: Vec<&str> = Vec::new();
         let mut deliveries = Vec::new();
         for message in messages {
@@ -69,7 +69,7 @@ impl Target for Scripted {
         })
     }
 
-    fn check(&self) -> Pin<Box<dyn Future<Output = Result<(), DeliveryError>> + Send + '_>> {
+    fn check(&self) -> BoxFuture<'_, Result<(), DeliveryError>> {
         Box::pin(async { Ok(()) })
     }
 }

@@ -8,8 +8,6 @@ mod partition;
 mod produce;
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::PathBuf;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,13 +18,11 @@ use rskafka::client::error::Error;
 use rskafka::client::partition::{PartitionClient, UnknownTopicHandling};
 use rskafka::client::{Client, ClientBuilder, Credentials, SaslConfig};
 use rskafka::record::Record;
-use rustls::ClientConfig;
 use serde::Deserialize;
-use tokio::sync::Mutex;
 
-use super::broker::{self, Address, BATCH_MAX, timeout_default};
-use super::target::{Deliveries, DeliveryError, Message, Target};
-use crate::config::call_time;
+use super::broker::{Address, Broker, Link, LinkSettings};
+use super::order::Order;
+use super::target::{DeliveryError, Message};
 use crate::credentials::Secret;
 
 /// A topic of a Kafka cluster.
@@ -40,18 +36,9 @@ pub struct KafkaSettings {
     /// How to show the password.
     #[serde(default)]
     pub mechanism: Mechanism,
-    /// The user to sign in as.
-    pub username: Option<String>,
-    /// The user's password.
-    pub password: Option<Secret>,
-    /// Whether connections are encrypted.
-    #[serde(default)]
-    pub tls: bool,
-    /// The file of the authorities to believe, in PEM form, instead of those that the machine trusts.
-    pub ca_file: Option<PathBuf>,
-    /// How long one call may take.
-    #[serde(default = "timeout_default", deserialize_with = "call_time")]
-    pub timeout: Duration,
+    /// How it is reached.
+    #[serde(flatten)]
+    pub link: LinkSettings,
 }
 
 /// How a user signs in, if there is one.
@@ -71,7 +58,7 @@ pub enum Mechanism {
 
 /// The cluster as it was when the session began. Partitions that are added later are seen by the next one, so that
 /// meanwhile no key changes its partition.
-struct Session {
+pub struct Session {
     client: Client,
     partitions: Vec<i32>,
     clients: HashMap<i32, PartitionClient>,
@@ -82,9 +69,7 @@ pub struct KafkaTarget {
     brokers: Vec<String>,
     topic: String,
     sign_in: Option<(Mechanism, String, Secret)>,
-    tls: Option<Arc<ClientConfig>>,
-    timeout: Duration,
-    session: Mutex<Option<Session>>,
+    link: Link<Session>,
 }
 
 impl KafkaTarget {
@@ -93,74 +78,14 @@ impl KafkaTarget {
         if settings.topic.is_empty() {
             return Err("topic must be the name of a topic".to_owned());
         }
-        let sign_in = match (settings.username.clone(), settings.password.clone()) {
-            (None, None) => None,
-            (Some(username), Some(password)) => Some((settings.mechanism, username, password)),
-            _ => return Err("username and password go together".to_owned()),
-        };
+        let user = settings.link.user()?;
         let brokers = Address::parse_all(&settings.addresses)?;
         Ok(KafkaTarget {
             brokers: brokers.iter().map(Address::to_string).collect(),
             topic: settings.topic.clone(),
-            sign_in,
-            tls: broker::client_config(settings.tls, settings.ca_file.as_deref())?,
-            timeout: settings.timeout,
-            session: Mutex::new(None),
+            sign_in: user.map(|(username, password)| (settings.mechanism, username, password)),
+            link: Link::new(&settings.link)?,
         })
-    }
-
-    async fn connect(&self) -> Result<Session, DeliveryError> {
-        // One attempt: whoever calls tries again in its own time.
-        let backoff = BackoffConfig { deadline: Some(Duration::ZERO), ..BackoffConfig::default() };
-        let mut builder = ClientBuilder::new(self.brokers.clone()).client_id("strata").backoff_config(backoff);
-        if let Some(tls) = &self.tls {
-            builder = builder.tls_config(Arc::clone(tls));
-        }
-        if let Some((mechanism, username, password)) = &self.sign_in {
-            let credentials = Credentials::new(username.clone(), password.expose().to_owned());
-            builder = builder.sasl_config(match mechanism {
-                Mechanism::Plain => SaslConfig::Plain(credentials),
-                Mechanism::ScramSha256 => SaslConfig::ScramSha256(credentials),
-                Mechanism::ScramSha512 => SaslConfig::ScramSha512(credentials),
-            });
-        }
-        let client = builder.build().await.map_err(unavailable)?;
-        let topics = client.list_topics().await.map_err(unavailable)?;
-        let topic = topics.into_iter().find(|topic| topic.name == self.topic);
-        let partitions = topic.map(|topic| topic.partitions.into_iter().collect()).unwrap_or_default();
-        Ok(Session { client, partitions, clients: HashMap::new() })
-    }
-
-    async fn send(&self, messages: &[Message]) -> Result<Deliveries, DeliveryError> {
-        let mut held = self.session.lock().await;
-        // Taken out, so that a call that fails or runs out of time leaves no session with answers still to come.
-        let mut session = match held.take() {
-            Some(session) => session,
-            None => self.connect().await?,
-        };
-        if session.partitions.is_empty() {
-            // True of every event of the target, until somebody makes the topic: were it a refusal, all events until then
-            // would be put aside.
-            return Err(DeliveryError::Unavailable(self.no_topic()));
-        }
-        let mut chunks: BTreeMap<i32, Vec<(usize, Record)>> = BTreeMap::new();
-        for (index, message) in messages.iter().enumerate() {
-            let record = record(message);
-            let key = record.key.as_deref().unwrap_or_default();
-            let partition = session.partitions[partition::of_key(key, session.partitions.len())];
-            chunks.entry(partition).or_default().push((index, record));
-        }
-        for partition in chunks.keys() {
-            self.open(&mut session, *partition).await?;
-        }
-        let sent = chunks.into_iter().map(|(partition, records)| produce::all(&session.clients[&partition], records));
-        let mut outcomes: Vec<_> = join_all(sent).await.into_iter().flatten().collect();
-        outcomes.sort_unstable_by_key(|(index, _)| *index);
-        // Whatever failed, another session begins with fresh knowledge of who leads what.
-        if !outcomes.iter().any(|(_, outcome)| matches!(outcome, Err(DeliveryError::Unavailable(_)))) {
-            *held = Some(session);
-        }
-        Ok(outcomes.into_iter().map(|(_, outcome)| outcome).collect())
     }
 
     async fn open(&self, session: &mut Session, partition: i32) -> Result<(), DeliveryError> {
@@ -173,11 +98,6 @@ impl KafkaTarget {
 
     fn no_topic(&self) -> String {
         format!("Kafka: there is no topic {}", self.topic)
-    }
-
-    async fn look(&self) -> Result<(), DeliveryError> {
-        let session = self.connect().await?;
-        if session.partitions.is_empty() { Err(DeliveryError::Rejected(self.no_topic())) } else { Ok(()) }
     }
 }
 
@@ -197,19 +117,57 @@ fn unavailable(error: Error) -> DeliveryError {
     DeliveryError::Unavailable(format!("Kafka: {text}"))
 }
 
-impl Target for KafkaTarget {
-    fn batch_max(&self) -> usize {
-        BATCH_MAX
+impl Broker for KafkaTarget {
+    type Session = Session;
+
+    fn link(&self) -> &Link<Session> {
+        &self.link
     }
 
-    fn deliver<'a>(&'a self, messages: &'a [Message]) -> Pin<Box<dyn Future<Output = Deliveries> + Send + 'a>> {
-        Box::pin(async move {
-            let sent = broker::in_time(self.timeout, self.send(messages)).await;
-            sent.unwrap_or_else(|reason| messages.iter().map(|_| Err(reason.clone())).collect())
-        })
+    async fn connect(&self) -> Result<Session, DeliveryError> {
+        // One attempt: whoever calls tries again in its own time.
+        let backoff = BackoffConfig { deadline: Some(Duration::ZERO), ..BackoffConfig::default() };
+        let mut builder = ClientBuilder::new(self.brokers.clone()).client_id("strata").backoff_config(backoff);
+        if let Some(tls) = &self.link.tls {
+            builder = builder.tls_config(Arc::clone(tls));
+        }
+        if let Some((mechanism, username, password)) = &self.sign_in {
+            let credentials = Credentials::new(username.clone(), password.expose().to_owned());
+            builder = builder.sasl_config(match mechanism {
+                Mechanism::Plain => SaslConfig::Plain(credentials),
+                Mechanism::ScramSha256 => SaslConfig::ScramSha256(credentials),
+                Mechanism::ScramSha512 => SaslConfig::ScramSha512(credentials),
+            });
+        }
+        let client = builder.build().await.map_err(unavailable)?;
+        let topics = client.list_topics().await.map_err(unavailable)?;
+        let topic = topics.into_iter().find(|topic| topic.name == self.topic);
+        let partitions = topic.map(|topic| topic.partitions.into_iter().collect()).unwrap_or_default();
+        Ok(Session { client, partitions, clients: HashMap::new() })
     }
 
-    fn check(&self) -> Pin<Box<dyn Future<Output = Result<(), DeliveryError>> + Send + '_>> {
-        Box::pin(broker::in_time(self.timeout, self.look()))
+    async fn send(&self, session: &mut Session, order: &mut Order<'_>) -> Result<(), DeliveryError> {
+        if session.partitions.is_empty() {
+            // True of every event of the target, until somebody makes the topic: were it a refusal, all events until then
+            // would be put aside.
+            return Err(DeliveryError::Unavailable(self.no_topic()));
+        }
+        let mut chunks: BTreeMap<i32, Vec<(usize, Record)>> = BTreeMap::new();
+        for (index, message) in order.messages().iter().enumerate() {
+            let record = record(message);
+            let key = record.key.as_deref().unwrap_or_default();
+            let partition = session.partitions[partition::of_key(key, session.partitions.len())];
+            chunks.entry(partition).or_default().push((index, record));
+        }
+        for partition in chunks.keys() {
+            self.open(session, *partition).await?;
+        }
+        let sent = chunks.into_iter().map(|(partition, records)| produce::all(&session.clients[&partition], records));
+        join_all(sent).await.into_iter().flatten().for_each(|(index, outcome)| order.note(index, outcome));
+        Ok(())
+    }
+
+    async fn look(&self, session: Session) -> Result<(), DeliveryError> {
+        if session.partitions.is_empty() { Err(DeliveryError::Rejected(self.no_topic())) } else { Ok(()) }
     }
 }

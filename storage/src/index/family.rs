@@ -47,6 +47,8 @@ pub(crate) enum Family {
     Reindex,
     /// version stamp -> when the version was last read, or since when it counts as not read, for INTELLIGENT_TIERING
     Access,
+    /// version stamp -> nothing: it was told that the version is lost
+    Lost,
     /// bucket id, class, tier -> what they hold, counters
     Usage,
     /// bucket id, month, class, kind -> requests, retrievals and early deletions, counters
@@ -62,7 +64,7 @@ pub(crate) enum Family {
 }
 
 impl Family {
-    pub(crate) const ALL: [Family; 26] = [
+    pub(crate) const ALL: [Family; 27] = [
         Family::Meta,
         Family::Bucket,
         Family::BucketName,
@@ -83,6 +85,7 @@ impl Family {
         Family::Due,
         Family::Reindex,
         Family::Access,
+        Family::Lost,
         Family::Usage,
         Family::Meter,
         Family::Document,
@@ -114,6 +117,7 @@ impl Family {
             Family::Due => "due",
             Family::Reindex => "reindex",
             Family::Access => "access",
+            Family::Lost => "lost",
             Family::Usage => "usage",
             Family::Meter => "meter",
             Family::Document => "document",

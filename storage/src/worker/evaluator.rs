@@ -19,6 +19,7 @@ use crate::index::record::{CurrentRecord, Garbage, Record as _, UploadRecord, Ve
 use crate::index::{Batch, Family, Rows, Step, key};
 use crate::lifecycle::{Lifecycle, Position, Status};
 use crate::locks::KeyLocks;
+use crate::lost::forget_notes;
 use crate::name::{BucketName, ObjectKey};
 use crate::object::StorageClass;
 use crate::object_lock::{Governance, Removable};
@@ -316,18 +317,15 @@ impl<'a> Evaluator<'a> {
             self.batch.put_due(DueKind::Settle, self.now, bucket.id, key, stamp);
             self.inner.mover.wake();
         }
-        let access = stamp.to_bytes().to_vec();
         match verdict.act {
             Act::Transition(_) => {
                 self.done.transitioned += 1;
-                if before.class == StorageClass::IntelligentTiering {
-                    self.batch.delete(Family::Access, access);
-                }
+                forget_notes(before.class, stamp, &mut self.batch);
             }
             Act::Move(_) => {
                 self.done.moved += 1;
                 if let Some(idle_since) = case.idle_since(verdict.act) {
-                    self.batch.put(Family::Access, access, &idle_since);
+                    self.batch.put(Family::Access, stamp.to_bytes().to_vec(), &idle_since);
                 }
             }
             _ => {}

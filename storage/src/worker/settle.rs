@@ -25,6 +25,7 @@ use crate::index::key::{DueKind, DueRow};
 use crate::index::record::{ObjectRecord, Record as _, VersionRecord};
 use crate::index::{Batch, Family, Rows, Step, key};
 use crate::list::following;
+use crate::lost::may_be_lost;
 use crate::residence_change::VersionName;
 use crate::stamp::Timestamp;
 use crate::store::Inner;
@@ -138,6 +139,8 @@ pub(super) struct Tally {
     pub(super) bytes: u64,
     /// Why the disk took no more.
     pub(super) refused: Option<Error>,
+    /// Versions whose bytes are damaged.
+    pub(super) damaged: Vec<VersionName>,
 }
 
 impl Tally {
@@ -157,6 +160,16 @@ impl Tally {
         inner.mover.progress(job.kind).fail(now, error);
         self.done(job, batch);
         batch.put_raw(Family::Due, job.name.due(job.kind, now.plus(POSTPONED)), Vec::new());
+        if may_be_lost(job.object.residence.class) {
+            self.damaged.push(job.name.clone());
+        }
+    }
+
+    /// Tells of what turned out to be damaged. The caller holds no locks any more.
+    pub(super) async fn tell_lost(&self, inner: &Inner) {
+        for name in &self.damaged {
+            inner.tell_lost(name).await;
+        }
     }
 }
 

@@ -93,6 +93,7 @@ pub(super) async fn settle_large(inner: Arc<Inner>, job: Job) -> Result<Tally> {
     if !batch.changes.is_empty() {
         large.inner.index.commit(batch).await?;
     }
+    tally.tell_lost(&large.inner).await;
     Ok(tally)
 }
 

@@ -109,6 +109,7 @@ pub(super) async fn settle_group(inner: &Arc<Inner>, jobs: Vec<Job>) -> Result<T
         widened.pins.into_values().for_each(|pin| batch.hold(pin));
         batch.hold(writer);
         inner.index.commit(batch).await?;
+        tally.tell_lost(inner).await;
     }
     Ok(tally)
 }

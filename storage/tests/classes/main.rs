@@ -2,6 +2,7 @@
 //! nothing is lost or left over on the way.
 
 mod audit;
+mod lost;
 mod restore;
 mod settle;
 mod support;

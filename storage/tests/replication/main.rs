@@ -2,6 +2,7 @@
 //! two buckets that replicate to each other end up the same.
 
 mod convergence;
+mod events;
 mod known;
 mod queues;
 mod replicas;

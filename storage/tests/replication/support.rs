@@ -1,5 +1,6 @@
 //! A store with a bucket that replicates, and a sender without a network.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use strata_storage::{
@@ -14,7 +15,7 @@ pub const THERE: &str = "arn:aws:s3:::there";
 pub struct Side {
     pub store: Store,
     pub clock: Arc<ManualClock>,
-    _directory: tempfile::TempDir,
+    directory: tempfile::TempDir,
 }
 
 pub fn bucket() -> BucketName {
@@ -52,19 +53,32 @@ pub fn rule(id: &str, destination: &str) -> ReplicationRule {
     }
 }
 
+async fn open(directory: &Path, clock: &Arc<ManualClock>, seed: u64) -> Store {
+    let mut options = OpenOptions::new(directory);
+    options.clock = Arc::clone(clock) as _;
+    options.entropy = Arc::new(SeededEntropy::new(seed));
+    (options.settle_every, options.collect_every, options.evaluate_every) = (None, None, None);
+    Store::open(options).await.expect("a store")
+}
+
 impl Side {
     /// A store with a versioned bucket, at `seconds` by its own clock.
     pub async fn new(seed: u64, seconds: u64) -> Side {
         let directory = tempfile::tempdir().expect("a directory");
         let clock = Arc::new(ManualClock::new(Timestamp::from_secs(seconds)));
-        let mut options = OpenOptions::new(directory.path());
-        options.clock = Arc::clone(&clock) as _;
-        options.entropy = Arc::new(SeededEntropy::new(seed));
-        (options.settle_every, options.collect_every, options.evaluate_every) = (None, None, None);
-        let store = Store::open(options).await.expect("a store");
+        let store = open(directory.path(), &clock, seed).await;
         store.create_bucket(&bucket(), NewBucket::default()).await.expect("a new bucket");
         store.change_bucket(&bucket(), BucketChange::Versioning(Versioning::Enabled)).await.expect("versioned");
-        Side { store, clock, _directory: directory }
+        Side { store, clock, directory }
+    }
+
+    /// Closes the store and opens it again.
+    pub async fn reopen(self) -> Side {
+        let Side { store, clock, directory } = self;
+        store.close().await.expect("closed");
+        drop(store);
+        let store = open(directory.path(), &clock, 2).await;
+        Side { store, clock, directory }
     }
 
     pub async fn replicate(&self, rules: Vec<ReplicationRule>) {

@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use strata_storage::{
-    BucketName, DeleteObject, Error, ManualClock, MasterKey, NewBucket, ObjectKey, OpenOptions, PutObject,
-    SeededEntropy, StorageClass, Store, Timestamp, VersionSelector, ZoneOptions, ZoneState,
+    BucketChange, BucketName, DeleteObject, Error, EventKind, ManualClock, MasterKey, NewBucket, NotificationRule,
+    ObjectKey, OpenOptions, PutObject, QueueName, SeededEntropy, StorageClass, Store, Timestamp, VersionSelector,
+    ZoneOptions, ZoneState,
 };
 
 /// A store over zones that are directories side by side.
@@ -211,6 +212,54 @@ async fn one_zone_is_lost_with_its_zone_and_says_so() {
         std::fs::rename(&aside, world.zone(zone)).unwrap();
         world.store().heal().await.unwrap();
         world.check("one").await;
+    }
+}
+
+#[tokio::test]
+async fn objects_are_told_as_lost_when_their_zone_is_given_up() {
+    let world = World::new(&["a", "b"]).await;
+    let rule = NotificationRule {
+        id: "lost".to_owned(),
+        target: "target".to_owned(),
+        kinds: [EventKind::LostObject].into_iter().collect(),
+        prefix: String::new(),
+        suffix: String::new(),
+    };
+    let rules = BucketChange::Notifications { rules: vec![rule], document: None };
+    world.store().change_bucket(&BucketName::parse(BUCKET).unwrap(), rules).await.unwrap();
+    let queue = QueueName::Events { target: "target".to_owned() }.id();
+    let told = async || world.store().tasks(queue, None, 100).await.unwrap().len();
+    let unreadable = async |prefix: &str| {
+        let mut count = 0;
+        for size in SIZES {
+            count += usize::from(world.read(prefix, size).await.is_err());
+        }
+        count
+    };
+    // Which zone an object is in differs, so there are objects in both.
+    for prefix in ["one", "two", "three"] {
+        world.put(prefix, StorageClass::OnezoneIa).await;
+    }
+    world.store().settle().await.unwrap();
+    world.store().collect().await.unwrap();
+    world.store().collect().await.unwrap();
+    world.store().add_zone(ZoneOptions { name: "c".to_owned(), directory: world.zone("c") }).await.unwrap();
+    world.lose("b");
+    world.store().heal().await.unwrap();
+    let mut lost = 0;
+    for prefix in ["one", "two", "three"] {
+        lost += unreadable(prefix).await;
+    }
+    assert!(lost > 0);
+    assert_eq!(told().await, 0, "the zone is awaited");
+    world.store().drain_zone("b").await.unwrap();
+    world.store().heal().await.unwrap();
+    assert_eq!(world.state("b"), None);
+    for _ in 0..2 {
+        for prefix in ["one", "two", "three"] {
+            unreadable(prefix).await;
+        }
+        assert_eq!(told().await, lost);
     }
 }
 

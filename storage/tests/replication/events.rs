@@ -1,0 +1,148 @@
+//! Events in their queues, and for those who follow what happens.
+
+use std::collections::BTreeSet;
+
+use strata_storage::{
+    BucketChange, Error, Event, EventKind, EventKinds, NotificationRule, ObjectKey, PutObject, QueueName, Task,
+    TaskOutcome, VersionSelector, Work, WriteCondition,
+};
+use tokio::sync::broadcast::error::{RecvError, TryRecvError};
+use tokio::task::JoinSet;
+
+use crate::support::{Side, bucket, key};
+
+/// So many events a follower may be behind.
+const KEPT: usize = 1024;
+
+fn queue(target: &str) -> QueueName {
+    QueueName::Events { target: target.to_owned() }
+}
+
+fn event(task: &Task) -> &Event {
+    match &task.work {
+        Work::Event(event) => event,
+        Work::Replicate(_) => panic!("nothing replicates"),
+    }
+}
+
+impl Side {
+    async fn tell(&self, target: &str) {
+        let rule = NotificationRule {
+            id: "all".to_owned(),
+            target: target.to_owned(),
+            kinds: EventKinds::all(),
+            prefix: String::new(),
+            suffix: String::new(),
+        };
+        let rules = BucketChange::Notifications { rules: vec![rule], document: None };
+        self.store.change_bucket(&bucket(), rules).await.expect("rules");
+    }
+
+    async fn waiting(&self, target: &str) -> Vec<Task> {
+        self.store.tasks(queue(target).id(), None, 100).await.expect("tasks")
+    }
+
+    async fn send_on(&self, from: &str, task: &Task, to: &str) {
+        let moved = vec![(task.clone(), TaskOutcome::Moved { to: queue(to) })];
+        self.store.end_events(queue(from).id(), moved).await.expect("ended");
+    }
+}
+
+#[tokio::test]
+async fn what_is_moved_keeps_its_first_stamp() {
+    let side = Side::new(1, 1000).await;
+    side.tell("second").await;
+    side.put("before", "x", vec![]).await;
+    side.tell("first").await;
+    side.put("a", "x", vec![]).await;
+    let [first]: [Task; 1] = side.waiting("first").await.try_into().expect("one task");
+    side.put("b", "x", vec![]).await;
+    side.send_on("first", &first, "second").await;
+    // It waits behind what was there, under a stamp of that queue.
+    let [before, second]: [Task; 2] = side.waiting("second").await.try_into().expect("two tasks");
+    assert_eq!((event(&before).key.as_str(), event(&before).moved), ("before", None));
+    assert!(second.stamp > first.stamp);
+    assert_eq!(*event(&second), Event { moved: Some(first.stamp), ..event(&first).clone() });
+    side.send_on("second", &second, "third").await;
+    let [third]: [Task; 1] = side.waiting("third").await.try_into().expect("one task");
+    assert_eq!(event(&third).moved, Some(first.stamp), "its first stamp, not its last");
+    for (target, waiting, dropped) in [("first", 1, 1), ("second", 1, 1), ("third", 1, 0)] {
+        let backlog = side.store.backlog(queue(target).id()).await.expect("counters");
+        assert_eq!((backlog.waiting, backlog.dropped, backlog.done), (waiting, dropped, 0), "{target}");
+    }
+    // Nobody's rule names the third queue, and it is found all the same.
+    let names: BTreeSet<_> = side.store.queues().await.expect("queues").into_iter().map(|queue| queue.name).collect();
+    assert_eq!(names, ["first", "second", "third"].map(queue).into());
+}
+
+#[tokio::test]
+async fn a_moved_task_is_in_one_queue_after_a_restart() {
+    let side = Side::new(1, 1000).await;
+    side.tell("first").await;
+    side.put("a", "x", vec![]).await;
+    let [first]: [Task; 1] = side.waiting("first").await.try_into().expect("one task");
+    side.send_on("first", &first, "second").await;
+    let side = side.reopen().await;
+    assert!(side.waiting("first").await.is_empty());
+    let [second]: [Task; 1] = side.waiting("second").await.try_into().expect("one task");
+    assert_eq!(event(&second).moved, Some(first.stamp));
+    side.put("b", "x", vec![]).await;
+    let [third]: [Task; 1] = side.waiting("first").await.try_into().expect("one task");
+    assert!(third.stamp > second.stamp, "stamps go on after those of all queues");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn followers_hear_of_what_is_there() {
+    let side = Side::new(1, 1000).await;
+    side.put("unheard", "x", vec![]).await;
+    let mut events = side.store.events();
+    let store = side.store.clone();
+    let follower = tokio::spawn(async move {
+        for number in 0..50 {
+            let event = events.recv().await.expect("an event");
+            assert_eq!((event.kind, event.key.as_str()), (EventKind::CreatedPut, format!("{number:02}").as_str()));
+            let version = VersionSelector::Id(event.version_id.expect("a versioned bucket"));
+            let object = store.object(&bucket(), &key(&event.key), version).await;
+            object.expect("what is told is committed");
+        }
+        events
+    });
+    for number in 0..50 {
+        side.put(&format!("{number:02}"), "x", vec![]).await;
+    }
+    let mut events = follower.await.expect("it heard all");
+    // What does not come about is not told.
+    let staged = side.store.stage_bytes("y").await.expect("staged");
+    let condition = WriteCondition::IfAbsent;
+    let refused = side.store.put(PutObject { condition, ..PutObject::new(bucket(), key("00"), staged) }).await;
+    assert!(matches!(refused, Err(Error::Precondition)), "{refused:?}");
+    let staged = side.store.stage_bytes("y").await.expect("staged");
+    drop(side.store.put(PutObject::new(bucket(), key("never"), staged)));
+    assert_eq!(events.try_recv().unwrap_err(), TryRecvError::Empty);
+}
+
+#[tokio::test]
+async fn a_slow_follower_is_told_that_it_missed_some() {
+    let side = Side::new(1, 1000).await;
+    let mut slow = side.store.events();
+    let mut writes = JoinSet::new();
+    let more = 76;
+    for number in 0..KEPT + more {
+        let store = side.store.clone();
+        writes.spawn(async move {
+            let staged = store.stage_bytes("x").await.expect("staged");
+            let name = ObjectKey::parse(&format!("{number:04}")).expect("a key");
+            store.put(PutObject::new(bucket(), name, staged)).await.expect("written");
+        });
+    }
+    writes.join_all().await;
+    let missed = slow.recv().await;
+    assert!(matches!(missed, Err(RecvError::Lagged(missed)) if missed == more as u64), "{missed:?}");
+    let mut heard: BTreeSet<String> = BTreeSet::new();
+    for _ in 0..KEPT {
+        heard.insert(slow.recv().await.expect("an event").key.clone());
+    }
+    assert_eq!(heard.len(), KEPT);
+    side.put("last", "x", vec![]).await;
+    assert_eq!(slow.recv().await.expect("an event").key, "last");
+}
