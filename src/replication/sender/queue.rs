@@ -144,6 +144,9 @@ impl Queue {
             tracing::warn!(%error, "a task of replication cannot be ended; this is tried again");
             tokio::time::sleep(STORE_WAIT).await;
         }
+        if matches!(outcome, TaskOutcome::Done) {
+            self.sender.context.lags.note(&self.name, replicate.requested, self.sender.clock.now());
+        }
         Some(replicate.key)
     }
 
