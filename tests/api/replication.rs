@@ -14,7 +14,12 @@ const ROLE: &str = "arn:aws:iam::000000000000:role/replication";
 const TRUST: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"s3.amazonaws.com"},"Action":"sts:AssumeRole"}]}"#;
 const UNVERSIONED: &str = "Destination bucket must have versioning enabled.";
 
-async fn make_role(root: &Raw, name: &str, trust: &str) {
+/// The role of the configurations.
+pub async fn make_role(root: &Raw) {
+    make_role_trusting(root, "replication", TRUST).await;
+}
+
+async fn make_role_trusting(root: &Raw, name: &str, trust: &str) {
     let form = format!("Action=CreateRole&RoleName={name}&AssumeRolePolicyDocument={}", encoded(trust));
     call(root, "iam", &form).await.is(200);
 }
@@ -31,7 +36,7 @@ pub async fn with_regions(buckets: &[&str], regions: Vec<RegionSettings>) -> Fix
         fixture.raw.put(&format!("/{bucket}"), "").await.is(200);
         fixture.set_versioning(bucket, "Enabled").await;
     }
-    make_role(&fixture.raw, "replication", TRUST).await;
+    make_role(&fixture.raw).await;
     fixture
 }
 
@@ -177,11 +182,11 @@ async fn locked_buckets_need_locked_destinations() {
 async fn roles_exist_and_trust_the_service() {
     let fixture = fixture(&["bucket", "copies"]).await;
     let raw = &fixture.raw;
-    make_role(raw, "stranger", &TRUST.replace("\"Service\":\"s3.", "\"Service\":\"ec2.")).await;
+    make_role_trusting(raw, "stranger", &TRUST.replace("\"Service\":\"s3.", "\"Service\":\"ec2.")).await;
     let elsewhere =
         TRUST.replace("\"Action\"", r#""Condition":{"ArnEquals":{"aws:SourceArn":"arn:aws:s3:::other"}},"Action""#);
-    make_role(raw, "elsewhere", &elsewhere).await;
-    make_role(raw, "here", &elsewhere.replace(":::other", ":::bucket")).await;
+    make_role_trusting(raw, "elsewhere", &elsewhere).await;
+    make_role_trusting(raw, "here", &elsewhere.replace(":::other", ":::bucket")).await;
     let with = async |role: &str| put(raw, "/bucket?replication", configuration(role, &to("copies"))).await;
     for role in ["", "replication", "arn:aws:iam::000000000000:user/root", "arn:aws:iam::000000000001:role/r"] {
         with(role).await.fails(400, "InvalidArgument").has("ArgumentName", "Role");

@@ -31,6 +31,13 @@ pub struct Progress {
     parts: BTreeMap<u16, String>,
 }
 
+impl Progress {
+    /// How many parts were sent.
+    pub fn parts_sent(&self) -> usize {
+        self.parts.len()
+    }
+}
+
 /// Sends an object as an upload, with the parts that it was made of, or, to others than Stratas, of the size configured.
 pub async fn send(
     transfer: &Transfer<'_>,
@@ -112,7 +119,7 @@ async fn parts(transfer: &Transfer<'_>, object: &OpenObject) -> Result<Vec<Part>
     let (mut found, mut after) = (Vec::with_capacity(usize::from(info.parts_count)), 0);
     loop {
         let page = object.parts(after, PAGE).await;
-        let (page, more) = page.map_err(|error| Fault::Passing(error.to_string()))?;
+        let (page, more) = page.map_err(|error| Fault::from(&error))?;
         after = page.last().map_or(u16::MAX, |part| part.number);
         found.extend(page.into_iter().map(|part| {
             let ObjectPart { number, offset, size, checksum } = part;

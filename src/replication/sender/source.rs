@@ -58,7 +58,7 @@ impl Source {
         let mut object = match ctx.store.object(&self.name, key, VersionSelector::Id(version)).await {
             Ok(object) => object,
             Err(Error::NotFound(_) | Error::DeleteMarker { .. }) => return Err(Fault::Gone),
-            Err(error) => return Err(Fault::Passing(error.to_string())),
+            Err(error) => return Err(Fault::from(&error)),
         };
         if object.info().stamp != replicate.version {
             // Another `null` version has taken its place, and has a task of its own.

@@ -79,7 +79,7 @@ impl Transfer<'_> {
         let Upload { step, operation, query, headers } = upload;
         if self.endpoint.may_know_content() && range.end - range.start >= NAMED_BYTES_MIN {
             let chunks = object.chunks(range.clone(), replica::CHUNKS_MAX).await;
-            if let Some(chunks) = chunks.map_err(|error| Fault::Passing(error.to_string()))? {
+            if let Some(chunks) = chunks.map_err(|error| Fault::from(&error))? {
                 let mut headers = headers.clone();
                 headers.insert(replica::CONTENT, HeaderValue::from_static(replica::CHUNKS));
                 let body = CallBody::Bytes(replica::encode_chunks(&chunks).into());
