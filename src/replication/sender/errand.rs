@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use strata_storage::{Task, TaskOutcome};
 
-use super::fault::Fault;
+use super::fault::{Fault, VERSION_NOT_FOUND};
 use super::gate::{WAIT_MAX, WAIT_MIN};
 use super::multipart::Progress;
 
@@ -15,6 +15,8 @@ use super::multipart::Progress;
 const LASTING_MAX: u32 = 3;
 /// How often is tried what others pass by.
 const PASSED_MAX: u32 = 10;
+/// How often is tried what may only be early: for some six minutes. What it waits for set out to all stores at once.
+const EARLY_MAX: u32 = 25;
 
 /// A task with what its attempts left.
 pub struct Errand {
@@ -42,6 +44,8 @@ pub struct Tried {
     lasting: u32,
     /// Those that failed for reasons that pass, while others arrived.
     passed: u32,
+    /// Those that found no version to change.
+    early: u32,
     /// How many tasks of the queue had arrived when it last failed, or else began.
     arrived: Option<u64>,
     /// Whether somebody was told that it is late.
@@ -80,12 +84,14 @@ impl Tried {
             Fault::Passing(reason) => (reason, &mut self.passed, PASSED_MAX, false),
             Fault::Source(reason) => (reason, &mut self.lasting, LASTING_MAX, false),
             Fault::Lasting(reason) => (reason, &mut self.lasting, LASTING_MAX, true),
+            Fault::Early => (VERSION_NOT_FOUND.to_owned(), &mut self.early, EARLY_MAX, false),
         };
         *count += 1;
         if *count == most {
             return Next::Ends(TaskOutcome::PutAside { reason, attempts: self.attempts });
         }
-        Next::Waits { wait: (WAIT_MIN * (1 << (*count - 1))).min(WAIT_MAX), look_again }
+        let wait = WAIT_MIN.saturating_mul(1 << (*count - 1)).min(WAIT_MAX);
+        Next::Waits { wait, look_again }
     }
 }
 
@@ -144,6 +150,19 @@ mod tests {
             tried.advanced();
             assert_eq!(tried.failed(passing(), arrived + 1), waits(200, false));
         }
+    }
+
+    #[test]
+    fn what_is_early_has_minutes() {
+        let (mut tried, mut waited) = (Tried::default(), Duration::ZERO);
+        for _ in 1..25 {
+            tried.begin(0);
+            let Next::Waits { wait, look_again: false } = tried.failed(Fault::Early, 0) else { panic!("it waits") };
+            waited += wait;
+        }
+        assert_eq!(waited.as_secs(), 365);
+        tried.begin(0);
+        assert_eq!(tried.failed(Fault::Early, 0), aside("DstVersionNotFound", 25));
     }
 
     #[test]

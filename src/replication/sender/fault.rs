@@ -36,6 +36,9 @@ impl Step {
     }
 }
 
+/// The reason of failure where the destination has no version to change.
+pub const VERSION_NOT_FOUND: &str = "DstVersionNotFound";
+
 /// Why a task was not done.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
@@ -48,6 +51,9 @@ pub enum Fault {
     /// What was to be sent cannot be read here: it is damaged. Waiting for the destination does not help.
     #[error("{0}")]
     Source(String),
+    /// The destination has no version to change. It is a replica here too: it may still be on its way there from its origin.
+    #[error("{VERSION_NOT_FOUND}")]
+    Early,
     /// What was to be sent is not there any more.
     #[error("it is gone")]
     Gone,
@@ -75,7 +81,7 @@ impl Fault {
             | "OperationAborted"
             | "NoSuchUpload" => Fault::Passing(told()),
             "NoSuchBucket" => Fault::Lasting("DstBucketNotFound".to_owned()),
-            "NoSuchVersion" | "NoSuchKey" => Fault::Lasting("DstVersionNotFound".to_owned()),
+            "NoSuchVersion" | "NoSuchKey" => Fault::Lasting(VERSION_NOT_FOUND.to_owned()),
             "InvalidBucketState" => Fault::Lasting("DstBucketUnversioned".to_owned()),
             "AccessDenied" | "AllAccessDisabled" | "AccountProblem" => Fault::Lasting(step.not_permitted().to_owned()),
             "KMS.NotFoundException" => Fault::Lasting("DstKmsKeyNotFound".to_owned()),

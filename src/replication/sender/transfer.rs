@@ -8,7 +8,7 @@ use strata_storage::{ObjectInfo, ObjectKey, OpenObject, Replica, Replicate, Repl
 
 use super::Sender;
 use super::endpoint::{Call, CallBody, Endpoint};
-use super::fault::{Fault, Step};
+use super::fault::{Fault, Step, VERSION_NOT_FOUND};
 use super::multipart::{self, Progress};
 use super::outgoing;
 use super::source::Source;
@@ -159,6 +159,10 @@ impl Transfer<'_> {
         let headers = outgoing::of_document(&document, headers);
         let (operation, body) = (Operation::PutObjectTagging, CallBody::Bytes(document.into()));
         let call = Call { operation, method: Method::PUT, query, headers, body };
-        self.ask(Step::Tags, call).await.map(drop)
+        match self.ask(Step::Tags, call).await {
+            // With three stores and more, a version of one may be changed at another before it has come to the third.
+            Err(Fault::Lasting(reason)) if reason == VERSION_NOT_FOUND && info.replication.replica => Err(Fault::Early),
+            answer => answer.map(drop),
+        }
     }
 }
