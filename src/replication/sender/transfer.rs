@@ -65,7 +65,7 @@ impl Transfer<'_> {
         let object = source.open(sender, replicate, key).await?;
         let info = object.info();
         let with_tags = info.tags.is_empty() || source.may_read_tags(sender, replicate, key).await;
-        let mut headers = outgoing::of_object(endpoint, info, &source.rule, with_tags);
+        let mut headers = outgoing::of_object(endpoint, info, source.rule(), with_tags);
         if self.goes_in_parts(info) {
             return multipart::send(self, &object, headers, progress).await;
         }
@@ -152,7 +152,7 @@ impl Transfer<'_> {
         let version = info.version_id.to_string();
         let (query, headers): (&[(&str, &str)], _) = match endpoint.is_strata() {
             true => {
-                (&[("tagging", ""), ("versionId", &version)], outgoing::of_replica(&outgoing::head(info, &source.rule)))
+                (&[("tagging", ""), ("versionId", &version)], outgoing::of_replica(&outgoing::head(info, source.rule())))
             }
             false => (&[("tagging", "")], HeaderMap::new()),
         };
