@@ -5,8 +5,7 @@ use std::sync::Arc;
 
 use http::HeaderMap;
 use strata_storage::{
-    BucketName, Error, ObjectInfo, ObjectKey, OpenObject, Replicate, ReplicationRule, Timestamp,
-    VersionSelector,
+    BucketName, Error, ObjectInfo, ObjectKey, OpenObject, Replicate, ReplicationRule, Timestamp, VersionSelector,
 };
 
 use super::Sender;
