@@ -124,6 +124,21 @@ pub fn queues(documents: &[QueueDocument]) -> String {
             size(queue.done_bytes),
             queue.dropped.to_string(),
         ]);
+        // One rule's would be the same again.
+        for rule in queue.by_rule.iter().filter(|_| queue.by_rule.len() > 1) {
+            table.row(vec![
+                String::new(),
+                String::new(),
+                printable(&rule.rule),
+                rule.waiting.to_string(),
+                size(rule.waiting_bytes),
+                String::new(),
+                rule.failed.to_string(),
+                rule.done.to_string(),
+                size(rule.done_bytes),
+                rule.dropped.to_string(),
+            ]);
+        }
     }
     let mut text = table.text();
     for queue in documents {
@@ -137,7 +152,7 @@ pub fn queues(documents: &[QueueDocument]) -> String {
 #[cfg(test)]
 mod tests {
     use super::status;
-    use crate::admin::{FailureDocument, QueueDocument, StatusDocument, WorkerDocument};
+    use crate::admin::{FailureDocument, QueueDocument, RuleDocument, StatusDocument, WorkerDocument};
 
     fn nothing(state: &str) -> StatusDocument {
         StatusDocument { state: state.to_owned(), workers: vec![], replication: vec![], events: vec![] }
@@ -185,15 +200,29 @@ mod tests {
             done_bytes: 1 << 20,
             dropped: 0,
             trouble: None,
+            by_rule: vec![],
         };
+        let rule = |rule: &str, waiting| RuleDocument {
+            rule: rule.to_owned(),
+            waiting,
+            waiting_bytes: 1024,
+            failed: 0,
+            failed_bytes: 0,
+            done: 5,
+            done_bytes: 512,
+            dropped: 0,
+        };
+        let queue = QueueDocument { by_rule: vec![rule("all", 1), rule("logs", 2)], ..queue };
         let trouble = Some("nobody answers".to_owned());
-        let left = QueueDocument { rules: vec![], lag_seconds: 0.0, trouble, ..queue.clone() };
+        let left = QueueDocument { rules: vec![], lag_seconds: 0.0, trouble, by_rule: vec![], ..queue.clone() };
         let document = StatusDocument { replication: vec![queue, left], ..nothing("ready") };
         assert_eq!(
             status(&document),
             "ready\n\n\
              BUCKET  DESTINATION          RULES          WAITING    BYTES    LAG  FAILED  DONE    BYTES  DROPPED\n\
              photos  arn:aws:s3:::copies  all,logs             3  2.0 KiB  1.2 s       1    10  1.0 MiB        0\n\
+             \x20                            all                  1  1.0 KiB              0     5    512 B        0\n\
+             \x20                            logs                 2  1.0 KiB              0     5    512 B        0\n\
              photos  arn:aws:s3:::copies  none any more        3  2.0 KiB  0.0 s       1    10  1.0 MiB        0\n\
              photos to arn:aws:s3:::copies is held up: nobody answers\n"
         );

@@ -171,7 +171,7 @@ impl Dispatcher {
     /// Goes on until `stop` says so. Dropping the future loses nothing but what was delivered and not committed, which is
     /// delivered again.
     pub async fn run(mut self, mut stop: watch::Receiver<bool>) {
-        let mut came = self.around.store.tasks_came();
+        let mut came = self.around.store.tasks_came(self.queue);
         loop {
             let wake = match self.step().await {
                 Ok(wake) => wake,

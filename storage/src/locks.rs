@@ -10,7 +10,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Mutex as AsyncMutex, Notify, OwnedMutexGuard, OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
 
 use crate::blob::BlobId;
-use crate::queue::Arriving;
 use crate::stamp::Stamp;
 
 /// Stripes of the locks of buckets and of uploads: enough that unrelated ones seldom meet, few enough to make at open.
@@ -27,7 +26,6 @@ pub(crate) enum Guard {
     Pin(Pin),
     Collecting(Collecting),
     Writer(Reader),
-    Arriving(Arriving),
 }
 
 impl From<OwnedMutexGuard<()>> for Guard {
@@ -43,11 +41,6 @@ impl From<OwnedRwLockReadGuard<()>> for Guard {
 impl From<OwnedRwLockWriteGuard<()>> for Guard {
     fn from(guard: OwnedRwLockWriteGuard<()>) -> Guard {
         Guard::BucketExclusive(guard)
-    }
-}
-impl From<Arriving> for Guard {
-    fn from(arriving: Arriving) -> Guard {
-        Guard::Arriving(arriving)
     }
 }
 impl From<Pin> for Guard {

@@ -5,6 +5,8 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tokio::sync::watch;
+
 use crate::bucket::{
     Bucket, BucketChange, BucketDocument, BucketPage, BucketQuery, BucketRules, NewBucket, Versioning,
 };
@@ -32,6 +34,8 @@ pub(crate) struct BucketCache {
     state: Mutex<CacheState>,
     /// Held from reading the last id given out until the next one is durable.
     ids: Arc<tokio::sync::Mutex<()>>,
+    /// Counts changes of buckets, for those who wait for one.
+    changed: watch::Sender<u64>,
 }
 
 /// What becomes of a bucket that is changed.
@@ -76,6 +80,7 @@ impl BucketCache {
         let mut state = self.lock();
         state.changes += 1;
         state.buckets.remove(name);
+        self.changed.send_replace(state.changes);
     }
 }
 
@@ -148,6 +153,11 @@ impl Store {
             outcome
         });
         commit.await.map_err(|_| Error::Closed)?
+    }
+
+    /// Changes when a bucket was made, changed or removed, and with it perhaps which queues there are.
+    pub fn buckets_changed(&self) -> watch::Receiver<u64> {
+        self.inner.buckets.changed.subscribe()
     }
 
     /// The bucket of that name, or `Err(NotFound(Bucket))`.

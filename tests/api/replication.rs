@@ -322,3 +322,17 @@ async fn replicas_refuse_changes_of_clients() {
     raw.delete("/bucket").await.is(204);
     fixture.stop().await;
 }
+
+#[tokio::test]
+async fn what_is_left_to_do_for_a_bucket_goes_with_it() {
+    let fixture = fixture(&["photos", "copies"]).await;
+    put(&fixture.raw, "/photos?replication", configuration(ROLE, &to("copies"))).await.is(200);
+    assert_eq!(fixture.store().queues().await.expect("queues").len(), 1);
+    fixture.raw.delete("/photos").await.is(204);
+    let forgotten = async {
+        while !fixture.store().queues().await.expect("queues").is_empty() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(30), forgotten).await.expect("it is forgotten");
+}

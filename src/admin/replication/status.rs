@@ -44,6 +44,37 @@ pub struct QueueDocument {
     pub dropped: u64,
     /// What holds the queue up, if something does.
     pub trouble: Option<String>,
+    /// The same by rules, also of those that are gone.
+    pub by_rule: Vec<RuleDocument>,
+}
+
+/// What of a queue belongs to one rule.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RuleDocument {
+    /// The rule's id.
+    pub rule: String,
+    /// Versions and changes that wait.
+    pub waiting: u64,
+    /// The bytes of the objects among them.
+    pub waiting_bytes: u64,
+    /// Versions and changes that were put aside.
+    pub failed: u64,
+    /// The bytes of the objects among them.
+    pub failed_bytes: u64,
+    /// What was sent, ever.
+    pub done: u64,
+    /// The bytes of it.
+    pub done_bytes: u64,
+    /// What was not to be sent any more, ever.
+    pub dropped: u64,
+}
+
+impl RuleDocument {
+    fn new((rule, backlog): (String, Backlog)) -> RuleDocument {
+        let Backlog { waiting, waiting_bytes, aside, aside_bytes, done, done_bytes, dropped } = backlog;
+        let (failed, failed_bytes) = (aside, aside_bytes);
+        RuleDocument { rule, waiting, waiting_bytes, failed, failed_bytes, done, done_bytes, dropped }
+    }
 }
 
 /// Answers.
@@ -60,7 +91,7 @@ pub async fn status(ctx: &Context, request: AdminRequest) -> Result<QueuesDocume
 /// All queues of buckets that are there, in the order of their buckets and destinations.
 pub async fn queues(ctx: &Context, now: Timestamp) -> Result<Vec<QueueDocument>, S3Error> {
     let mut documents = Vec::new();
-    for QueueStatus { name, backlog, oldest } in ctx.store.queues().await? {
+    for QueueStatus { name, backlog, oldest, rules: by_rule } in ctx.store.queues().await? {
         let QueueName::Replication { bucket, destination } = name else { continue };
         let Some(bucket) = ctx.store.bucket_by_id(bucket).await? else { continue };
         let rules = super::destinations(&bucket).into_iter().find(|(arn, _)| *arn == destination);
@@ -73,7 +104,11 @@ pub async fn queues(ctx: &Context, now: Timestamp) -> Result<Vec<QueueDocument>,
         let trouble = ctx.troubles.of(&name);
         let QueueName::Replication { destination, .. } = name else { continue };
         let document = document((bucket.name.clone(), destination, rules), backlog, oldest, now);
-        documents.push(QueueDocument { trouble, ..document });
+        documents.push(QueueDocument {
+            trouble,
+            by_rule: by_rule.into_iter().map(RuleDocument::new).collect(),
+            ..document
+        });
     }
     documents.sort_by(|one, other| (&one.bucket, &one.destination).cmp(&(&other.bucket, &other.destination)));
     Ok(documents)
@@ -99,5 +134,6 @@ fn document(
         done_bytes: backlog.done_bytes,
         dropped: backlog.dropped,
         trouble: None,
+        by_rule: Vec::new(),
     }
 }

@@ -24,19 +24,19 @@ mod queue;
 mod source;
 mod transfer;
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use strata_storage::{Clock, QueueName};
+use strata_storage::{Clock, QueueName, QueueStatus};
 use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 
 use crate::request::Context;
 
 use limiter::Limiter;
 
-/// How often it is looked for queues that are new, where nothing tells of one.
+/// The least time between two looks at which queues there are.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// What the queues' tasks share.
@@ -59,27 +59,54 @@ impl Sender {
 
     /// Sends until the future is dropped. What is on its way then will be sent again.
     pub async fn run(self: Arc<Self>) {
-        let mut came = self.context.store.tasks_came();
-        let (mut known, mut workers) = (HashSet::new(), JoinSet::new());
+        let mut changed = self.context.store.buckets_changed();
+        let mut workers = Workers::default();
         loop {
-            match self.context.store.queues().await {
-                Ok(queues) => {
-                    for name in queues.into_iter().map(|queue| queue.name) {
-                        if matches!(name, QueueName::Replication { .. }) && known.insert(name.clone()) {
-                            workers.spawn(queue::run(Arc::clone(&self), name));
-                        }
-                    }
+            changed.mark_unchanged();
+            let again = self.look(&mut workers).await.unwrap_or_else(|error| {
+                tracing::warn!(%error, "the queues of replication cannot be read; this is tried again");
+                true
+            });
+            if !again {
+                tokio::select! {
+                    Some(ended) = workers.tasks.join_next() => if let Err(error) = ended && !error.is_cancelled() {
+                        tracing::error!(%error, "a queue of replication stopped; it begins anew");
+                    },
+                    _ = changed.changed() => {}
                 }
-                Err(error) => tracing::warn!(%error, "the queues of replication cannot be read; this is tried again"),
             }
-            tokio::select! {
-                Some(ended) = workers.join_next() => match ended {
-                    // Its bucket is gone. One of that name would be another queue.
-                    Ok(name) => drop(known.remove(&name)),
-                    Err(error) => tracing::error!(%error, "a queue of replication stopped"),
-                },
-                _ = came.changed() => tokio::time::sleep(LOOK_EVERY).await,
-            }
+            tokio::time::sleep(LOOK_EVERY).await;
         }
     }
+
+    /// Gives each queue a worker, and forgets those of buckets that are gone. Whether to look again soon.
+    async fn look(self: &Arc<Self>, workers: &mut Workers) -> Result<bool, strata_storage::Error> {
+        let (store, mut again) = (&self.context.store, false);
+        for QueueStatus { name, backlog, .. } in store.queues().await? {
+            let QueueName::Replication { bucket, .. } = name else { continue };
+            let worker = workers.by_queue.get(&name).filter(|worker| !worker.is_finished());
+            match (store.bucket_by_id(bucket).await?, worker) {
+                (Some(_), Some(_)) => {}
+                (Some(source), None) => {
+                    let worker = workers.tasks.spawn(queue::run(Arc::clone(self), name.clone(), source));
+                    workers.by_queue.insert(name, worker);
+                }
+                // What is left of it finds no source, and is dropped.
+                (None, Some(_)) if backlog.waiting > 0 => again = true,
+                (None, worker) => {
+                    worker.inspect(|worker| worker.abort());
+                    queue::forget(store, &name).await?;
+                    workers.by_queue.remove(&name);
+                }
+            }
+        }
+        Ok(again)
+    }
+}
+
+/// The queues' tasks.
+#[derive(Default)]
+struct Workers {
+    tasks: JoinSet<()>,
+    by_queue: HashMap<QueueName, AbortHandle>,
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use strata_storage::{BucketName, EventKind, ObjectKey, QueueName, Replicate, Task, TaskOutcome, Work};
+use strata_storage::{Bucket, BucketName, EventKind, ObjectKey, QueueName, Replicate, Store, Task, TaskOutcome, Work};
 use tokio::sync::RwLock;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -58,34 +58,18 @@ enum Attended {
     Later(Errand, Duration),
 }
 
-/// Does what is in a queue, until its bucket is gone; then gives its name back.
-pub async fn run(sender: Arc<Sender>, name: QueueName) -> QueueName {
-    let QueueName::Replication { bucket, destination } = name.clone() else { return name };
-    loop {
-        match sender.context.store.bucket_by_id(bucket).await {
-            Ok(Some(found)) => {
-                if let Ok(source) = BucketName::parse(&found.name) {
-                    let endpoint = RwLock::default();
-                    let (gate, sender) = (Gate::default(), Arc::clone(&sender));
-                    let (name, arrived, grants) = (name.clone(), AtomicU64::new(0), Grants::default());
-                    let queue = Queue { sender, name, bucket, source, destination, gate, arrived, grants, endpoint };
-                    Arc::new(queue).work().await;
-                }
-                return name;
-            }
-            Ok(None) => match forget(&sender, &name).await {
-                Ok(()) => return name,
-                Err(error) => tracing::warn!(%error, "a queue of a bucket that is gone cannot be forgotten"),
-            },
-            Err(error) => tracing::warn!(%error, "the source of a queue cannot be read; this is tried again"),
-        }
-        tokio::time::sleep(STORE_WAIT).await;
-    }
+/// Does what is in a queue of a bucket.
+pub async fn run(sender: Arc<Sender>, name: QueueName, source: Arc<Bucket>) {
+    let QueueName::Replication { bucket, destination } = name.clone() else { return };
+    let Ok(source) = BucketName::parse(&source.name) else { return };
+    let (gate, endpoint, grants) = (Gate::default(), RwLock::default(), Grants::default());
+    let arrived = AtomicU64::new(0);
+    let queue = Queue { sender, name, bucket, source, destination, gate, arrived, grants, endpoint };
+    Arc::new(queue).work().await;
 }
 
-/// Drops what waits for a bucket that is gone.
-async fn forget(sender: &Sender, name: &QueueName) -> Result<(), strata_storage::Error> {
-    let store = &sender.context.store;
+/// Drops what waits for a bucket that is gone, and its queue with it. Nobody else works on it.
+pub async fn forget(store: &Store, name: &QueueName) -> Result<(), strata_storage::Error> {
     loop {
         let tasks = store.tasks(name.id(), None, PAGE).await?;
         if tasks.is_empty() {
@@ -98,7 +82,7 @@ async fn forget(sender: &Sender, name: &QueueName) -> Result<(), strata_storage:
 
 impl Queue {
     async fn work(self: Arc<Self>) {
-        let mut came = self.sender.context.store.tasks_came();
+        let mut came = self.sender.context.store.tasks_came(self.name.id());
         let (mut lanes, mut under_way) = (Lanes::default(), JoinSet::new());
         // Whether there may be tasks that were not read, and when the next may be.
         let (mut more, mut next_read) = (true, Instant::now());

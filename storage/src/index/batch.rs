@@ -8,6 +8,7 @@ use crate::live::Untold;
 use crate::locks::Guard;
 use crate::meter::MeterKey;
 use crate::name::ObjectKey;
+use crate::queue::Arriving;
 use crate::quota::{Amount, Reservation};
 use crate::stamp::{Stamp, Timestamp};
 use crate::usage::{Usage, UsageKey};
@@ -34,8 +35,8 @@ pub(crate) struct Batch {
     pub(crate) guards: Vec<Guard>,
     /// What it may add to what has a quota.
     pub(crate) reservation: Option<Reservation>,
-    /// Whether it holds the guard that tasks need.
-    pub(crate) has_tasks: bool,
+    /// Keeps readers before the tasks in it.
+    pub(crate) arriving: Option<Arriving>,
     /// What those are told who listen, once it is durable.
     pub(crate) untold: Option<Box<Untold>>,
 }

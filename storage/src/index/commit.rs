@@ -28,6 +28,7 @@ use crate::index::family::Family;
 use crate::index::record::{Record, StoredBlob};
 use crate::index::{handle, key};
 use crate::live::Untold;
+use crate::queue::Arriving;
 use crate::quota::{Amount, Ledger, Reservation};
 use crate::usage::Usage;
 
@@ -130,7 +131,7 @@ impl Thread {
             let reservations = taken.iter_mut().filter_map(|taken| taken.reservation.take()).collect();
             let written = self.write(group, reservations);
             for taken in taken {
-                drop(taken.guards);
+                drop((taken.guards, taken.arriving));
                 let outcome = match (taken.refused, &written) {
                     (Some(error), _) => Err(error),
                     (None, Err(error)) => Err(copy(error)),
@@ -183,6 +184,7 @@ fn copy(error: &Error) -> Error {
 /// A batch of which the changes were taken into a group.
 struct Taken {
     guards: Vec<crate::locks::Guard>,
+    arriving: Option<Arriving>,
     reservation: Option<Reservation>,
     untold: Option<Box<Untold>>,
     done: oneshot::Sender<Result<()>>,
@@ -205,14 +207,14 @@ impl<'a> Group<'a> {
     }
 
     fn take(&mut self, request: Request) -> Taken {
-        let Request { batch: Batch { changes, guards, reservation, has_tasks: _, untold }, done } = request;
+        let Request { batch: Batch { changes, guards, reservation, arriving, untold }, done } = request;
         let refused = self.look_up_blobs(&changes).err();
         if refused.is_none() {
             for change in changes {
                 self.add(change);
             }
         }
-        Taken { guards, reservation, untold, done, refused }
+        Taken { guards, arriving, reservation, untold, done, refused }
     }
 
     /// Reads the places of the blobs that a batch changes, so that adding its changes cannot fail half-way.

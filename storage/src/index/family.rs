@@ -57,7 +57,7 @@ pub(crate) enum Family {
     AccountBucket,
     /// queue id, state, stamp -> what is to be done elsewhere
     Task,
-    /// queue id -> how much it holds and has done, counters
+    /// queue id, then nothing or a rule's id -> how much of it is held and was done, counters
     Queue,
 }
 

@@ -300,6 +300,13 @@ pub(crate) fn tasks(queue: QueueId, state: TaskState) -> Vec<u8> {
     bytes
 }
 
+/// The key of a queue's counters: of all, or of one rule's tasks.
+pub(crate) fn queue(queue: QueueId, rule: Option<&str>) -> Vec<u8> {
+    let mut bytes = queue.0.to_be_bytes().to_vec();
+    bytes.extend_from_slice(rule.unwrap_or_default().as_bytes());
+    bytes
+}
+
 /// The key under which a queue's name is kept, in the meta family.
 pub(crate) fn queue_name(queue: QueueId) -> Vec<u8> {
     let mut bytes = queue_names();

@@ -174,6 +174,8 @@ pub struct QueueStatus {
     pub backlog: Backlog,
     /// The time of the oldest task that waits.
     pub oldest: Option<Timestamp>,
+    /// What of it belongs to which rule of replication, by the rules' ids; empty for events.
+    pub rules: Vec<(String, Backlog)>,
 }
 
 /// A value of the task family.

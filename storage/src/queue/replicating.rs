@@ -79,8 +79,8 @@ impl Store {
         self.commit_replicating(&replicate, counting, None, batch).await
     }
 
-    /// Asks for a version to be sent by a rule, whatever was sent before: how existing objects are replicated. `Ok(false)`
-    /// if it is gone, or a replica that the rule does not take.
+    /// Asks for a version to be sent by a rule, whatever was sent before and whatever the rule's filter says: how existing
+    /// objects are replicated. `Ok(false)` if it is gone.
     pub async fn ask_replication(
         &self,
         bucket: &BucketName,

@@ -12,12 +12,30 @@ use crate::stamp::{Stamp, Timestamp};
 use crate::store::{Inner, Store};
 
 impl Work {
-    /// What it counts for in a backlog, in bytes; `encoded` is the size of its row.
-    fn bytes(&self, encoded: usize) -> u64 {
+    /// The rule whose counters it counts in, besides its queue's.
+    fn rule(&self) -> Option<&str> {
         match self {
-            Work::Event(_) => u64::try_from(encoded).expect("a row is small"),
+            Work::Event(_) => None,
+            Work::Replicate(replicate) => Some(replicate.rule.as_str()).filter(|rule| !rule.is_empty()),
+        }
+    }
+
+    /// What it counts for in a backlog, in bytes; `encoded` tells the size of its row while it waits.
+    fn bytes(&self, encoded: impl FnOnce() -> usize) -> u64 {
+        match self {
+            Work::Event(_) => u64::try_from(encoded()).expect("a row is small"),
             Work::Replicate(replicate) => replicate.bytes,
         }
+    }
+}
+
+impl TaskRecord {
+    fn waiting(work: Work) -> TaskRecord {
+        TaskRecord { work, aside: None }
+    }
+
+    fn bytes(&self) -> u64 {
+        self.work.bytes(|| self.encode().len())
     }
 }
 
@@ -45,47 +63,45 @@ enum Counted {
     Dropped,
 }
 
-fn count(queue: QueueId, counted: Counted, tasks: i64, bytes: u64, batch: &mut Batch) {
+/// Counts a task that comes, or goes if `tasks` is -1, in its queue and under its rule.
+fn count(queue: QueueId, work: &Work, counted: Counted, tasks: i64, bytes: u64, batch: &mut Batch) {
     let bytes = tasks * i64::try_from(bytes).unwrap_or(i64::MAX);
-    let mut numbers = [0; 7];
+    let mut numbers = vec![0; 7];
     match counted {
         Counted::Waiting => (numbers[0], numbers[1]) = (tasks, bytes),
         Counted::Aside => (numbers[2], numbers[3]) = (tasks, bytes),
         Counted::Done => (numbers[4], numbers[5]) = (tasks, bytes),
         Counted::Dropped => numbers[6] = tasks,
     }
-    batch.add(Family::Queue, queue.0.to_be_bytes().to_vec(), numbers.to_vec());
+    if let Some(rule) = work.rule() {
+        batch.add(Family::Queue, key::queue(queue, Some(rule)), numbers.clone());
+    }
+    batch.add(Family::Queue, key::queue(queue, None), numbers);
 }
 
 impl Inner {
     /// Adds a task to the batch of the change that it is about.
     pub(crate) fn enqueue(&self, queue: QueueId, work: Work, batch: &mut Batch) {
-        let stamp = if batch.has_tasks {
-            self.stamp()
-        } else {
-            let (stamp, arriving) = self.arrivals.enter(|| self.stamp());
-            batch.hold(arriving);
-            batch.has_tasks = true;
-            stamp
-        };
-        let record = TaskRecord { work, aside: None };
+        let stamp = self.arrivals.enter(queue, || self.stamp(), &mut batch.arriving);
+        let record = TaskRecord::waiting(work);
         let value = record.encode();
-        count(queue, Counted::Waiting, 1, record.work.bytes(value.len()), batch);
+        let bytes = record.work.bytes(|| value.len());
+        count(queue, &record.work, Counted::Waiting, 1, bytes, batch);
         batch.put_raw(Family::Task, key::task(queue, TaskState::Waiting, stamp), value);
     }
 
     /// Adds to `batch` what ends a task that is there.
     pub(crate) fn end_task(&self, queue: QueueId, task: Task, outcome: TaskOutcome, batch: &mut Batch) {
         let row = key::task(queue, TaskState::Waiting, task.stamp);
-        let record = TaskRecord { work: task.work, aside: None };
-        let bytes = record.work.bytes(record.encode().len());
+        let record = TaskRecord::waiting(task.work);
+        let bytes = record.bytes();
         batch.delete(Family::Task, row);
-        count(queue, Counted::Waiting, -1, bytes, batch);
+        count(queue, &record.work, Counted::Waiting, -1, bytes, batch);
         match outcome {
-            TaskOutcome::Done => count(queue, Counted::Done, 1, bytes, batch),
-            TaskOutcome::Dropped => count(queue, Counted::Dropped, 1, bytes, batch),
+            TaskOutcome::Done => count(queue, &record.work, Counted::Done, 1, bytes, batch),
+            TaskOutcome::Dropped => count(queue, &record.work, Counted::Dropped, 1, bytes, batch),
             TaskOutcome::Moved { to } => {
-                count(queue, Counted::Dropped, 1, bytes, batch);
+                count(queue, &record.work, Counted::Dropped, 1, bytes, batch);
                 let mut work = record.work;
                 if let Work::Event(event) = &mut work {
                     event.moved.get_or_insert(task.stamp);
@@ -96,8 +112,8 @@ impl Inner {
             TaskOutcome::PutAside { reason, attempts } => {
                 let aside = Some(AsideRecord { reason, attempts, since: self.clock.now() });
                 let row = key::task(queue, TaskState::Aside, task.stamp);
+                count(queue, &record.work, Counted::Aside, 1, bytes, batch);
                 batch.put(Family::Task, row, &TaskRecord { aside, ..record });
-                count(queue, Counted::Aside, 1, bytes, batch);
             }
         }
     }
@@ -105,11 +121,11 @@ impl Inner {
     /// Adds to `batch` what makes a task that was put aside wait again, behind all others, or, if `drop_it`, forgets it.
     pub(crate) fn take_up(&self, queue: QueueId, aside: AsideTask, drop_it: bool, batch: &mut Batch) {
         batch.delete(Family::Task, key::task(queue, TaskState::Aside, aside.task.stamp));
-        let record = TaskRecord { work: aside.task.work, aside: None };
-        let bytes = record.work.bytes(record.encode().len());
-        count(queue, Counted::Aside, -1, bytes, batch);
+        let record = TaskRecord::waiting(aside.task.work);
+        let bytes = record.bytes();
+        count(queue, &record.work, Counted::Aside, -1, bytes, batch);
         if drop_it {
-            count(queue, Counted::Dropped, 1, bytes, batch);
+            count(queue, &record.work, Counted::Dropped, 1, bytes, batch);
         } else {
             // In its old place nobody would see it who has read on.
             self.enqueue(queue, record.work, batch);
@@ -141,7 +157,7 @@ impl Store {
 
     /// A queue's counters.
     pub async fn backlog(&self, queue: QueueId) -> Result<Backlog> {
-        let row = self.inner.index.get(Family::Queue, queue.0.to_be_bytes().to_vec()).await?;
+        let row = self.inner.index.get(Family::Queue, key::queue(queue, None)).await?;
         row.map_or(Ok(Backlog::default()), |row| backlog(&row))
     }
 
@@ -149,7 +165,7 @@ impl Store {
     /// one misses none: tasks that are still being written are later, or end the page before them.
     pub async fn tasks(&self, queue: QueueId, after: Option<Stamp>, max: usize) -> Result<Vec<Task>> {
         // Asked before the rows are read: what is not there by now is after the horizon.
-        let horizon = self.inner.arrivals.horizon(|| self.inner.stamp());
+        let horizon = self.inner.arrivals.horizon(queue, || self.inner.stamp());
         let found = self.scan_tasks(queue, TaskState::Waiting, after, max).await?;
         let there = found.into_iter().take_while(|(stamp, _)| *stamp < horizon);
         Ok(there.map(|(stamp, record)| Task { stamp, work: record.work }).collect())
@@ -196,13 +212,15 @@ impl Store {
         }
         let mut batch = Batch::new();
         batch.delete(Family::Meta, key::queue_name(id));
-        batch.delete(Family::Queue, id.0.to_be_bytes().to_vec());
+        for rule in self.inner.index.read(move |rows| counters(rows, id)).await? {
+            batch.delete(Family::Queue, key::queue(id, Some(&rule.0)));
+        }
         self.inner.index.commit(batch).await
     }
 
-    /// Changes when tasks may have come to some queue.
-    pub fn tasks_came(&self) -> watch::Receiver<u64> {
-        self.inner.arrivals.subscribe()
+    /// Changes when tasks may have come to a queue.
+    pub fn tasks_came(&self, queue: QueueId) -> watch::Receiver<u64> {
+        self.inner.arrivals.subscribe(queue)
     }
 
     async fn scan_tasks(
@@ -253,8 +271,22 @@ fn queue_status(rows: &Rows<'_>, name: QueueName) -> Result<QueueStatus> {
     let prefix = key::tasks(id, TaskState::Waiting);
     let oldest = rows.first(Family::Task, &prefix, &key::after_prefix(prefix.clone()))?;
     let oldest = oldest.map(|(row, _)| stamp_of(&row)).transpose()?.map(|stamp| stamp.time);
-    let backlog = rows.get(Family::Queue, &id.0.to_be_bytes())?.map_or(Ok(Backlog::default()), |row| backlog(&row))?;
-    Ok(QueueStatus { name, backlog, oldest })
+    let mut rules = counters(rows, id)?;
+    // Its own counters come before those of its rules, whose ids are not empty.
+    let is_own = rules.first().is_some_and(|(rule, _)| rule.is_empty());
+    let backlog = if is_own { rules.remove(0).1 } else { Backlog::default() };
+    Ok(QueueStatus { name, backlog, oldest, rules })
+}
+
+/// The counters of a queue, under an empty name, and of its rules. Blocking.
+fn counters(rows: &Rows<'_>, queue: QueueId) -> Result<Vec<(String, Backlog)>> {
+    let (prefix, mut counters) = (key::queue(queue, None), Vec::new());
+    rows.scan(Family::Queue, &prefix, &key::after_prefix(prefix.clone()), |row, numbers| {
+        let rule = String::from_utf8(row[prefix.len()..].to_vec()).map_err(|_| key::corrupt("queue row", row))?;
+        counters.push((rule, backlog(numbers)?));
+        Ok(Step::Next)
+    })?;
+    Ok(counters)
 }
 
 /// The time of the latest task of any queue: stamps go on after it, whatever the clock says. Blocking.

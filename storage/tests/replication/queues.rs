@@ -69,6 +69,12 @@ async fn of_rules_with_one_destination_the_highest_applies() {
         let task = tasks.last().expect("a task");
         assert_eq!((work(task).key.as_str(), work(task).rule.as_str()), (name, expected));
     }
+    let first = side.tasks(THERE).await.remove(0);
+    side.end(THERE, first, TaskOutcome::Done).await;
+    let [queue] = side.store.queues().await.expect("queues").try_into().expect("one queue");
+    let counted = queue.rules.iter().map(|(rule, backlog)| (rule.as_str(), backlog.waiting, backlog.done));
+    assert_eq!(counted.collect::<Vec<_>>(), [("high", 1, 0), ("low", 1, 1), ("tagged", 1, 0)]);
+    assert_eq!((queue.backlog.waiting, queue.backlog.done), (3, 1));
 }
 
 #[tokio::test]
@@ -152,7 +158,7 @@ async fn events_are_queued_in_order_and_forgotten_with_their_queue() {
     let rules = BucketChange::Notifications { rules: vec![notification], document: None };
     side.store.change_bucket(&bucket(), rules).await.expect("rules");
     let name = QueueName::Events { target: "target".to_owned() };
-    let mut came = side.store.tasks_came();
+    let mut came = side.store.tasks_came(name.id());
     side.put("a", "x", vec![]).await;
     assert!(came.has_changed().expect("it lives"));
     came.mark_unchanged();
