@@ -140,3 +140,30 @@ async fn a_damaged_source_is_given_up_and_the_rest_goes_on() {
     near.stop().await;
     far.stop().await;
 }
+
+#[tokio::test]
+async fn metadata_that_no_header_carries_arrives() {
+    for is_strata in [true, false] {
+        let far = fixture(&["far"]).await;
+        let proxy = if is_strata { Proxy::to(&far.raw).await } else { Proxy::to_a_stranger(&far.raw).await };
+        let near = replicating(&proxy, CONCURRENCY).await;
+        let headers = [("x-amz-meta-bell", "=?UTF-8?Q?=07?="), ("x-amz-meta-plain", "a"), ("content-type", "text/x-a")];
+        near.raw.request("PUT", "/bucket/a").headers(&headers).body("x").send().await.is(200);
+        proxy.until("the object", async || status(&near.raw, "a").await == "COMPLETED").await;
+        let missing = is_strata.then_some("1");
+        let found = far.raw.head("/far/a").await.is(200).has_header("x-amz-missing-meta", missing);
+        found.has_headers(&[("x-amz-meta-plain", "a"), ("content-type", "text/x-a")]);
+        let name = |name: &str| strata_storage::BucketName::parse(name).expect("a name");
+        let key = strata_storage::ObjectKey::parse("a").expect("a key");
+        let current = strata_storage::VersionSelector::Current;
+        let theirs = far.store().object(&name("far"), &key, current).await.expect("the replica");
+        let ours = near.store().object(&name("bucket"), &key, current).await.expect("the source");
+        match is_strata {
+            true => assert_eq!(theirs.info().metadata, ours.info().metadata),
+            false => assert_eq!(theirs.info().metadata.user, [("plain".to_owned(), "a".to_owned())]),
+        }
+        drop((theirs, ours));
+        near.stop().await;
+        far.stop().await;
+    }
+}

@@ -133,7 +133,7 @@ impl Shared {
                 if !self.shows_strata {
                     response.headers_mut().remove("x-amz-strata-replica");
                 }
-                response.map(BodyExt::boxed)
+                response.map(|body| body.boxed())
             }
         }
     }

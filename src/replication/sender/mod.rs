@@ -15,6 +15,7 @@ mod endpoint;
 mod errand;
 mod fault;
 mod gate;
+mod grant;
 mod lanes;
 mod limiter;
 mod multipart;

@@ -14,6 +14,7 @@ use super::endpoint::Endpoint;
 use super::errand::{Errand, Next};
 use super::fault::Fault;
 use super::gate::{self, Gate};
+use super::grant::Grants;
 use super::lanes::Lanes;
 use super::multipart::Progress;
 use super::source::Source;
@@ -43,6 +44,7 @@ struct Queue {
     gate: Gate,
     /// How many tasks have arrived.
     arrived: AtomicU64,
+    grants: Grants,
     endpoint: RwLock<Option<(Endpoint, Instant)>>,
 }
 
@@ -60,8 +62,10 @@ enum Attended {
 pub async fn run(sender: Arc<Sender>, name: QueueName, source: Arc<Bucket>) {
     let QueueName::Replication { bucket, destination } = name.clone() else { return };
     let Ok(source) = BucketName::parse(&source.name) else { return };
-    let (gate, arrived, endpoint) = (Gate::default(), AtomicU64::new(0), RwLock::default());
-    Arc::new(Queue { sender, name, bucket, source, destination, gate, arrived, endpoint }).work().await;
+    let (gate, endpoint, grants) = (Gate::default(), RwLock::default(), Grants::default());
+    let arrived = AtomicU64::new(0);
+    let queue = Queue { sender, name, bucket, source, destination, gate, arrived, grants, endpoint };
+    Arc::new(queue).work().await;
 }
 
 /// Drops what waits for a bucket that is gone, and its queue with it. Nobody else works on it.
@@ -215,7 +219,8 @@ impl Queue {
             Ok(_) | Err(strata_storage::Error::NotFound(_)) => return Err(Fault::Gone),
             Err(error) => return Err(Fault::Passing(error.to_string())),
         };
-        let source = Source::of(&self.sender, &bucket, replicate)?;
+        let (snapshot, now) = (self.sender.context.directory.snapshot(), self.sender.clock.now());
+        let source = Source::new(self.grants.of(&bucket, &snapshot, &replicate.rule, now)?, now);
         let endpoint = self.endpoint().await?;
         let key = ObjectKey::parse(&replicate.key).map_err(|error| Fault::Lasting(error.to_string()))?;
         let transfer = Transfer { sender: &self.sender, source: &source, endpoint: &endpoint, replicate, key: &key };
