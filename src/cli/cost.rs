@@ -105,7 +105,7 @@ fn report(document: &CostDocument) -> String {
             bytes(line.billable_bytes),
             bytes(line.stored_bytes),
             ratio(line.compression),
-            amount(line.cost.storage + line.cost.archive_names),
+            amount(line.cost.storage + line.cost.archive_names + line.cost.temporary),
             amount(line.cost.requests),
             // A sum and not the total less the rest, which would round to a trace of something where nothing is.
             amount(
@@ -124,6 +124,7 @@ fn report(document: &CostDocument) -> String {
     for (name, value) in [
         ("storage", total.storage),
         ("names of archived objects", total.archive_names),
+        ("restored copies and open uploads", total.temporary),
         ("monitoring", total.monitoring),
         ("tags", total.tags),
         ("requests", total.requests),

@@ -2,7 +2,8 @@
 //!
 //! Storage is billed as if what is there now stayed for a whole month; requests, transitions, restores, retrievals and
 //! early deletions are those of the month so far. The bands of a class count the whole store, so a bucket pays the
-//! average. Not billed: the parts of open uploads, restored copies, and data sent out.
+//! average. Restored copies and the parts of open uploads are billed at the rate of STANDARD, whatever class the parts are
+//! for. Not billed: data sent out.
 
 use std::collections::BTreeMap;
 
@@ -50,6 +51,10 @@ pub struct Line {
     /// Logical by stored bytes; nothing where nothing is stored.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub compression: Option<f64>,
+    /// The sizes of the parts of open uploads.
+    pub part_bytes: i64,
+    /// The sizes of the objects that have a restored copy.
+    pub restored_bytes: i64,
     /// Tags.
     pub tags: i64,
     /// PUT, COPY, POST and LIST requests of the month.
@@ -71,6 +76,8 @@ pub struct Amounts {
     pub storage: f64,
     /// The names and metadata of archived objects for a month.
     pub archive_names: f64,
+    /// Restored copies, and parts of open uploads, for a month at the rate of STANDARD.
+    pub temporary: f64,
     /// Watching objects of INTELLIGENT_TIERING for a month.
     pub monitoring: f64,
     /// Tags for a month.
@@ -126,9 +133,10 @@ impl Bill {
     fn sum(&mut self) {
         self.total = Amounts::default();
         for Line { cost, .. } in &self.lines {
-            let Amounts { storage, archive_names, monitoring, tags, requests, transitions, .. } = *cost;
+            let Amounts { storage, archive_names, temporary, monitoring, tags, requests, transitions, .. } = *cost;
             self.total.storage += storage;
             self.total.archive_names += archive_names;
+            self.total.temporary += temporary;
             self.total.monitoring += monitoring;
             self.total.tags += tags;
             self.total.requests += requests;
@@ -142,7 +150,7 @@ impl Bill {
 
 impl Amounts {
     fn finish(&mut self) {
-        let held = self.storage + self.archive_names + self.monitoring + self.tags;
+        let held = self.storage + self.archive_names + self.temporary + self.monitoring + self.tags;
         self.total = held + self.requests + self.transitions + self.retrieval + self.early_delete;
     }
 }
@@ -158,7 +166,8 @@ impl<'a> Rates<'a> {
         let mut volumes: BTreeMap<(StorageClass, Tier), f64> = BTreeMap::new();
         for BucketUsage { class, tier, usage, .. } in usage {
             *volumes.entry((*class, *tier)).or_default() += billable_bytes(*class, *tier, usage);
-            *volumes.entry((StorageClass::Standard, Tier::Frequent)).or_default() += name_bytes(*class, *tier, usage);
+            *volumes.entry((StorageClass::Standard, Tier::Frequent)).or_default() +=
+                name_bytes(*class, *tier, usage) + temporary_bytes(usage);
         }
         let average = |((class, tier), bytes): ((StorageClass, Tier), f64)| {
             let gigabytes = bytes / prices.gigabyte_bytes as f64;
@@ -184,6 +193,7 @@ impl<'a> Rates<'a> {
         Amounts {
             storage: self.price(class, tier, billable_bytes(class, tier, usage)),
             archive_names: self.price(StorageClass::Standard, Tier::Frequent, name_bytes(class, tier, usage)),
+            temporary: self.price(StorageClass::Standard, Tier::Frequent, temporary_bytes(usage)),
             monitoring: monitored as f64 / 1000.0 * self.prices.monitoring,
             tags: usage.tags as f64 / 10_000.0 * self.prices.tags,
             ..Amounts::default()
@@ -212,6 +222,11 @@ fn name_bytes(class: StorageClass, tier: Tier, usage: &Usage) -> f64 {
     if is_archive(class, tier) { usage.objects as f64 * ARCHIVE_NAME_BYTES } else { 0.0 }
 }
 
+/// What is billed at the rate of STANDARD because it is not there to stay.
+fn temporary_bytes(usage: &Usage) -> f64 {
+    (usage.part_bytes + usage.restored_bytes) as f64
+}
+
 /// What holding an archived object costs beside its bytes for a month, in the first bands.
 pub(super) fn archive_overhead(class: StorageClass, tier: Tier, prices: &Prices) -> f64 {
     if !is_archive(class, tier) {
@@ -229,6 +244,8 @@ fn hold(line: &mut Line, class: StorageClass, tier: Tier, usage: &Usage) {
     line.billable_bytes = billable_bytes(class, tier, usage) as i64;
     line.stored_bytes = usage.stored_bytes;
     line.compression = (usage.stored_bytes > 0).then(|| usage.bytes as f64 / usage.stored_bytes as f64);
+    line.part_bytes = usage.part_bytes;
+    line.restored_bytes = usage.restored_bytes;
     line.tags = usage.tags;
 }
 

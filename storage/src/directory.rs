@@ -20,7 +20,7 @@ use crate::error::{Error, Result};
 use crate::fs;
 
 /// The format that this build writes.
-const FORMAT: u32 = 3;
+const FORMAT: u32 = 4;
 
 /// An open data directory. Dropping it releases the lock.
 pub(crate) struct Directory {
@@ -128,14 +128,14 @@ mod tests {
 
     #[test]
     fn formats_read_back_and_unknown_ones_are_told() {
-        assert_eq!(format_text([0xAB; 16], false), "strata 3 abababababababababababababababab\n");
-        assert_eq!(format_text([0xAB; 16], true), "strata 3 abababababababababababababababab sealed\n");
+        assert_eq!(format_text([0xAB; 16], false), "strata 4 abababababababababababababababab\n");
+        assert_eq!(format_text([0xAB; 16], true), "strata 4 abababababababababababababababab sealed\n");
         for sealed in [false, true] {
             let read = read_format(format_text([0xAB; 16], sealed).as_bytes()).expect("it was just written");
             assert_eq!(read, ([0xAB; 16], sealed));
         }
-        assert!(matches!(read_format(b"strata 4 what ever"), Err(Error::UnknownFormat { found: 4, known: 3 })));
-        for text in ["", "minio 2 00", "strata", "strata x 00", "strata 3", "strata 3 zz", "strata 3 00 x"] {
+        assert!(matches!(read_format(b"strata 5 what ever"), Err(Error::UnknownFormat { found: 5, known: 4 })));
+        for text in ["", "minio 2 00", "strata", "strata x 00", "strata 4", "strata 4 zz", "strata 4 00 x"] {
             assert!(matches!(read_format(text.as_bytes()), Err(Error::Corrupt { .. })), "{text}");
         }
     }

@@ -80,6 +80,11 @@ impl Residence {
         is_archived(self.class, self.tier)
     }
 
+    /// Whether there is a restored copy, also one that has expired and was not removed yet.
+    pub(crate) fn has_copy(&self) -> bool {
+        self.is_archived() && matches!(self.restore, Some(Restore::Done { .. }))
+    }
+
     /// Whether the object can be read at that time.
     pub(crate) fn is_readable(&self, now: Timestamp) -> bool {
         !self.is_archived() || matches!(self.restore, Some(Restore::Done { expires }) if now < expires)

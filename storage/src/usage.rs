@@ -48,25 +48,32 @@ pub struct Usage {
     pub tags: i64,
     /// The sizes of the parts of uploads that are open, in bytes.
     pub part_bytes: i64,
+    /// The sizes of those archived objects that a restored copy can be read of, in bytes.
+    pub restored_bytes: i64,
 }
 
 impl Usage {
     /// How many numbers there are.
-    pub(crate) const FIELDS: usize = 9;
+    pub(crate) const FIELDS: usize = 10;
 
     /// The numbers, in the order in which they are stored.
     pub(crate) fn to_array(self) -> [i64; Usage::FIELDS] {
         let Usage { objects, bytes, billed_bytes, stored_bytes, small_objects, markers, marker_bytes, .. } = self;
-        let Usage { tags, part_bytes, .. } = self;
-        [objects, bytes, billed_bytes, stored_bytes, small_objects, markers, marker_bytes, tags, part_bytes]
+        let Usage { tags, part_bytes, restored_bytes, .. } = self;
+        let storage = [objects, bytes, billed_bytes, stored_bytes, small_objects];
+        let others = [markers, marker_bytes, tags, part_bytes, restored_bytes];
+        let mut numbers = [0; Usage::FIELDS];
+        numbers[..storage.len()].copy_from_slice(&storage);
+        numbers[storage.len()..].copy_from_slice(&others);
+        numbers
     }
 
     /// The inverse of [`Usage::to_array`].
     pub(crate) fn from_array(numbers: [i64; Usage::FIELDS]) -> Usage {
-        let [objects, bytes, billed_bytes, stored_bytes, small_objects, markers, marker_bytes, tags, part_bytes] =
-            numbers;
+        let [objects, bytes, billed_bytes, stored_bytes, small_objects, others @ ..] = numbers;
+        let [markers, marker_bytes, tags, part_bytes, restored_bytes] = others;
         let storage = Usage { objects, bytes, billed_bytes, stored_bytes, small_objects, ..Usage::default() };
-        Usage { markers, marker_bytes, tags, part_bytes, ..storage }
+        Usage { markers, marker_bytes, tags, part_bytes, restored_bytes, ..storage }
     }
 
     /// As [`Usage::from_array`], of numbers that [`Usage::to_array`] gave.
@@ -126,7 +133,11 @@ impl ObjectRecord {
     /// What the object adds to its bucket's usage, and under which key.
     pub(crate) fn usage(&self, bucket: u64) -> (UsageKey, Usage) {
         let Residence { class, tier, stored_bytes, .. } = self.residence;
-        (UsageKey { bucket, class, tier }, Usage::object(self.size, stored_bytes, self.tags.len()))
+        let mut usage = Usage::object(self.size, stored_bytes, self.tags.len());
+        if self.residence.has_copy() {
+            usage.restored_bytes = signed(self.size);
+        }
+        (UsageKey { bucket, class, tier }, usage)
     }
 }
 

@@ -116,6 +116,22 @@ fn markers_and_tags() {
 }
 
 #[test]
+fn restored_copies_and_parts_cost_as_standard() {
+    let usage = Usage { restored_bytes: GIB, ..objects(1, GIB) };
+    let cost = cost_of(StorageClass::DeepArchive, Tier::Frequent, usage);
+    close(cost.temporary, 0.023);
+    close(cost.total, 0.023 + cost.storage + cost.archive_names);
+    let parts = Usage { part_bytes: 2 * GIB, ..Usage::default() };
+    let bill = bill(&[held(StorageClass::Standard, Tier::Frequent, parts)], &[], &Prices::default());
+    close(bill.total.temporary, 0.046);
+    close(bill.total.total, 0.046);
+    assert_eq!((bill.lines[0].part_bytes, bill.lines[0].logical_bytes), (2 * GIB, 0));
+    // They share the bands of STANDARD.
+    let parts = Usage { part_bytes: 50 * 1024 * GIB, ..objects(50, 1024 * GIB) };
+    close(cost_of(StorageClass::Standard, Tier::Frequent, parts).temporary, 51_200.0 * (0.023 + 0.022) / 2.0);
+}
+
+#[test]
 fn bands_count_the_whole_store() {
     let half = |bucket: &str| BucketUsage {
         bucket: name(bucket),

@@ -57,12 +57,21 @@ impl SegmentSet {
         }
     }
 
-    /// Whether as many zones have room as a segment of that pool needs.
+    /// Whether enough zones have room for a segment of that pool.
     pub fn has_room(&self, pool: Pool) -> bool {
         let zones = self.state().active();
-        let needed = Layout::choose(pool, zones.len()).shards();
         // Without any zone it is not room that is missing; the write will tell.
-        zones.is_empty() || zones.iter().filter(|zone| self.rooms.takes_more(zone)).count() >= needed
+        zones.is_empty() || Layout::choose_with_room(pool, zones.len(), self.count_with_room(&zones)).is_some()
+    }
+
+    /// How many of the zones that take new segments have room.
+    pub fn zones_with_room(&self) -> usize {
+        let zones = self.state().active();
+        self.count_with_room(&zones)
+    }
+
+    fn count_with_room(&self, zones: &[Arc<Zone>]) -> usize {
+        zones.iter().filter(|zone| self.rooms.takes_more(zone)).count()
     }
 
     /// The layout of the next segment, and the zone of each of its shards.
@@ -73,12 +82,15 @@ impl SegmentSet {
             (state.active(), state.turn)
         };
         zones.retain(|zone| !failed.contains(&zone.id));
-        let layout = Layout::choose(pool, zones.len());
         let with_room: Vec<Arc<Zone>> = zones.iter().filter(|zone| self.rooms.takes_more(zone)).cloned().collect();
-        // If too few zones have room, no bodies are taken in; but the collector must write to give space back.
-        if with_room.len() >= layout.shards() {
-            zones = with_room;
-        }
+        let layout = match Layout::choose_with_room(pool, zones.len(), with_room.len()) {
+            Some(layout) => {
+                zones = with_room;
+                layout
+            }
+            // No bodies are taken in; but the collector must write to give space back.
+            None => Layout::choose(pool, zones.len()),
+        };
         let free_bytes = |zone: &Arc<Zone>| match zones.len() == layout.shards() {
             true => 0,
             false => self.rooms.of(zone).map_or(0, |room| room.free_bytes) / self.segment_bytes.max(1),

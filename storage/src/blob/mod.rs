@@ -326,6 +326,11 @@ impl Blobs {
         self.shared.segments.room(zone)
     }
 
+    /// How many of the zones that take new segments have room, as it was within the last second.
+    pub fn zones_with_room(&self) -> usize {
+        self.shared.segments.zones_with_room()
+    }
+
     /// Whether enough zones have room for more in a pool, as it was within the last second.
     pub fn has_room(&self, pool: Pool) -> bool {
         self.shared.segments.has_room(pool)

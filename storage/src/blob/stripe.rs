@@ -62,6 +62,17 @@ impl Layout {
         Layout { data, parity }
     }
 
+    /// The same where only some of the zones have room. Those that are full are done without as long as what is written
+    /// survives the loss of a zone; `None` if it would not.
+    pub fn choose_with_room(pool: Pool, usable_zones: usize, with_room: usize) -> Option<Layout> {
+        let layout = Layout::choose(pool, usable_zones);
+        match with_room {
+            enough if enough >= layout.shards() => Some(layout),
+            2.. => Some(Layout::choose(pool, with_room)),
+            _ => None,
+        }
+    }
+
     /// How many shards there are.
     pub fn shards(self) -> usize {
         usize::from(self.data) + usize::from(self.parity)
@@ -235,6 +246,25 @@ mod tests {
             let layout = Layout::choose(Pool::Hot, zones);
             assert!(layout.shards() <= zones.max(1) && layout.stripe_bytes() <= STRIPE_BYTES_MAX);
         }
+    }
+
+    #[test]
+    fn layouts_while_zones_are_full() {
+        fn check(pool: Pool, zones: usize, with_room: usize, expected: Option<(u8, u8)>) {
+            let expected = expected.map(|(data, parity)| Layout { data, parity });
+            assert_eq!(Layout::choose_with_room(pool, zones, with_room), expected, "{pool:?}: {with_room} of {zones}");
+        }
+        check(Pool::Hot, 1, 1, Some((1, 0)));
+        check(Pool::Hot, 1, 0, None);
+        check(Pool::Hot, 2, 1, None);
+        check(Pool::Hot, 3, 2, Some((1, 1)));
+        check(Pool::Archive, 3, 2, Some((1, 1)));
+        check(Pool::Hot, 5, 4, Some((3, 1)));
+        check(Pool::Hot, 5, 1, None);
+        check(Pool::OneZone, 5, 1, Some((1, 0)));
+        check(Pool::OneZone, 5, 0, None);
+        check(Pool::Hot, 12, 10, Some((8, 2)));
+        check(Pool::Hot, 12, 9, Some((7, 2)));
     }
 
     #[test]

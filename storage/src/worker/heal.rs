@@ -201,13 +201,16 @@ async fn rewrite_misfits(inner: &Arc<Inner>, ending: &mut BTreeSet<u64>) -> Resu
 pub(super) struct Misfits {
     /// `None` while zones are awaited: then everything stays as it is.
     zones: Option<Vec<ZoneInfo>>,
+    /// How many zones have room: what lies in fewer than there are because others are full stays so until they have room.
+    with_room: usize,
 }
 
 impl Misfits {
     /// As the zones are now.
     pub(super) fn now(inner: &Inner) -> Misfits {
         let is_settled = inner.zones.awaited(inner) == 0;
-        Misfits { zones: is_settled.then(|| inner.blobs.zones()) }
+        let with_room = inner.blobs.zones_with_room();
+        Misfits { zones: is_settled.then(|| inner.blobs.zones()), with_room }
     }
 
     /// Whether the segment would be spread otherwise.
@@ -215,7 +218,9 @@ impl Misfits {
         let Some(zones) = &self.zones else { return false };
         let in_state = |state| zones.iter().filter(move |zone| zone.state == state);
         let drained = in_state(ZoneState::Draining).any(|zone| info.zones.contains(&zone.id));
-        drained || info.layout != Layout::choose(info.pool, in_state(ZoneState::Active).count())
+        let active = in_state(ZoneState::Active).count();
+        let now = Layout::choose_with_room(info.pool, active, self.with_room);
+        drained || ![Some(Layout::choose(info.pool, active)), now].contains(&Some(info.layout))
     }
 
     fn find(&self, inner: &Inner) -> Vec<SegmentInfo> {

@@ -24,6 +24,12 @@ impl Fixture {
         page.entries.first().and_then(|entry| entry.restore)
     }
 
+    /// The bytes that restored copies are billed for.
+    async fn restored_bytes(&self) -> i64 {
+        let usage = self.store.usage(Some(&self.bucket)).await.expect("usage is told");
+        usage.into_iter().map(|row| row.usage.restored_bytes).sum()
+    }
+
     fn advance(&self, seconds: u64) {
         self.clock.advance(Duration::from_secs(seconds));
     }
@@ -46,6 +52,7 @@ async fn a_copy_is_made_when_its_time_has_come_and_leaves_when_it_expires() {
     let ongoing = Restore::Ongoing { requested, speed: RestoreSpeed::Expedited, days: Some(2), ready };
     fixture.advance(179);
     assert_eq!(fixture.store.settle().await.expect("a pass"), 0);
+    assert_eq!(fixture.restored_bytes().await, 0);
     for (name, _) in objects {
         assert_eq!(fixture.info(name).await.restore, Some(ongoing));
         assert_eq!(fixture.listed(name).await, Some(ongoing));
@@ -56,6 +63,7 @@ async fn a_copy_is_made_when_its_time_has_come_and_leaves_when_it_expires() {
     fixture.advance(1);
     assert_eq!(fixture.store.settle().await.expect("a pass"), 4);
     let expires = Timestamp::from_secs(1_003_000);
+    assert_eq!(fixture.restored_bytes().await, (17 << 20) + 100_100);
     for (seed, (name, size)) in (1..).zip(objects) {
         fixture.assert_reads(name, &content(seed, size)).await;
         assert_eq!(fixture.info(name).await.restore, Some(Restore::Done { expires }));
@@ -74,6 +82,7 @@ async fn a_copy_is_made_when_its_time_has_come_and_leaves_when_it_expires() {
     for (name, _) in objects {
         assert_eq!(fixture.listed(name).await, None);
     }
+    assert_eq!(fixture.restored_bytes().await, 0);
     let audit = fixture.finish().await;
     assert_eq!((audit.in_pool(0), audit.queued), (0, 0));
 }

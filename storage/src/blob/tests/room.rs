@@ -18,8 +18,8 @@ async fn check(zones: u16, full: u16, has_room: bool) {
         std::fs::create_dir_all(&zone.directory).unwrap();
         zone
     };
-    let zones = (0..zones).map(place).collect();
-    let blobs = Blobs::open(BlobsOptions { zones, ..options(directory.path()) }).unwrap();
+    let all = (0..zones).map(place).collect();
+    let blobs = Blobs::open(BlobsOptions { zones: all, ..options(directory.path()) }).unwrap();
     assert_eq!(blobs.has_room(Pool::Hot), has_room);
     for round in 0..4 {
         append(&blobs, &content(round, 10_000)).await.unwrap();
@@ -28,6 +28,9 @@ async fn check(zones: u16, full: u16, has_room: bool) {
     // The collector can go on in any case.
     let used = blobs.segments().into_iter().flat_map(|info| info.zones);
     assert_eq!(used.filter(|zone| zone.0 < full).count() == 0, has_room || full == 0);
+    // What was written survives the loss of a zone if there are two with room.
+    let least_parity = u8::from(zones - full > 1);
+    assert!(!has_room || blobs.segments().iter().all(|info| info.layout.parity >= least_parity));
 }
 
 #[tokio::test]
@@ -37,6 +40,8 @@ async fn full_zones_are_left_out() {
     check(2, 1, false).await;
     check(3, 1, true).await;
     check(3, 2, false).await;
-    check(4, 1, false).await;
+    check(4, 1, true).await;
+    check(4, 2, true).await;
+    check(4, 3, false).await;
     check(12, 2, true).await;
 }
