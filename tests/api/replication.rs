@@ -295,8 +295,18 @@ async fn a_region_that_does_not_answer_is_named() {
     let near = with_regions(&["bucket", "near"], vec![gone, stranger]).await;
     let message = "The destination bucket cannot be looked for: the region site-c cannot be reached.";
     configure(&near.raw, "bucket", "gone").await.fails_saying(400, "InvalidRequest", message);
-    let message = "The destination bucket cannot be looked at: the region site-b answers 403.";
+    let message = "The destination bucket cannot be looked at: the region site-b answers 403 SignatureDoesNotMatch.";
     configure(&near.raw, "bucket", "far").await.fails_saying(400, "InvalidRequest", message);
+    let mut elsewhere = region(&far.raw, &[]);
+    elsewhere.signing_region = "eu-north-7".to_owned();
+    let third = with_regions(&["bucket"], vec![elsewhere]).await;
+    let message = format!(
+        "The destination bucket cannot be looked at: the region site-b answers 400 AuthorizationHeaderMalformed; \
+         requests to it have to be signed for {}.",
+        far.raw.region
+    );
+    configure(&third.raw, "bucket", "far").await.fails_saying(400, "InvalidRequest", &message);
+    third.stop().await;
     // What is here is found without asking anybody.
     configure(&near.raw, "bucket", "near").await.is(200);
     near.stop().await;
