@@ -117,6 +117,20 @@ pub fn set_checksum(headers: &mut HeaderMap, info: &ObjectInfo) {
     }
 }
 
+/// The checksum of the whole for an upload that did not say that it would have one: only the default is taken then.
+pub fn set_undeclared_checksum(headers: &mut HeaderMap, info: &ObjectInfo) {
+    if let Some(checksum) = default_checksum(info) {
+        set(headers, checksum_headers::header_name(ChecksumAlgorithm::Crc64Nvme), &checksum);
+    }
+}
+
+/// The checksum that objects have where nobody asks for another one, if it is this one's.
+pub fn default_checksum(info: &ObjectInfo) -> Option<String> {
+    let checksum = info.checksum.as_ref()?;
+    let is_default = checksum.algorithm == ChecksumAlgorithm::Crc64Nvme && checksum.kind == ChecksumKind::FullObject;
+    is_default.then(|| checksum_headers::text(checksum, 0))
+}
+
 /// The replica header alone.
 pub fn of_replica(head: &Head) -> HeaderMap {
     let mut headers = HeaderMap::new();
