@@ -13,6 +13,8 @@ const USER_BYTES_MAX: usize = 2048;
 /// The longest website redirect location, in characters.
 const REDIRECT_CHARS_MAX: usize = 2048;
 const USER_PREFIX: &str = "x-amz-meta-";
+/// The type of what has none.
+const DEFAULT_TYPE: &str = "binary/octet-stream";
 const REDIRECT: HeaderName = HeaderName::from_static("x-amz-website-redirect-location");
 const MISSING: HeaderName = HeaderName::from_static("x-amz-missing-meta");
 
@@ -65,7 +67,7 @@ pub fn website_redirect(headers: &HeaderMap) -> Result<Option<String>, S3Error> 
 
 /// Sets the headers of an object's metadata, as GetObject and HeadObject answer them.
 pub fn set_headers(response: &mut Response, metadata: &Metadata) {
-    let content_type = metadata.content_type.as_deref().unwrap_or("binary/octet-stream");
+    let content_type = metadata.content_type.as_deref().unwrap_or(DEFAULT_TYPE);
     response.set(header::CONTENT_TYPE, header_bytes(content_type));
     for (name, value) in [
         (header::CACHE_CONTROL, &metadata.cache_control),
@@ -93,6 +95,24 @@ pub fn set_headers(response: &mut Response, metadata: &Metadata) {
     if missing > 0 {
         response.set(MISSING, missing.to_string());
     }
+}
+
+/// The headers that carry an object's metadata in a request. `Err` holds those that carry what they can, if they cannot carry
+/// all: control characters, which forms and RFC 2047 words bring, or text beyond ISO 8859-1 in other than user metadata.
+pub fn carried(metadata: &Metadata) -> Result<HeaderMap, HeaderMap> {
+    let mut described = Response::empty(StatusCode::OK);
+    set_headers(&mut described, metadata);
+    let mut headers = described.headers;
+    let mut read = self::metadata(&headers);
+    headers.remove(MISSING);
+    let mut sent = metadata.clone();
+    sent.content_type.get_or_insert_with(|| DEFAULT_TYPE.to_owned());
+    for metadata in read.iter_mut().chain([&mut sent]) {
+        metadata.user.sort_unstable();
+    }
+    // White space at the ends is lost on the way.
+    let is_whole = headers.values().all(|value| value.as_bytes().trim_ascii() == value.as_bytes());
+    if is_whole && read.is_ok_and(|read| read == sent) { Ok(headers) } else { Err(headers) }
 }
 
 /// The class that a write asks for; STANDARD if it names none.
@@ -163,9 +183,9 @@ fn without_framing(encoding: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-    use strata_storage::StorageClass;
+    use strata_storage::{Metadata, StorageClass};
 
-    use super::{metadata, refuse_unsupported, set_headers, storage_class};
+    use super::{carried, metadata, refuse_unsupported, set_headers, storage_class};
     use crate::response::Response;
 
     fn headers(pairs: &[(&'static str, &[u8])]) -> HeaderMap {
@@ -231,6 +251,25 @@ mod tests {
         assert_eq!(found["x-amz-missing-meta"], "1");
         assert!(!found.contains_key("x-amz-meta-a"));
         assert_eq!(found["x-amz-meta-b"], "fine");
+    }
+
+    #[test]
+    fn what_headers_cannot_carry_is_known() {
+        fn check(content_type: Option<&str>, user: &[(&str, &str)], carries: bool) {
+            let content_type = content_type.map(str::to_owned);
+            let user = user.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+            let found = carried(&Metadata { content_type, user, ..Metadata::default() });
+            assert_eq!(found.is_ok(), carries, "{found:?}");
+            let (Ok(headers) | Err(headers)) = found;
+            assert!(!headers.contains_key("x-amz-missing-meta"));
+        }
+        check(None, &[], true);
+        check(Some("text/plain; a=\"\u{fc}\""), &[("b", "1"), ("a", "\u{4e2d}")], true);
+        check(None, &[("a", "=?UTF-8?Q?a?=")], false);
+        check(Some("text/\u{4e2d}"), &[], false);
+        check(Some("text/\u{7}"), &[], false);
+        check(None, &[("a", "1"), ("b", "\u{7}")], false);
+        check(None, &[("a", " b ")], false);
     }
 
     #[test]

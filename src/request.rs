@@ -17,7 +17,7 @@ use crate::error::S3Error;
 use crate::events::Events;
 use crate::identity::Identity;
 use crate::origin::Origin;
-use crate::replication::{Destinations, Troubles};
+use crate::replication::{Destinations, Lags, Troubles};
 use crate::route::Operation;
 use crate::upload_turns::UploadTurns;
 
@@ -45,6 +45,8 @@ pub struct Context {
     pub destinations: Destinations,
     /// What holds that up.
     pub troubles: Troubles,
+    /// How long it takes.
+    pub lags: Lags,
     /// Turns at storing a request body.
     pub uploads: UploadTurns,
     /// Where randomness comes from.

@@ -41,7 +41,7 @@ use crate::metering::Priced;
 use crate::op::{self, preflight_request};
 use crate::origin::Origin;
 use crate::query_headers;
-use crate::replication::{Destinations, Troubles, refuse_changes};
+use crate::replication::{Destinations, Lags, Troubles, refuse_changes};
 use crate::request::{Context, Query, Request, RequestName};
 use crate::response::{Outgoing, Payload, Response};
 use crate::route::{Operation, route};
@@ -144,6 +144,7 @@ impl Service {
             events,
             destinations,
             troubles: Troubles::default(),
+            lags: Lags::default(),
             uploads,
             entropy: Arc::clone(&entropy),
         };

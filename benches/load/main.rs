@@ -7,6 +7,7 @@ mod fake;
 mod histogram;
 mod local;
 mod options;
+mod pace;
 mod reference;
 mod report;
 mod run;

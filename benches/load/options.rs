@@ -44,6 +44,12 @@ pub struct Options {
     /// Unmeasured time before it
     #[arg(long, value_parser = parse_duration, default_value = "2s")]
     pub warm_up: Duration,
+    /// Requests a second, planned ahead and timed from when they were planned [default: as many as are answered]
+    #[arg(long, value_parser = parse_rate)]
+    pub rate: Option<f64>,
+    /// PUTs after which put ends, whatever --duration says
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
+    pub total: Option<u64>,
     /// Objects filled in before get, head, list, mixed and delete [default: 10000, or as many as 1 GiB holds]
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
     pub objects: Option<u64>,
@@ -174,6 +180,12 @@ pub fn parse_duration(text: &str) -> Result<Duration, Failure> {
         .unwrap_or((text, 1000));
     let number: u64 = digits.trim().parse().map_err(|_| bad())?;
     number.checked_mul(unit_ms).map(Duration::from_millis).ok_or_else(bad)
+}
+
+/// Parses a rate: a number above zero.
+pub fn parse_rate(text: &str) -> Result<f64, Failure> {
+    let rate = text.parse().ok().filter(|rate: &f64| rate.is_finite() && *rate > 0.0);
+    rate.ok_or_else(|| Failure::Usage(format!("not a rate: {text:?}; write how many requests a second")))
 }
 
 /// A size as people write it.

@@ -1,8 +1,8 @@
 //! One run: threads full of workers, a warm-up, a measured time, and the sum of what they saw.
 //!
 //! Each thread has a scheduler of its own and shares nothing with the others but three counters, so the client needs
-//! few of the cores it shares with the server. The load is closed: a connection sends its next request when the last
-//! one was answered.
+//! few of the cores it shares with the server. The load is closed, in that a connection sends its next request when the
+//! last one was answered, unless a rate is given: then `pace` plans the requests.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,6 +15,8 @@ use tokio::task::{JoinSet, LocalSet};
 use crate::content::{Random, mix};
 use crate::failure::Failure;
 use crate::histogram::Histogram;
+use crate::options::Work;
+use crate::pace::Pace;
 use crate::sign::{Endpoint, wall_clock};
 use crate::worker::{Done, Plan, Step, Worker};
 
@@ -24,6 +26,9 @@ const STEP_LIMIT: Duration = Duration::from_secs(120);
 const RECONNECT_PAUSE: Duration = Duration::from_millis(50);
 /// Distinct error messages that are kept.
 const MESSAGES_MAX: usize = 5;
+
+/// The measured time of a run that ends when its work is used up.
+pub const UNTIL_DONE: Duration = Duration::from_secs(86_400);
 
 /// How hard and how long.
 #[derive(Debug, Clone, Copy)]
@@ -36,12 +41,14 @@ pub struct Load {
     pub warm_up: Duration,
     /// Measured time.
     pub duration: Duration,
+    /// Requests a second of an open load; `None` is a closed one.
+    pub rate: Option<f64>,
 }
 
 impl Load {
     /// Until the work is used up.
     pub fn until_done(connections: u32, threads: u32) -> Load {
-        Load { connections, threads, warm_up: Duration::ZERO, duration: Duration::from_secs(86_400) }
+        Load { connections, threads, warm_up: Duration::ZERO, duration: UNTIL_DONE, rate: None }
     }
 }
 
@@ -110,6 +117,7 @@ impl Outcome {
 }
 
 struct Shared {
+    pace: Option<Arc<Pace>>,
     measured_from: Instant,
     end: Instant,
     operations: AtomicU64,
@@ -121,7 +129,12 @@ struct Shared {
 pub fn run(label: &str, plan: &Plan, endpoint: &Endpoint, load: Load) -> Result<Outcome, Failure> {
     let begun = Instant::now();
     let measured_from = begun + load.warm_up;
+    let pace = load.rate.map(|rate| {
+        let most = if matches!(plan.work, Work::Put | Work::Delete) { plan.objects } else { u64::MAX };
+        Pace::begin(rate, load.warm_up + load.duration, most, load.connections)
+    });
     let shared = Arc::new(Shared {
+        pace,
         measured_from,
         end: measured_from + load.duration,
         operations: AtomicU64::new(0),
@@ -154,6 +167,10 @@ pub fn run(label: &str, plan: &Plan, endpoint: &Endpoint, load: Load) -> Result<
             }
             Err(RecvTimeoutError::Disconnected) => break,
         }
+    }
+    if let Some(left) = shared.pace.as_ref().map(|pace| pace.left_over()).filter(|&left| left > 0) {
+        outcome.errors += left;
+        outcome.keep_message(format!("{left} planned requests were not begun in time"));
     }
     outcome.elapsed = match outcome.last {
         Some(last) if outcome.exhausted => last.duration_since(measured_from),
@@ -208,18 +225,32 @@ fn drive(shared: &Arc<Shared>, workers: Vec<Worker>) -> Result<Outcome, Failure>
 async fn work(shared: Arc<Shared>, mut worker: Worker) -> Outcome {
     let mut outcome = Outcome::default();
     while Instant::now() < shared.end {
+        let planned = match &shared.pace {
+            Some(pace) => match pace.turn().await {
+                Some(planned) => Some(planned),
+                None => {
+                    outcome.exhausted = true;
+                    break;
+                }
+            },
+            None => None,
+        };
         let step = match tokio::time::timeout(STEP_LIMIT, worker.step()).await {
             Ok(step) => step,
             Err(_) => Err(Failure::Io { action: "wait for an answer", source: std::io::ErrorKind::TimedOut.into() }),
         };
         let now = Instant::now();
-        let measured = (shared.measured_from..=shared.end).contains(&now);
+        // A planned request counts by its plan: what an endpoint is late with must not fall out at the end.
+        let measured = (shared.measured_from..=shared.end).contains(&planned.unwrap_or(now));
         match step {
             Ok(Step::Exhausted) => {
                 outcome.exhausted = true;
                 break;
             }
-            Ok(Step::Done(done)) => {
+            Ok(Step::Done(mut done)) => {
+                if let Some(planned) = planned {
+                    done.latency = now.saturating_duration_since(planned);
+                }
                 shared.operations.fetch_add(1, Ordering::Relaxed);
                 shared.bytes.fetch_add(done.bytes, Ordering::Relaxed);
                 if measured {

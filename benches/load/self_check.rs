@@ -49,6 +49,7 @@ pub fn check(options: &Options) -> Result<(), Failure> {
         println!("{} of {size} bytes: {:.0} ops/s, as it should be", work.name(), outcome.operations_per_second());
     }
     check_failures(&endpoint);
+    check_rate(&endpoint);
     println!("the generator is right");
     Ok(())
 }
@@ -60,6 +61,30 @@ fn sizes(work: Work) -> &'static [u64] {
         Work::Multipart => &[(2 << 20) + 12_345],
         _ => &[1024],
     }
+}
+
+/// An open load sends what was planned, not more and not less, and what waits for a connection is late.
+fn check_rate(endpoint: &Endpoint) {
+    let plan = |objects| Plan {
+        work: Work::Put,
+        bucket: "check".to_owned(),
+        prefix: format!("rate-{objects}/"),
+        size: 10,
+        part_size: 1,
+        objects,
+        max_keys: 1,
+        verify: false,
+    };
+    let load = Load { rate: Some(500.0), ..Load::until_done(4, 1) };
+    let outcome = run("100 at 500 a second", &plan(100), endpoint, load).expect("the run itself works");
+    assert_eq!((outcome.latency.count(), outcome.errors), (100, 0), "{:?}", outcome.messages);
+    assert!(outcome.elapsed >= Duration::from_millis(190), "they took {:?}", outcome.elapsed);
+    // One connection cannot do all of that within the time: the rest is errors.
+    let duration = Duration::from_millis(100);
+    let load = Load { connections: 1, threads: 1, warm_up: Duration::ZERO, duration, rate: Some(1e6) };
+    let outcome = run("too many", &plan(u64::MAX), endpoint, load).expect("the run itself works");
+    assert_eq!(outcome.latency.count() + outcome.errors, 100_000, "{:?}", outcome.messages);
+    assert!(outcome.latency.max_ms() > 10.0, "{} ms is no waiting", outcome.latency.max_ms());
 }
 
 /// Whatever is wrong must be counted as an error, not as a request.
@@ -84,7 +109,8 @@ fn check_failures(endpoint: &Endpoint) {
         ("a short page", Plan { work: Work::List, objects: 500, max_keys: 301, ..plan }, endpoint, "keys instead of"),
     ];
     for (name, plan, endpoint, expected) in cases {
-        let load = Load { connections: 2, threads: 1, warm_up: Duration::ZERO, duration: Duration::from_millis(100) };
+        let duration = Duration::from_millis(100);
+        let load = Load { connections: 2, threads: 1, warm_up: Duration::ZERO, duration, rate: None };
         let outcome: Outcome = run(name, &plan, endpoint, load).expect("the run itself works");
         assert_eq!(outcome.latency.count(), 0, "{name} was counted as a request");
         let found = &outcome.messages;

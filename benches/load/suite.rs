@@ -7,7 +7,7 @@ use crate::local::Local;
 use crate::options::{Options, Work};
 use crate::reference;
 use crate::report::{Row, table};
-use crate::run::{Load, Outcome, create_bucket, run, run_seed};
+use crate::run::{Load, Outcome, UNTIL_DONE, create_bucket, run, run_seed};
 use crate::sign::Endpoint;
 use crate::target::{DataDir, Target};
 use crate::worker::Plan;
@@ -160,7 +160,8 @@ fn measure_reference(case: &Case, options: &Options, data: &DataDir) -> Result<O
 fn plan(options: &Options, work: Work, size: u64, objects: u64) -> Plan {
     // What is filled in can be used again by a later run; what a PUT run writes must be new each time.
     let (prefix, objects) = match work {
-        Work::Put | Work::Multipart => (format!("{}-{:016x}/", work.name(), run_seed()), u64::MAX),
+        Work::Put => (format!("put-{:016x}/", run_seed()), options.total.unwrap_or(u64::MAX)),
+        Work::Multipart => (format!("multipart-{:016x}/", run_seed()), u64::MAX),
         _ => (format!("filled-{size}-{objects}/"), objects),
     };
     Plan {
@@ -176,7 +177,12 @@ fn plan(options: &Options, work: Work, size: u64, objects: u64) -> Plan {
 }
 
 fn load(options: &Options, connections: u32) -> Load {
-    Load { connections, threads: options.client_threads(), warm_up: options.warm_up, duration: options.duration }
+    let duration = match (options.work, options.total) {
+        (Work::Put, Some(_)) if !options.suite => UNTIL_DONE,
+        _ => options.duration,
+    };
+    let Options { warm_up, rate, .. } = *options;
+    Load { connections, threads: options.client_threads(), warm_up, duration, rate }
 }
 
 /// Creates the bucket, fills it if asked to, and runs the plan.

@@ -40,7 +40,7 @@ pub use lifecycle_preview::{EventDocument, PreviewDocument, PreviewQuestion};
 pub use projection::ProjectionDocument;
 pub use replication::{
     DetailsDocument, FailedDocument, FailedTask, ListedVersion, ListingDocument, QueueDocument, QueuesDocument,
-    ResyncDocument, RetriedDocument, RuleDocument, VersionDetails, VersionName,
+    RecentDocument, ResyncDocument, RetriedDocument, RuleDocument, VersionDetails, VersionName,
 };
 pub use status::{FailureDocument, StatusDocument, WorkerDocument};
 pub use zones::{ZoneDocument, ZonesDocument};

@@ -1,6 +1,6 @@
 //! What `info` and `status` print.
 
-use crate::admin::{InfoDocument, PoolDocument, QueueDocument, StatusDocument};
+use crate::admin::{InfoDocument, PoolDocument, QueueDocument, RecentDocument, StatusDocument};
 use crate::cli::table::{Table, bytes, printable, ratio, size};
 use crate::cli::{events, zones};
 
@@ -108,10 +108,26 @@ fn workers(document: &StatusDocument) -> String {
 
 /// What buckets have to send to their destinations.
 pub fn queues(documents: &[QueueDocument]) -> String {
-    let columns = ["BUCKET", "DESTINATION", "RULES", "WAITING", "BYTES", "LAG", "FAILED", "DONE", "BYTES", "DROPPED"];
-    let mut table = Table::new(&columns);
+    let mut table = Table::new(&[
+        "BUCKET",
+        "DESTINATION",
+        "RULES",
+        "WAITING",
+        "BYTES",
+        "LAG",
+        "P50",
+        "P99",
+        "MAX",
+        "FAILED",
+        "DONE",
+        "BYTES",
+        "DROPPED",
+    ]);
     for queue in documents {
         let rules = if queue.rules.is_empty() { "none any more".to_owned() } else { queue.rules.join(",") };
+        let recent = |of: fn(&RecentDocument) -> f64| {
+            queue.recent.as_ref().map_or("-".to_owned(), |recent| format!("{:.3} s", of(recent)))
+        };
         table.row(vec![
             queue.bucket.clone(),
             queue.destination.clone(),
@@ -119,6 +135,9 @@ pub fn queues(documents: &[QueueDocument]) -> String {
             queue.waiting.to_string(),
             size(queue.waiting_bytes),
             format!("{:.1} s", queue.lag_seconds),
+            recent(|recent| recent.p50_seconds),
+            recent(|recent| recent.p99_seconds),
+            recent(|recent| recent.max_seconds),
             queue.failed.to_string(),
             queue.done.to_string(),
             size(queue.done_bytes),
@@ -132,6 +151,9 @@ pub fn queues(documents: &[QueueDocument]) -> String {
                 printable(&rule.rule),
                 rule.waiting.to_string(),
                 size(rule.waiting_bytes),
+                String::new(),
+                String::new(),
+                String::new(),
                 String::new(),
                 rule.failed.to_string(),
                 rule.done.to_string(),
@@ -152,7 +174,7 @@ pub fn queues(documents: &[QueueDocument]) -> String {
 #[cfg(test)]
 mod tests {
     use super::status;
-    use crate::admin::{FailureDocument, QueueDocument, RuleDocument, StatusDocument, WorkerDocument};
+    use crate::admin::{FailureDocument, QueueDocument, RecentDocument, RuleDocument, StatusDocument, WorkerDocument};
 
     fn nothing(state: &str) -> StatusDocument {
         StatusDocument { state: state.to_owned(), workers: vec![], replication: vec![], events: vec![] }
@@ -194,6 +216,7 @@ mod tests {
             waiting_bytes: 2048,
             oldest: Some("2026-01-01T00:00:00.000Z".to_owned()),
             lag_seconds: 1.25,
+            recent: Some(RecentDocument { arrived: 7, p50_seconds: 0.0041, p99_seconds: 0.25, max_seconds: 12.5 }),
             failed: 1,
             failed_bytes: 7,
             done: 10,
@@ -214,16 +237,17 @@ mod tests {
         };
         let queue = QueueDocument { by_rule: vec![rule("all", 1), rule("logs", 2)], ..queue };
         let trouble = Some("nobody answers".to_owned());
-        let left = QueueDocument { rules: vec![], lag_seconds: 0.0, trouble, by_rule: vec![], ..queue.clone() };
+        let left =
+            QueueDocument { rules: vec![], lag_seconds: 0.0, recent: None, trouble, by_rule: vec![], ..queue.clone() };
         let document = StatusDocument { replication: vec![queue, left], ..nothing("ready") };
         assert_eq!(
             status(&document),
             "ready\n\n\
-             BUCKET  DESTINATION          RULES          WAITING    BYTES    LAG  FAILED  DONE    BYTES  DROPPED\n\
-             photos  arn:aws:s3:::copies  all,logs             3  2.0 KiB  1.2 s       1    10  1.0 MiB        0\n\
-             \x20                            all                  1  1.0 KiB              0     5    512 B        0\n\
-             \x20                            logs                 2  1.0 KiB              0     5    512 B        0\n\
-             photos  arn:aws:s3:::copies  none any more        3  2.0 KiB  0.0 s       1    10  1.0 MiB        0\n\
+             BUCKET  DESTINATION          RULES          WAITING    BYTES    LAG      P50      P99       MAX  FAILED  DONE    BYTES  DROPPED\n\
+             photos  arn:aws:s3:::copies  all,logs             3  2.0 KiB  1.2 s  0.004 s  0.250 s  12.500 s       1    10  1.0 MiB        0\n\
+             \x20                            all                  1  1.0 KiB                                         0     5    512 B        0\n\
+             \x20                            logs                 2  1.0 KiB                                         0     5    512 B        0\n\
+             photos  arn:aws:s3:::copies  none any more        3  2.0 KiB  0.0 s        -        -         -       1    10  1.0 MiB        0\n\
              photos to arn:aws:s3:::copies is held up: nobody answers\n"
         );
     }

@@ -12,6 +12,7 @@ use crate::op::put_object::header_tags;
 use crate::op::target::refuse_version;
 use crate::op::{bucket, upload};
 use crate::protection_headers;
+use crate::replication::replica::Head;
 use crate::request::{Context, Request};
 use crate::response::Response;
 use crate::xml::Writer;
@@ -30,7 +31,7 @@ pub async fn run(ctx: &Context, request: Request) -> Result<Response, S3Error> {
     let encryption = protection.encryption.clone();
     let new = NewUpload {
         class: metadata_headers::storage_class(&request.headers)?,
-        metadata: metadata_headers::metadata(&request.headers)?,
+        metadata: Head::metadata(&request.headers)?,
         tags: header_tags(&request.headers)?,
         checksum: checksum(&request.headers)?,
         protection,

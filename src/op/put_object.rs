@@ -35,7 +35,7 @@ pub async fn write(ctx: &Context, mut request: Request, created: EventKind) -> R
     lock_headers::require_digest(&request.headers, &found, &protection.lock)?;
     let protection = Protection { encryption, ..protection };
     let condition = conditions::write_condition(&request.headers)?;
-    let metadata = metadata_headers::metadata(&request.headers)?;
+    let metadata = Head::metadata(&request.headers)?;
     let tags = header_tags(&request.headers)?;
     // Every object has a checksum: the client's, or the one that S3 computes.
     let more = match checksum_headers::expected(&request.headers)? {

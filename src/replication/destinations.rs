@@ -49,7 +49,7 @@ pub enum Unresolved {
         reason: String,
     },
     /// A store refuses to tell.
-    #[error("the region {region} answers {}", said(*status, code))]
+    #[error("the region {region} answers {}{}", said(*status, code), signed_for(wanted.as_deref()))]
     Refused {
         /// The region.
         region: String,
@@ -57,6 +57,8 @@ pub enum Unresolved {
         status: u16,
         /// S3's code in it, if there is one.
         code: String,
+        /// What requests have to be signed for, if they were signed for something else.
+        wanted: Option<String>,
     },
     /// This store cannot tell.
     #[error("{0}")]
@@ -68,6 +70,10 @@ fn said(status: u16, code: &str) -> String {
     format!("{status} {code}").trim_end().to_owned()
 }
 
+fn signed_for(wanted: Option<&str>) -> String {
+    wanted.map(|region| format!("; requests to it have to be signed for {region}")).unwrap_or_default()
+}
+
 /// What must be so of a destination.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Capabilities {
@@ -77,6 +83,7 @@ pub struct Capabilities {
     pub object_lock: bool,
 }
 
+const BUCKET_REGION: HeaderName = HeaderName::from_static("x-amz-bucket-region");
 const EXPECTED_OWNER: HeaderName = HeaderName::from_static("x-amz-expected-bucket-owner");
 
 /// The bucket that an ARN names; `None` if it names something else.
@@ -105,10 +112,25 @@ impl Destinations {
             match answer.status {
                 status if status.is_success() => return Ok(Found::Remote(Arc::clone(region), name.clone())),
                 StatusCode::NOT_FOUND => {}
-                _ => return Err(refused(region, &answer)),
+                _ => return Err(refused_head(region, &name, &answer).await),
             }
         }
         Err(Unresolved::Missing)
+    }
+}
+
+/// Answers to HEAD carry no document, so the same is asked once more by a request whose refusal tells why.
+async fn refused_head(region: &Region, name: &BucketName, head: &Answer) -> Unresolved {
+    let again = RegionRequest { query: &[("location", "")], ..RegionRequest::new(Method::GET, name.as_str(), None) };
+    let told = match ask(region, again).await {
+        Ok(answer) if !answer.status.is_success() => refused(region, &answer),
+        _ => refused(region, head),
+    };
+    match (told, wanted_region(region, head)) {
+        (Unresolved::Refused { region, status, code, wanted: None }, wanted) => {
+            Unresolved::Refused { region, status, code, wanted }
+        }
+        (told, _) => told,
     }
 }
 
@@ -155,7 +177,20 @@ fn expecting(owner: Option<&str>) -> HeaderMap {
 }
 
 fn refused(region: &Region, answer: &Answer) -> Unresolved {
-    Unresolved::Refused { region: region.name.clone(), status: answer.status.as_u16(), code: error_code(&answer.body) }
+    let (status, code) = (answer.status.as_u16(), error_code(&answer.body));
+    Unresolved::Refused { region: region.name.clone(), status, code, wanted: wanted_region(region, answer) }
+}
+
+/// What the answer says that requests have to be signed for, in its header or its document, if that is something else.
+fn wanted_region(region: &Region, answer: &Answer) -> Option<String> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Document {
+        region: String,
+    }
+    let header = answer.headers.get(BUCKET_REGION).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let wanted = header.or_else(|| xml::parse::<Document>(&answer.body).ok().map(|document| document.region))?;
+    (!wanted.is_empty() && wanted != region.client.signing_region()).then_some(wanted)
 }
 
 /// The code in an error document; empty if there is none, as in answers to HEAD.

@@ -5,6 +5,7 @@
 //! `read_only` what a store refuses that is a replica as a whole.
 
 mod destinations;
+mod lags;
 mod read_only;
 mod region_client;
 mod regions;
@@ -14,6 +15,7 @@ pub mod sender;
 mod troubles;
 
 pub use destinations::{Destinations, Found, Unresolved, bucket_of_arn, error_code};
+pub use lags::{Lag, Lags};
 pub use read_only::refuse_changes;
 pub use region_client::{RegionBody, RegionClient, RegionError, RegionRequest};
 pub use regions::{Region, Regions, RegionsError};

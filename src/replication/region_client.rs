@@ -136,6 +136,11 @@ impl RegionClient {
         })
     }
 
+    /// The region that requests are signed for.
+    pub fn signing_region(&self) -> &str {
+        &self.signer.region
+    }
+
     /// The same that waits otherwise long for something to move.
     #[cfg(test)]
     fn silent_for(self, silence_max: Duration) -> RegionClient {

@@ -9,9 +9,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::{HeaderMap, HeaderName, StatusCode};
 use serde::{Deserialize, Serialize};
-use strata_storage::{Changes, Digests, KnownChunk, Lock, Replica, ReplicaChanges, Staged, Stamp, Tag};
+use strata_storage::{Changes, Digests, KnownChunk, Lock, Metadata, Replica, ReplicaChanges, Staged, Stamp, Tag};
 
 use crate::error::S3Error;
+use crate::metadata_headers;
 use crate::policy::Action;
 use crate::request::{Context, Request};
 use crate::route::Operation;
@@ -33,6 +34,8 @@ pub const CHUNKS_MAX: usize = 1024;
 const CHUNKS_BYTES_MAX: usize = 64 << 10;
 /// The format of the header's value, its first byte.
 const FORMAT: u8 = 1;
+/// The same with metadata behind it. Only what needs it is written so.
+const FORMAT_WITH_METADATA: u8 = 2;
 
 /// What a replica says of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,6 +46,8 @@ pub struct Head {
     pub acl: Option<Vec<u8>>,
     /// Its lock.
     pub lock: Lock,
+    /// Its metadata, if headers cannot carry all of it: then those are not sent.
+    pub metadata: Option<Metadata>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -57,20 +62,29 @@ struct Encoded {
 impl Head {
     /// The header's value.
     pub fn encode(&self) -> String {
-        let Head { replica: Replica { version, null, changes }, acl, lock } = self.clone();
+        let Head { replica: Replica { version, null, changes }, acl, lock, metadata } = self.clone();
         let encoded = Encoded { version, null, changes, acl, lock };
-        let bytes = postcard::to_extend(&encoded, vec![FORMAT]).expect("it holds only types that postcard encodes");
-        URL_SAFE_NO_PAD.encode(bytes)
+        let bytes = match metadata {
+            None => postcard::to_extend(&encoded, vec![FORMAT]),
+            Some(metadata) => postcard::to_extend(&(encoded, metadata), vec![FORMAT_WITH_METADATA]),
+        };
+        URL_SAFE_NO_PAD.encode(bytes.expect("it holds only types that postcard encodes"))
     }
 
     /// Reads a value. `None` for what no Strata of this format wrote.
     pub fn parse(text: &str) -> Option<Head> {
         let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
-        let (&FORMAT, rest) = bytes.split_first()? else { return None };
-        let (Encoded { version, null, changes, acl, lock }, []) = postcard::take_from_bytes(rest).ok()? else {
-            return None;
+        let (format, rest) = bytes.split_first()?;
+        let (Encoded { version, null, changes, acl, lock }, rest) = postcard::take_from_bytes(rest).ok()?;
+        let metadata = match (*format, rest) {
+            (FORMAT, []) => None,
+            (FORMAT_WITH_METADATA, rest) => match postcard::take_from_bytes(rest).ok()? {
+                (metadata, []) => Some(metadata),
+                _ => return None,
+            },
+            _ => return None,
         };
-        Some(Head { replica: Replica { version, null, changes }, acl, lock })
+        Some(Head { replica: Replica { version, null, changes }, acl, lock, metadata })
     }
 
     /// What a request says; `None` if it makes no replica.
@@ -81,6 +95,14 @@ impl Head {
             S3Error::invalid_argument(message, REPLICA.as_str(), String::from_utf8_lossy(value.as_bytes()))
         })?;
         Ok(Some(head))
+    }
+
+    /// The metadata of a write: what a replica says of itself, else what the headers say.
+    pub fn metadata(headers: &HeaderMap) -> Result<Metadata, S3Error> {
+        match Head::of(headers)?.and_then(|head| head.metadata) {
+            Some(metadata) => Ok(metadata),
+            None => metadata_headers::metadata(headers),
+        }
     }
 
     /// The changes that it brings, with these tags.
@@ -152,7 +174,7 @@ pub fn refused() -> S3Error {
 #[cfg(test)]
 mod tests {
     use http::{HeaderMap, HeaderValue};
-    use strata_storage::{Changes, LegalHold, Lock, Replica, Stamp, Tag, Timestamp};
+    use strata_storage::{Changes, LegalHold, Lock, Metadata, Replica, Stamp, Tag, Timestamp};
 
     use super::{Head, REPLICA, needs};
     use crate::route::Operation;
@@ -165,8 +187,17 @@ mod tests {
     fn heads_read_back() {
         let changes = Changes { tags: Some(stamp(5)), acl: None, lock: Some(stamp(6)) };
         let lock = Lock { retention: None, legal_hold: Some(LegalHold::On) };
-        let head = Head { replica: Replica { version: stamp(1), null: true, changes }, acl: Some(vec![1, 2]), lock };
+        let replica = Replica { version: stamp(1), null: true, changes };
+        let head = Head { replica, acl: Some(vec![1, 2]), lock, metadata: None };
+        let user = vec![("a".to_owned(), "\u{7}".to_owned())];
+        let with_metadata = Head { metadata: Some(Metadata { user, ..Metadata::default() }), ..head.clone() };
+        let text = with_metadata.encode();
+        assert_eq!(Head::parse(&text), Some(with_metadata.clone()));
+        let headers = HeaderMap::from_iter([(REPLICA, HeaderValue::from_str(&text).expect("a value"))]);
+        assert_eq!(Head::metadata(&headers).ok(), with_metadata.metadata);
+        assert_eq!(Head::parse(&format!("{text}AAAA")), None);
         let text = head.encode();
+        assert!(text.starts_with("AQ"), "what has none is understood by the Stratas that know only that: {text}");
         assert_eq!(Head::parse(&text), Some(head.clone()));
         for text in ["", "1", "AAAA", &text[..text.len() - 4], &format!("{text}AAAA")] {
             assert_eq!(Head::parse(text), None, "{text}");

@@ -31,6 +31,8 @@ mod people;
 mod quotas;
 mod replication;
 mod replication_admin;
+mod replication_faults;
+mod replication_proxy;
 mod restore;
 mod round_trips;
 mod sign_ins;

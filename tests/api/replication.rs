@@ -14,7 +14,12 @@ const ROLE: &str = "arn:aws:iam::000000000000:role/replication";
 const TRUST: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"s3.amazonaws.com"},"Action":"sts:AssumeRole"}]}"#;
 const UNVERSIONED: &str = "Destination bucket must have versioning enabled.";
 
-async fn make_role(root: &Raw, name: &str, trust: &str) {
+/// The role of the configurations.
+pub async fn make_role(root: &Raw) {
+    make_role_trusting(root, "replication", TRUST).await;
+}
+
+async fn make_role_trusting(root: &Raw, name: &str, trust: &str) {
     let form = format!("Action=CreateRole&RoleName={name}&AssumeRolePolicyDocument={}", encoded(trust));
     call(root, "iam", &form).await.is(200);
 }
@@ -31,7 +36,7 @@ pub async fn with_regions(buckets: &[&str], regions: Vec<RegionSettings>) -> Fix
         fixture.raw.put(&format!("/{bucket}"), "").await.is(200);
         fixture.set_versioning(bucket, "Enabled").await;
     }
-    make_role(&fixture.raw, "replication", TRUST).await;
+    make_role(&fixture.raw).await;
     fixture
 }
 
@@ -177,11 +182,11 @@ async fn locked_buckets_need_locked_destinations() {
 async fn roles_exist_and_trust_the_service() {
     let fixture = fixture(&["bucket", "copies"]).await;
     let raw = &fixture.raw;
-    make_role(raw, "stranger", &TRUST.replace("\"Service\":\"s3.", "\"Service\":\"ec2.")).await;
+    make_role_trusting(raw, "stranger", &TRUST.replace("\"Service\":\"s3.", "\"Service\":\"ec2.")).await;
     let elsewhere =
         TRUST.replace("\"Action\"", r#""Condition":{"ArnEquals":{"aws:SourceArn":"arn:aws:s3:::other"}},"Action""#);
-    make_role(raw, "elsewhere", &elsewhere).await;
-    make_role(raw, "here", &elsewhere.replace(":::other", ":::bucket")).await;
+    make_role_trusting(raw, "elsewhere", &elsewhere).await;
+    make_role_trusting(raw, "here", &elsewhere.replace(":::other", ":::bucket")).await;
     let with = async |role: &str| put(raw, "/bucket?replication", configuration(role, &to("copies"))).await;
     for role in ["", "replication", "arn:aws:iam::000000000000:user/root", "arn:aws:iam::000000000001:role/r"] {
         with(role).await.fails(400, "InvalidArgument").has("ArgumentName", "Role");
@@ -290,8 +295,18 @@ async fn a_region_that_does_not_answer_is_named() {
     let near = with_regions(&["bucket", "near"], vec![gone, stranger]).await;
     let message = "The destination bucket cannot be looked for: the region site-c cannot be reached.";
     configure(&near.raw, "bucket", "gone").await.fails_saying(400, "InvalidRequest", message);
-    let message = "The destination bucket cannot be looked at: the region site-b answers 403.";
+    let message = "The destination bucket cannot be looked at: the region site-b answers 403 SignatureDoesNotMatch.";
     configure(&near.raw, "bucket", "far").await.fails_saying(400, "InvalidRequest", message);
+    let mut elsewhere = region(&far.raw, &[]);
+    elsewhere.signing_region = "eu-north-7".to_owned();
+    let third = with_regions(&["bucket"], vec![elsewhere]).await;
+    let message = format!(
+        "The destination bucket cannot be looked at: the region site-b answers 400 AuthorizationHeaderMalformed; \
+         requests to it have to be signed for {}.",
+        far.raw.region
+    );
+    configure(&third.raw, "bucket", "far").await.fails_saying(400, "InvalidRequest", &message);
+    third.stop().await;
     // What is here is found without asking anybody.
     configure(&near.raw, "bucket", "near").await.is(200);
     near.stop().await;

@@ -1,134 +1,17 @@
 """Replication between two real servers: what arrives, in which state, through cuts, kills and refusals."""
 
 import datetime
-import json
 import random
 import threading
-import time
 
-import boto3
 import botocore.exceptions
 import pytest
-from botocore.config import Config
 
 from content import MIB, numbered_bytes
-from proxy import Proxy
-from server import ACCESS_KEY, SECRET_KEY, Server, binary
+from server import binary
+from sites import Side, client, document, until
 
-WAIT_SECONDS_MAX = 120
-ROLE = "arn:aws:iam::000000000000:role/replication"
 PART_BYTES = 5 * MIB
-
-
-def client(url: str, service: str = "s3"):
-    """A boto3 client of the server there."""
-    return boto3.client(
-        service,
-        endpoint_url=url,
-        region_name="us-east-1",
-        aws_access_key_id=ACCESS_KEY,
-        aws_secret_access_key=SECRET_KEY,
-        config=Config(retries={"max_attempts": 0}, s3={"addressing_style": "path"}),
-    )
-
-
-def until(condition, what: str):
-    """Waits until the condition holds; a deadline, not a pause."""
-    end = time.monotonic() + WAIT_SECONDS_MAX
-    while not (found := condition()):
-        assert time.monotonic() < end, f"waited in vain for {what}"
-        time.sleep(0.05)
-    return found
-
-
-class Side:
-    """A server that can be killed and started again behind a proxy."""
-
-    def __init__(self, directory, name: str):
-        self.directory = directory
-        self.name = name
-        self.data = directory / name
-        self.config = directory / f"{name}.toml"
-        self.config.write_text("")
-        self.proxy = Proxy(("127.0.0.1", 9))
-        self.server = None
-
-    def start(self, other: "Side", read_only: bool = False) -> None:
-        """Starts, or starts again, knowing the other side."""
-        self.config.write_text(
-            f"[replication]\nread_only = {str(read_only).lower()}\n"
-            f'[[regions]]\nname = "there"\nendpoint = "{other.proxy.url}"\n'
-            f'region = "us-east-1"\naccess_key = "{ACCESS_KEY}"\nsecret_key = "{SECRET_KEY}"\n'
-        )
-        self.server = Server(self.data, "--config", str(self.config))
-        self.proxy.target = self.server.address
-        self.s3 = client(self.server.url)
-
-    def restart(self, other: "Side", read_only: bool) -> None:
-        """Stops as asked, and starts again with that setting."""
-        assert self.server.stop() == 0, self.server.errors()
-        self.start(other, read_only)
-
-    def kill(self) -> None:
-        """kill -9, and all its connections with it."""
-        self.server.kill()
-        self.proxy.cut()
-
-    def stop(self) -> None:
-        """Stops as asked."""
-        assert self.server.stop() == 0, self.server.errors()
-        self.proxy.close()
-
-    def prepare(self, bucket: str, lock: bool = False) -> None:
-        """A versioned bucket, and the role for it."""
-        self.s3.create_bucket(Bucket=bucket, ObjectLockEnabledForBucket=lock)
-        self.s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
-        iam = client(self.server.url, "iam")
-        trust = {"Effect": "Allow", "Principal": {"Service": "s3.amazonaws.com"}, "Action": "sts:AssumeRole"}
-        allow = {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}
-        try:
-            iam.create_role(RoleName="replication", AssumeRolePolicyDocument=document(trust))
-        except iam.exceptions.EntityAlreadyExistsException:
-            return
-        iam.put_role_policy(RoleName="replication", PolicyName="all", PolicyDocument=document(allow))
-
-    def replicate(self, bucket: str, destination: str, **more) -> None:
-        """A rule for everything."""
-        rule = {
-            "ID": "all",
-            "Priority": 1,
-            "Filter": {},
-            "Status": "Enabled",
-            "DeleteMarkerReplication": {"Status": "Enabled"},
-            "Destination": {"Bucket": f"arn:aws:s3:::{destination}", **more.pop("Destination", {})},
-            **more,
-        }
-        configuration = {"Role": ROLE, "Rules": [rule]}
-        self.s3.put_bucket_replication(Bucket=bucket, ReplicationConfiguration=configuration)
-
-    def waiting(self, bucket: str, run) -> int:
-        """What waits to be sent, as the command says."""
-        said = run(binary(), "replication", "status", bucket, "--json", "--endpoint", self.server.url)
-        return sum(queue["waiting"] for queue in json.loads(said)["queues"])
-
-    def status(self, bucket: str, key: str, **more) -> str:
-        """The version's replication status."""
-        return self.s3.head_object(Bucket=bucket, Key=key, **more).get("ReplicationStatus", "")
-
-    def versions(self, bucket: str) -> list[tuple]:
-        """Every version and marker, as far as both sides must agree."""
-        found = []
-        for page in self.s3.get_paginator("list_object_versions").paginate(Bucket=bucket):
-            for version in page.get("Versions", []):
-                found.append((version["Key"], version["VersionId"], version["IsLatest"], version["ETag"], version["Size"]))
-            for marker in page.get("DeleteMarkers", []):
-                found.append((marker["Key"], marker["VersionId"], marker["IsLatest"], "", 0))
-        return sorted(found)
-
-
-def document(statement: dict) -> str:
-    """A policy of one statement."""
-    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ use crate::request::Context;
 pub use details::{DetailsDocument, VersionDetails, VersionName, details};
 pub use listing::{ListedVersion, ListingDocument, listing};
 pub use resync::{ResyncDocument, resync};
-pub use status::{QueueDocument, QueuesDocument, RuleDocument, queues, status};
+pub use status::{QueueDocument, QueuesDocument, RecentDocument, RuleDocument, queues, status};
 pub use tasks::{FailedDocument, FailedTask, RetriedDocument, failed, retry};
 
 /// One side of a replication: the source, or where a rule sends to.

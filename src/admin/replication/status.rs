@@ -5,6 +5,7 @@ use strata_storage::{Backlog, QueueName, QueueStatus, Timestamp};
 
 use crate::admin::AdminRequest;
 use crate::error::S3Error;
+use crate::replication::Lag;
 use crate::request::Context;
 use crate::time::iso8601;
 
@@ -32,6 +33,8 @@ pub struct QueueDocument {
     pub oldest: Option<String>,
     /// How long ago that was, in seconds; 0 if nothing waits.
     pub lag_seconds: f64,
+    /// How long what arrived within the last minute was on its way, if anything did.
+    pub recent: Option<RecentDocument>,
     /// Versions and changes that were put aside: they need somebody's help.
     pub failed: u64,
     /// The bytes of the objects among them.
@@ -77,6 +80,19 @@ impl RuleDocument {
     }
 }
 
+/// What arrived at a destination within the last minute. Times are from the change to the end of its sending, in seconds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RecentDocument {
+    /// How much arrived.
+    pub arrived: u64,
+    /// The median, to a sixteenth.
+    pub p50_seconds: f64,
+    /// What 99 of 100 did not exceed, to a sixteenth.
+    pub p99_seconds: f64,
+    /// The longest.
+    pub max_seconds: f64,
+}
+
 /// Answers.
 pub async fn status(ctx: &Context, request: AdminRequest) -> Result<QueuesDocument, S3Error> {
     let bucket = request.bucket()?;
@@ -102,10 +118,12 @@ pub async fn queues(ctx: &Context, now: Timestamp) -> Result<Vec<QueueDocument>,
         }
         let name = QueueName::Replication { bucket: bucket.id, destination };
         let trouble = ctx.troubles.of(&name);
+        let recent = ctx.lags.of(&name, now).map(recent);
         let QueueName::Replication { destination, .. } = name else { continue };
         let document = document((bucket.name.clone(), destination, rules), backlog, oldest, now);
         documents.push(QueueDocument {
             trouble,
+            recent,
             by_rule: by_rule.into_iter().map(RuleDocument::new).collect(),
             ..document
         });
@@ -128,6 +146,7 @@ fn document(
         waiting_bytes: backlog.waiting_bytes,
         oldest: oldest.map(iso8601),
         lag_seconds: oldest.map_or(0.0, |oldest| now.since(oldest).as_secs_f64()),
+        recent: None,
         failed: backlog.aside,
         failed_bytes: backlog.aside_bytes,
         done: backlog.done,
@@ -135,5 +154,14 @@ fn document(
         dropped: backlog.dropped,
         trouble: None,
         by_rule: Vec::new(),
+    }
+}
+
+fn recent(lag: Lag) -> RecentDocument {
+    RecentDocument {
+        arrived: lag.arrived,
+        p50_seconds: lag.p50.as_secs_f64(),
+        p99_seconds: lag.p99.as_secs_f64(),
+        max_seconds: lag.max.as_secs_f64(),
     }
 }

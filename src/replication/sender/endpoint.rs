@@ -1,7 +1,7 @@
 //! Where a destination takes requests: another store, over HTTP, or this one, in the same process and as the role of the
 //! replication configuration.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use futures_util::stream;
@@ -25,6 +25,9 @@ use crate::response::Payload;
 use crate::route::Operation;
 
 type BodyError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Why a body broke off that was read here.
+type Broke = Arc<OnceLock<Fault>>;
 
 /// A destination that was found.
 #[derive(Clone)]
@@ -96,21 +99,28 @@ impl Endpoint {
         key: &ObjectKey,
         call: Call<'_>,
     ) -> Result<Answer, Fault> {
-        match &self.place {
-            Place::Here => self.call_here(sender, source, key, call).await,
+        let broke = Broke::default();
+        let answer = match &self.place {
+            Place::Here => self.call_here(sender, source, key, (call, &broke)).await,
             Place::There { region, .. } => {
                 let Call { method, query, headers, body, .. } = call;
                 let body = match body {
                     CallBody::Bytes(bytes) if bytes.is_empty() => RegionBody::Empty,
                     CallBody::Bytes(bytes) => RegionBody::Bytes(bytes),
                     CallBody::Object(reader, bytes) => {
-                        RegionBody::Stream { body: UnsyncBoxBody::new(streamed(*reader)), bytes, sha256: None }
+                        let body = UnsyncBoxBody::new(streamed(*reader, &broke));
+                        RegionBody::Stream { body, bytes, sha256: None }
                     }
                 };
                 let (bucket, key) = (self.bucket.as_str(), Some(key.as_str()));
                 let request = RegionRequest { method, bucket, key, query, headers, body };
-                Ok(region.client.send(request).await?)
+                region.client.send(request).await.map_err(Fault::from)
             }
+        };
+        // Whatever the destination made of a body that broke off, it is not its fault.
+        match broke.get() {
+            Some(fault) => Err(fault.clone()),
+            None => answer,
         }
     }
 
@@ -120,13 +130,13 @@ impl Endpoint {
         sender: &Sender,
         source: &Source,
         key: &ObjectKey,
-        call: Call<'_>,
+        (call, broke): (Call<'_>, &Broke),
     ) -> Result<Answer, Fault> {
         let Call { operation, query, headers, body, .. } = call;
         let ctx = &sender.context;
         let transport = match body {
             CallBody::Bytes(bytes) => Transport::from(bytes),
-            CallBody::Object(reader, _) => Transport::from(streamed(*reader).boxed()),
+            CallBody::Object(reader, _) => Transport::from(streamed(*reader, broke).boxed()),
         };
         let idle = std::time::Duration::from_secs(ctx.config.limits.idle_seconds);
         let about = (operation, Some(self.bucket.clone()), Some(key.clone()));
@@ -154,11 +164,19 @@ impl Endpoint {
     }
 }
 
-/// The bytes of a reader as a body.
-fn streamed(reader: ObjectReader) -> impl http_body::Body<Data = Bytes, Error = BodyError> + Send + Sync {
-    let pieces = stream::try_unfold(reader, |mut reader| async move {
-        let next = reader.next().await.map_err(BodyError::from)?;
-        Ok::<_, BodyError>(next.map(|bytes| (Frame::data(bytes), reader)))
+/// The bytes of a reader as a body. If they cannot be read, `broke` says why.
+fn streamed(
+    reader: ObjectReader,
+    broke: &Broke,
+) -> impl http_body::Body<Data = Bytes, Error = BodyError> + Send + Sync + use<> {
+    let pieces = stream::try_unfold((reader, Arc::clone(broke)), |(mut reader, broke)| async move {
+        match reader.next().await {
+            Ok(next) => Ok(next.map(|bytes| (Frame::data(bytes), (reader, broke)))),
+            Err(error) => {
+                broke.get_or_init(|| Fault::from(&error));
+                Err(BodyError::from(error))
+            }
+        }
     });
     StreamBody::new(pieces)
 }

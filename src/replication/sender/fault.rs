@@ -3,6 +3,7 @@
 use crate::outbound::Answer;
 use crate::replication::{RegionError, Unresolved, error_code};
 use http::StatusCode;
+use strata_storage::Error;
 
 /// What a request was for; S3's reasons of failure tell that.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,14 +36,26 @@ impl Step {
     }
 }
 
+/// The reason of failure where the destination has no version to change.
+pub const VERSION_NOT_FOUND: &str = "DstVersionNotFound";
+
 /// Why a task was not done.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
     /// It may work later: the destination does not answer, is busy or full, or does not accept our credentials for now.
+    #[error("{0}")]
     Passing(String),
     /// It will not work unless somebody changes something. The reason is one of S3's where it has one.
+    #[error("{0}")]
     Lasting(String),
+    /// What was to be sent cannot be read here: it is damaged. Waiting for the destination does not help.
+    #[error("{0}")]
+    Source(String),
+    /// The destination has no version to change. It is a replica here too: it may still be on its way there from its origin.
+    #[error("{VERSION_NOT_FOUND}")]
+    Early,
     /// What was to be sent is not there any more.
+    #[error("it is gone")]
     Gone,
 }
 
@@ -68,7 +81,7 @@ impl Fault {
             | "OperationAborted"
             | "NoSuchUpload" => Fault::Passing(told()),
             "NoSuchBucket" => Fault::Lasting("DstBucketNotFound".to_owned()),
-            "NoSuchVersion" | "NoSuchKey" => Fault::Lasting("DstVersionNotFound".to_owned()),
+            "NoSuchVersion" | "NoSuchKey" => Fault::Lasting(VERSION_NOT_FOUND.to_owned()),
             "InvalidBucketState" => Fault::Lasting("DstBucketUnversioned".to_owned()),
             "AccessDenied" | "AllAccessDisabled" | "AccountProblem" => Fault::Lasting(step.not_permitted().to_owned()),
             "KMS.NotFoundException" => Fault::Lasting("DstKmsKeyNotFound".to_owned()),
@@ -81,6 +94,20 @@ impl Fault {
             _ if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS => Fault::Passing(told()),
             _ if status == StatusCode::FORBIDDEN => Fault::Lasting(step.not_permitted().to_owned()),
             _ => Fault::Lasting(told()),
+        }
+    }
+}
+
+impl From<&Error> for Fault {
+    /// Of this store, when it was asked for what is to be sent.
+    fn from(error: &Error) -> Fault {
+        match error {
+            Error::Corrupt { what, .. } => {
+                tracing::error!(%error, "what is to be replicated is damaged");
+                // Where it lies is for those who look after the store, not for those who get events.
+                Fault::Source(format!("the source is damaged: its {what} is corrupt"))
+            }
+            error => Fault::Passing(error.to_string()),
         }
     }
 }

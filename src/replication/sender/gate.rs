@@ -7,9 +7,9 @@ use strata_storage::Entropy;
 use tokio::time::Instant;
 
 /// The first wait.
-const WAIT_MIN: Duration = Duration::from_millis(200);
+pub const WAIT_MIN: Duration = Duration::from_millis(200);
 /// The longest: as long a destination that is there again may stay unnoticed.
-const WAIT_MAX: Duration = Duration::from_secs(20);
+pub const WAIT_MAX: Duration = Duration::from_secs(20);
 
 /// Open, or closed until a moment.
 #[derive(Default)]
@@ -42,9 +42,13 @@ impl Gate {
     /// Something failed: it is closed for twice as long as before, give or take a half, so that many senders do not come back
     /// together. What fails while it is closed was begun before, and says nothing new.
     pub fn close(&self, entropy: &dyn Entropy) {
-        let jitter = 0.5 + (entropy.next_u64() >> 11) as f64 / (1_u64 << 53) as f64;
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).close(Instant::now(), jitter);
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).close(Instant::now(), jitter(entropy));
     }
+}
+
+/// What a wait is multiplied by: one, give or take a half.
+pub fn jitter(entropy: &dyn Entropy) -> f64 {
+    0.5 + (entropy.next_u64() >> 11) as f64 / (1_u64 << 53) as f64
 }
 
 impl State {

@@ -7,13 +7,15 @@
 //! 1. Read tasks; 2. send; 3. end the task. Dying between 2 and 3 sends it again, which the destination recognises by the
 //!    version's id, or, if it is no Strata, stores as one more version.
 //!
-//! What fails for a reason that may pass is tried again for as long as it takes, by the whole queue ever more seldom;
-//! meanwhile its version is `PENDING`. What fails for good is put aside after a few attempts, `FAILED`, until somebody asks for
-//! it again.
+//! What fails for a reason that may pass is tried again; meanwhile its version is `PENDING`. While nothing arrives, the
+//! whole queue tries, ever more seldom, for as long as it takes. What goes on failing while others arrive, and what fails
+//! for good, is put aside after some attempts, `FAILED`, until somebody asks for it again.
 
 mod endpoint;
+mod errand;
 mod fault;
 mod gate;
+mod grant;
 mod lanes;
 mod limiter;
 mod multipart;

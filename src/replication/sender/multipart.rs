@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, Method, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use serde::Deserialize;
-use strata_storage::{Checksum, ObjectPart, OpenObject};
+use strata_storage::{Checksum, ObjectInfo, ObjectPart, OpenObject};
 
 use super::endpoint::{self, Call, CallBody};
 use super::fault::{Fault, Step};
@@ -31,23 +31,34 @@ pub struct Progress {
     parts: BTreeMap<u16, String>,
 }
 
+impl Progress {
+    /// How many parts were sent.
+    pub fn parts_sent(&self) -> usize {
+        self.parts.len()
+    }
+}
+
 /// Sends an object as an upload, with the parts that it was made of, or, to others than Stratas, of the size configured.
 pub async fn send(
     transfer: &Transfer<'_>,
     object: &OpenObject,
-    headers: HeaderMap,
+    mut headers: HeaderMap,
     progress: &mut Progress,
 ) -> Result<(), Fault> {
     let replica = headers.get(&REPLICA).cloned();
     let with_replica = || replica.clone().map(|value| (REPLICA, value)).into_iter().collect::<HeaderMap>();
+    let parts = parts(transfer, object).await?;
+    let declares = declares_checksum(transfer, object, &parts);
     let id = match &progress.upload {
         Some(id) => id.clone(),
         None => {
-            *progress = Progress { upload: Some(begin(transfer, object, headers).await?), parts: BTreeMap::new() };
+            if declares {
+                outgoing::set_algorithm(&mut headers, object.info());
+            }
+            *progress = Progress { upload: Some(begin(transfer, headers).await?), parts: BTreeMap::new() };
             progress.upload.clone().unwrap_or_default()
         }
     };
-    let parts = parts(transfer, object).await?;
     for part in &parts {
         if !progress.parts.contains_key(&part.number) {
             let sent = send_part(transfer, object, part, (&id, with_replica())).await;
@@ -55,10 +66,12 @@ pub async fn send(
         }
     }
     let document = document(&parts, &progress.parts);
-    let mut headers = outgoing::of_document(&document, with_replica());
-    if object.info().parts_count > 0 {
-        headers.remove(checksum_headers::header_name(strata_storage::ChecksumAlgorithm::Sha256));
-        outgoing::set_checksum(&mut headers, object.info());
+    let mut headers = with_replica();
+    // Without the document's own digest: in this request such headers are the object's.
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/xml"));
+    match declares {
+        true => outgoing::set_checksum(&mut headers, object.info()),
+        false => outgoing::set_undeclared_checksum(&mut headers, object.info()),
     }
     let query = [("uploadId", id.as_str())];
     let (operation, body) = (Operation::CompleteMultipartUpload, CallBody::Bytes(document.into()));
@@ -66,8 +79,32 @@ pub async fn send(
     let answer = forget_if_lost(&mut progress.upload, transfer.ask(Step::Complete, call).await)?;
     // A success is told before it is sure: then the document is an error's.
     match crate::replication::error_code(&answer.body) {
-        code if code.is_empty() => Ok(()),
+        code if code.is_empty() => arrived_as_it_was(object.info(), &answer.body),
         _ => Err(Fault::of(Step::Complete, &answer)),
+    }
+}
+
+/// Whether the upload says from its beginning which checksum it will have. Then every part needs one, as other stores have
+/// it; those of the default checksum have none, and neither have those that are cut here.
+fn declares_checksum(transfer: &Transfer<'_>, object: &OpenObject, parts: &[Part]) -> bool {
+    let was_upload = object.info().parts_count > 0;
+    was_upload && (transfer.endpoint.is_strata() || parts.iter().all(|part| part.checksum.is_some()))
+}
+
+/// Compares the checksum that a destination tells with ours, if it is the same kind: not every store checks what it is sent.
+fn arrived_as_it_was(info: &ObjectInfo, answer: &[u8]) -> Result<(), Fault> {
+    #[derive(Deserialize)]
+    struct Completed {
+        #[serde(rename = "ChecksumCRC64NVME")]
+        checksum: Option<String>,
+    }
+    let told = xml::parse::<Completed>(answer).ok().and_then(|completed| completed.checksum);
+    let ours = outgoing::default_checksum(info);
+    match told.zip(ours) {
+        Some((theirs, ours)) if theirs != ours => {
+            Err(Fault::Passing(format!("the destination has the checksum {theirs} for what has {ours}")))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -81,14 +118,11 @@ fn forget_if_lost<T>(upload: &mut Option<String>, result: Result<T, Fault>) -> R
     result
 }
 
-async fn begin(transfer: &Transfer<'_>, object: &OpenObject, mut headers: HeaderMap) -> Result<String, Fault> {
+async fn begin(transfer: &Transfer<'_>, headers: HeaderMap) -> Result<String, Fault> {
     #[derive(Deserialize)]
     #[serde(rename_all = "PascalCase")]
     struct Begun {
         upload_id: String,
-    }
-    if object.info().parts_count > 0 {
-        outgoing::set_algorithm(&mut headers, object.info());
     }
     let (operation, body) = (Operation::CreateMultipartUpload, CallBody::Bytes(Bytes::new()));
     let call = Call { operation, method: Method::POST, query: &[("uploads", "")], headers, body };
@@ -112,7 +146,7 @@ async fn parts(transfer: &Transfer<'_>, object: &OpenObject) -> Result<Vec<Part>
     let (mut found, mut after) = (Vec::with_capacity(usize::from(info.parts_count)), 0);
     loop {
         let page = object.parts(after, PAGE).await;
-        let (page, more) = page.map_err(|error| Fault::Passing(error.to_string()))?;
+        let (page, more) = page.map_err(|error| Fault::from(&error))?;
         after = page.last().map_or(u16::MAX, |part| part.number);
         found.extend(page.into_iter().map(|part| {
             let ObjectPart { number, offset, size, checksum } = part;

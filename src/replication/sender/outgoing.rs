@@ -2,7 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use sha2::{Digest as _, Sha256};
 use strata_storage::{
@@ -12,7 +12,6 @@ use strata_storage::{
 
 use super::endpoint::Endpoint;
 use crate::replication::replica::{Head, REPLICA};
-use crate::response::Response;
 use crate::{checksum_headers, lock_headers, metadata_headers, time};
 
 const STORAGE_CLASS: HeaderName = HeaderName::from_static("x-amz-storage-class");
@@ -43,15 +42,20 @@ pub fn head(info: &ObjectInfo, rule: &ReplicationRule) -> Head {
         replica: strata_storage::Replica { version: info.stamp, null, changes: info.replication.changes },
         acl: acl.filter(|acl| acl.len() <= ACL_BYTES_MAX),
         lock: info.protection.lock,
+        metadata: None,
     }
 }
 
 /// The headers with which an object, or an upload of it, begins.
 pub fn of_object(endpoint: &Endpoint, info: &ObjectInfo, rule: &ReplicationRule, with_tags: bool) -> HeaderMap {
     let Destination { class, kms_key, .. } = &rule.destination;
-    let mut described = Response::empty(StatusCode::OK);
-    metadata_headers::set_headers(&mut described, &info.metadata);
-    let mut headers = described.headers;
+    let (carried, unsaid) = match metadata_headers::carried(&info.metadata) {
+        Ok(headers) => (headers, None),
+        // The head carries all of it then, in the place of these.
+        Err(_) if endpoint.is_strata() => (HeaderMap::new(), Some(info.metadata.clone())),
+        Err(headers) => (headers, None),
+    };
+    let mut headers = carried;
     let class = class.unwrap_or(info.class);
     if class != StorageClass::Standard {
         set(&mut headers, STORAGE_CLASS, class.name());
@@ -66,7 +70,8 @@ pub fn of_object(endpoint: &Endpoint, info: &ObjectInfo, rule: &ReplicationRule,
         }
     }
     if endpoint.is_strata() {
-        set(&mut headers, REPLICA, &head(info, rule).encode());
+        let head = Head { metadata: unsaid, ..head(info, rule) };
+        set(&mut headers, REPLICA, &head.encode());
     } else {
         set_lock(&mut headers, info);
     }
@@ -110,6 +115,20 @@ pub fn set_checksum(headers: &mut HeaderMap, info: &ObjectInfo) {
         set(headers, name, &checksum_headers::text(checksum, info.parts_count));
         set(headers, TYPE, checksum_headers::kind_name(checksum.kind));
     }
+}
+
+/// The checksum of the whole for an upload that did not say that it would have one: only the default is taken then.
+pub fn set_undeclared_checksum(headers: &mut HeaderMap, info: &ObjectInfo) {
+    if let Some(checksum) = default_checksum(info) {
+        set(headers, checksum_headers::header_name(ChecksumAlgorithm::Crc64Nvme), &checksum);
+    }
+}
+
+/// The checksum that objects have where nobody asks for another one, if it is this one's.
+pub fn default_checksum(info: &ObjectInfo) -> Option<String> {
+    let checksum = info.checksum.as_ref()?;
+    let is_default = checksum.algorithm == ChecksumAlgorithm::Crc64Nvme && checksum.kind == ChecksumKind::FullObject;
+    is_default.then(|| checksum_headers::text(checksum, 0))
 }
 
 /// The replica header alone.

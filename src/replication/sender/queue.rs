@@ -1,6 +1,7 @@
 //! One queue: its tasks are read in windows, done side by side, and ended.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use strata_storage::{Bucket, BucketName, EventKind, ObjectKey, QueueName, Replicate, Store, Task, TaskOutcome, Work};
@@ -10,21 +11,21 @@ use tokio::time::Instant;
 
 use super::Sender;
 use super::endpoint::Endpoint;
+use super::errand::{Errand, Next};
 use super::fault::Fault;
-use super::gate::Gate;
+use super::gate::{self, Gate};
+use super::grant::Grants;
 use super::lanes::Lanes;
 use super::multipart::Progress;
 use super::source::Source;
 use super::transfer::Transfer;
 
-/// Tasks that are held in memory.
+/// Tasks that are held in memory. If as many as these never succeed, the queue does not see those behind them.
 const WINDOW: usize = 4096;
 /// Tasks that are read at once.
 const PAGE: usize = 512;
 /// The least time between two looks at the queue: what comes meanwhile is read together.
 const READ_EVERY: Duration = Duration::from_millis(2);
-/// How often what fails for good is tried.
-const ATTEMPTS: u32 = 3;
 /// How long a destination is taken for what it was found to be.
 const FOUND_FOR: Duration = Duration::from_secs(60);
 /// What time control promises.
@@ -41,15 +42,30 @@ struct Queue {
     source: BucketName,
     destination: String,
     gate: Gate,
+    /// How many tasks have arrived.
+    arrived: AtomicU64,
+    grants: Grants,
     endpoint: RwLock<Option<(Endpoint, Instant)>>,
+}
+
+/// What became of an attempt.
+enum Attended {
+    /// The task of that key has ended.
+    Ended(String),
+    /// It is to be tried again, after the others.
+    Again(Errand),
+    /// It is to be tried again after that time.
+    Later(Errand, Duration),
 }
 
 /// Does what is in a queue of a bucket.
 pub async fn run(sender: Arc<Sender>, name: QueueName, source: Arc<Bucket>) {
     let QueueName::Replication { bucket, destination } = name.clone() else { return };
     let Ok(source) = BucketName::parse(&source.name) else { return };
-    let (gate, endpoint) = (Gate::default(), RwLock::default());
-    Arc::new(Queue { sender, name, bucket, source, destination, gate, endpoint }).work().await;
+    let (gate, endpoint, grants) = (Gate::default(), RwLock::default(), Grants::default());
+    let arrived = AtomicU64::new(0);
+    let queue = Queue { sender, name, bucket, source, destination, gate, arrived, grants, endpoint };
+    Arc::new(queue).work().await;
 }
 
 /// Drops what waits for a bucket that is gone, and its queue with it. Nobody else works on it.
@@ -86,14 +102,18 @@ impl Queue {
                 };
                 next_read = Instant::now() + wait;
             }
-            while under_way.len() < self.sender.context.config.replication.concurrency
-                && let Some(task) = lanes.next()
+            while under_way.len() < self.concurrency()
+                && let Some(errand) = lanes.next(Instant::now())
             {
-                under_way.spawn(Arc::clone(&self).finish(task));
+                under_way.spawn(Arc::clone(&self).attend(errand));
             }
+            // Only where there is room for it.
+            let wakes_at = lanes.wakes_at().filter(|_| under_way.len() < self.concurrency());
             tokio::select! {
                 Some(done) = under_way.join_next() => match done {
-                    Ok(Some(key)) => lanes.done(&key),
+                    Ok(Some(Attended::Ended(key))) => lanes.done(&key),
+                    Ok(Some(Attended::Again(errand))) => lanes.again(errand),
+                    Ok(Some(Attended::Later(errand, wait))) => lanes.later(errand, Instant::now() + wait),
                     Ok(None) => return,
                     Err(error) => {
                         tracing::error!(%error, "a task of replication stopped; its queue begins anew");
@@ -105,6 +125,7 @@ impl Queue {
                     Err(_) => return,
                 },
                 () = tokio::time::sleep_until(next_read), if more && has_room => {}
+                () = tokio::time::sleep_until(wakes_at.unwrap_or(next_read)), if wakes_at.is_some() => {}
             }
         }
     }
@@ -117,51 +138,77 @@ impl Queue {
         Ok(is_full)
     }
 
-    /// Does a task however long it takes, and ends it. Gives its key, or nothing if the bucket is gone.
-    async fn finish(self: Arc<Self>, task: Task) -> Option<String> {
-        let Work::Replicate(replicate) = &task.work else { return Some(String::new()) };
+    /// Versions of the queue that may be on their way at once.
+    fn concurrency(&self) -> usize {
+        self.sender.context.config.replication.concurrency
+    }
+
+    /// Tries a task, when its turn has come, and ends it if there is no more to try. Nothing if the sender ends.
+    async fn attend(self: Arc<Self>, mut errand: Errand) -> Option<Attended> {
+        let Work::Replicate(replicate) = &errand.task.work else { return Some(Attended::Ended(String::new())) };
         let replicate = replicate.clone();
-        let outcome = self.outcome(&replicate).await?;
+        self.gate.pass().await;
+        let sent_before = errand.progress.parts_sent();
+        let attempt = {
+            let _turn = self.sender.turns.acquire().await.ok()?;
+            errand.tried.begin(self.arrived.load(Ordering::Relaxed));
+            self.attempt(&replicate, &mut errand.progress).await
+        };
+        if errand.progress.parts_sent() > sent_before {
+            errand.tried.advanced();
+        }
+        let outcome = match attempt {
+            Ok(()) => {
+                self.arrived.fetch_add(1, Ordering::Relaxed);
+                self.gate.open();
+                self.sender.context.troubles.clear(&self.name);
+                self.tell_lateness(&replicate, EventKind::ReplicationAfterThreshold).await;
+                TaskOutcome::Done
+            }
+            Err(fault) => match self.failed(&replicate, &mut errand, fault).await {
+                Next::Ends(outcome) => outcome,
+                Next::AllWait => return Some(Attended::Again(errand)),
+                Next::Waits { wait, .. } => {
+                    let wait = wait.mul_f64(gate::jitter(&*self.sender.context.entropy));
+                    return Some(Attended::Later(errand, wait));
+                }
+            },
+        };
+        let is_done = matches!(outcome, TaskOutcome::Done);
+        self.end(errand.task, outcome).await;
+        if is_done {
+            self.sender.context.lags.note(&self.name, replicate.requested, self.sender.clock.now());
+        }
+        Some(Attended::Ended(replicate.key))
+    }
+
+    /// Says what follows a failed attempt, and does of it what concerns the others.
+    async fn failed(&self, replicate: &Replicate, errand: &mut Errand, fault: Fault) -> Next {
+        let reason = fault.to_string();
+        let is_passing = matches!(fault, Fault::Passing(_));
+        let next = errand.tried.failed(fault, self.arrived.load(Ordering::Relaxed));
+        match &next {
+            Next::AllWait => {
+                self.sender.context.troubles.note(&self.name, reason);
+                *self.endpoint.write().await = None;
+                self.gate.close(&*self.sender.context.entropy);
+            }
+            Next::Waits { look_again: true, .. } => *self.endpoint.write().await = None,
+            Next::Waits { .. } | Next::Ends(_) => {}
+        }
+        if is_passing && !errand.tried.told_late {
+            let told = self.tell_lateness(replicate, EventKind::ReplicationMissedThreshold).await;
+            errand.tried.told_late = told;
+        }
+        next
+    }
+
+    /// Ends a task, however long that takes.
+    async fn end(&self, task: Task, outcome: TaskOutcome) {
         let store = &self.sender.context.store;
         while let Err(error) = store.end_replication(self.name.id(), task.clone(), outcome.clone()).await {
             tracing::warn!(%error, "a task of replication cannot be ended; this is tried again");
             tokio::time::sleep(STORE_WAIT).await;
-        }
-        Some(replicate.key)
-    }
-
-    async fn outcome(&self, replicate: &Replicate) -> Option<TaskOutcome> {
-        let (mut progress, mut attempts, mut told) = (Progress::default(), 0, false);
-        loop {
-            self.gate.pass().await;
-            let attempt = {
-                let _turn = self.sender.turns.acquire().await.ok()?;
-                self.attempt(replicate, &mut progress).await
-            };
-            match attempt {
-                Ok(()) => {
-                    self.gate.open();
-                    self.sender.context.troubles.clear(&self.name);
-                    self.tell_lateness(replicate, EventKind::ReplicationAfterThreshold).await;
-                    return Some(TaskOutcome::Done);
-                }
-                Err(Fault::Gone) => return Some(TaskOutcome::Dropped),
-                Err(Fault::Passing(reason)) => {
-                    self.sender.context.troubles.note(&self.name, reason);
-                    *self.endpoint.write().await = None;
-                    self.gate.close(&*self.sender.context.entropy);
-                    if !told {
-                        told = self.tell_lateness(replicate, EventKind::ReplicationMissedThreshold).await;
-                    }
-                }
-                Err(Fault::Lasting(reason)) => {
-                    attempts += 1;
-                    if attempts == ATTEMPTS {
-                        return Some(TaskOutcome::PutAside { reason, attempts });
-                    }
-                    *self.endpoint.write().await = None;
-                }
-            }
         }
     }
 
@@ -172,7 +219,8 @@ impl Queue {
             Ok(_) | Err(strata_storage::Error::NotFound(_)) => return Err(Fault::Gone),
             Err(error) => return Err(Fault::Passing(error.to_string())),
         };
-        let source = Source::of(&self.sender, &bucket, replicate)?;
+        let (snapshot, now) = (self.sender.context.directory.snapshot(), self.sender.clock.now());
+        let source = Source::new(self.grants.of(&bucket, &snapshot, &replicate.rule, now)?, now);
         let endpoint = self.endpoint().await?;
         let key = ObjectKey::parse(&replicate.key).map_err(|error| Fault::Lasting(error.to_string()))?;
         let transfer = Transfer { sender: &self.sender, source: &source, endpoint: &endpoint, replicate, key: &key };

@@ -8,10 +8,11 @@ use strata_storage::{ObjectInfo, ObjectKey, OpenObject, Replica, Replicate, Repl
 
 use super::Sender;
 use super::endpoint::{Call, CallBody, Endpoint};
-use super::fault::{Fault, Step};
+use super::fault::{Fault, Step, VERSION_NOT_FOUND};
 use super::multipart::{self, Progress};
 use super::outgoing;
 use super::source::Source;
+use crate::metadata_headers;
 use crate::outbound::Answer;
 use crate::replication::error_code;
 use crate::replication::replica::{self, Head};
@@ -65,7 +66,14 @@ impl Transfer<'_> {
         let object = source.open(sender, replicate, key).await?;
         let info = object.info();
         let with_tags = info.tags.is_empty() || source.may_read_tags(sender, replicate, key).await;
-        let mut headers = outgoing::of_object(endpoint, info, &source.rule, with_tags);
+        if !endpoint.is_strata() && metadata_headers::carried(&info.metadata).is_err() {
+            tracing::info!(
+                key = key.as_str(),
+                version = %info.version_id,
+                "metadata that no header can carry is not replicated: the destination is no Strata"
+            );
+        }
+        let mut headers = outgoing::of_object(endpoint, info, source.rule(), with_tags);
         if self.goes_in_parts(info) {
             return multipart::send(self, &object, headers, progress).await;
         }
@@ -79,7 +87,7 @@ impl Transfer<'_> {
         let Upload { step, operation, query, headers } = upload;
         if self.endpoint.may_know_content() && range.end - range.start >= NAMED_BYTES_MIN {
             let chunks = object.chunks(range.clone(), replica::CHUNKS_MAX).await;
-            if let Some(chunks) = chunks.map_err(|error| Fault::Passing(error.to_string()))? {
+            if let Some(chunks) = chunks.map_err(|error| Fault::from(&error))? {
                 let mut headers = headers.clone();
                 headers.insert(replica::CONTENT, HeaderValue::from_static(replica::CHUNKS));
                 let body = CallBody::Bytes(replica::encode_chunks(&chunks).into());
@@ -118,7 +126,7 @@ impl Transfer<'_> {
         let headers = match self.endpoint.is_strata() {
             true => {
                 let replica = Replica { version, null, changes: Default::default() };
-                outgoing::of_replica(&Head { replica, acl: None, lock: Default::default() })
+                outgoing::of_replica(&Head { replica, acl: None, lock: Default::default(), metadata: None })
             }
             false => HeaderMap::new(),
         };
@@ -151,14 +159,19 @@ impl Transfer<'_> {
         let document = tagging::document(tags).into_bytes();
         let version = info.version_id.to_string();
         let (query, headers): (&[(&str, &str)], _) = match endpoint.is_strata() {
-            true => {
-                (&[("tagging", ""), ("versionId", &version)], outgoing::of_replica(&outgoing::head(info, &source.rule)))
-            }
+            true => (
+                &[("tagging", ""), ("versionId", &version)],
+                outgoing::of_replica(&outgoing::head(info, source.rule())),
+            ),
             false => (&[("tagging", "")], HeaderMap::new()),
         };
         let headers = outgoing::of_document(&document, headers);
         let (operation, body) = (Operation::PutObjectTagging, CallBody::Bytes(document.into()));
         let call = Call { operation, method: Method::PUT, query, headers, body };
-        self.ask(Step::Tags, call).await.map(drop)
+        match self.ask(Step::Tags, call).await {
+            // With three stores and more, a version of one may be changed at another before it has come to the third.
+            Err(Fault::Lasting(reason)) if reason == VERSION_NOT_FOUND && info.replication.replica => Err(Fault::Early),
+            answer => answer.map(drop),
+        }
     }
 }
