@@ -2,7 +2,8 @@
 //!
 //! With it PutObject, CompleteMultipartUpload and DeleteObject make a version with its source's id, and PutObjectTagging
 //! brings tags, access control list and lock as they are at the source. They need `s3:ReplicateObject`, `s3:ReplicateDelete`
-//! and `s3:ReplicateTags` instead of their own permissions. Any other operation with it is refused. A signature has to cover
+//! and `s3:ReplicateTags` instead of their own permissions; so do the other requests about an upload of a replica, ListParts
+//! among them. Any other operation with it is refused. A signature has to cover
 //! it, as every header of that family. HeadBucket repeats it, which tells a Strata from other stores.
 
 use base64::Engine as _;
@@ -129,6 +130,7 @@ pub fn needs(operation: Operation, headers: &HeaderMap) -> Option<Option<&'stati
         Operation::PutObject
         | Operation::CreateMultipartUpload
         | Operation::UploadPart
+        | Operation::ListParts
         | Operation::CompleteMultipartUpload
         | Operation::AbortMultipartUpload => Some(&[OBJECT]),
         Operation::DeleteObject => Some(&[DELETE]),
@@ -215,7 +217,7 @@ mod tests {
         assert!(Operation::ALL.iter().all(|operation| needs(*operation, &headers).is_none()));
         headers.insert(REPLICA, HeaderValue::from_static("x"));
         let made = Operation::ALL.iter().filter(|operation| needs(**operation, &headers).flatten().is_some());
-        assert_eq!(made.count(), 7);
+        assert_eq!(made.count(), 8);
         let names = |operation, headers: &HeaderMap| {
             let actions = needs(operation, headers).flatten().expect("it makes replicas");
             actions.iter().map(|action| action.name()).collect::<Vec<_>>().join(" ")

@@ -97,6 +97,16 @@ fn known_digests(source: &OpenObject, range: &Range<u64>, wanted: Digests) -> Op
     missing.all(is_known).then_some((source.info.etag.digest, checksums))
 }
 
+impl OpenObject {
+    /// The MD5 of a range, which is read for that. The range must lie within the object. Errors are those of reading.
+    pub async fn md5_of(&self, range: Range<u64>) -> Result<[u8; 16]> {
+        match known_digests(self, &range, Digests::NONE) {
+            Some((md5, _)) if !self.info.protection.encryption.is_sealed() => Ok(md5),
+            _ => Ok(hash(self, range, Digests::NONE).await?.0),
+        }
+    }
+}
+
 async fn hash(source: &OpenObject, range: Range<u64>, wanted: Digests) -> Result<([u8; 16], Vec<Checksum>)> {
     let mut hasher = Hasher::new(wanted);
     let mut bytes = source.read(range);

@@ -33,6 +33,7 @@ mod replication;
 mod replication_admin;
 mod replication_faults;
 mod replication_proxy;
+mod replication_uploads;
 mod restore;
 mod round_trips;
 mod sign_ins;

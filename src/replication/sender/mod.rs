@@ -21,6 +21,7 @@ mod limiter;
 mod multipart;
 mod outgoing;
 mod queue;
+mod resume;
 mod source;
 mod transfer;
 

@@ -1,5 +1,8 @@
-//! Objects that are sent in parts. An attempt that fails leaves the upload open, and the next one goes on where it ended; only
-//! a sender that dies leaves an upload behind, for the destination's lifecycle rules.
+//! Objects that are sent in parts. An attempt that fails leaves the upload open, and the next one goes on where it ended.
+//!
+//! 1. Begin the upload; 2. keep its id; 3. send the parts; 4. complete. A sender that dies after 2 asks the destination which
+//!    parts are there, and goes on (`resume`); one that dies between 1 and 2 leaves an upload to the destination's lifecycle
+//!    rules. An upload whose task ends without it is aborted.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -12,6 +15,7 @@ use strata_storage::{Checksum, ObjectInfo, ObjectPart, OpenObject};
 use super::endpoint::{self, Call, CallBody};
 use super::fault::{Fault, Step};
 use super::outgoing;
+use super::resume;
 use super::transfer::{Transfer, Upload};
 use crate::checksum_headers;
 use crate::replication::replica::REPLICA;
@@ -27,11 +31,23 @@ const PARTS_MAX: u64 = 10_000;
 #[derive(Default)]
 pub struct Progress {
     upload: Option<String>,
+    /// Whether the upload is of an earlier start of the sender, and nobody has looked yet what is there.
+    is_unseen: bool,
     /// The entity tags of the parts that were sent, by number.
     parts: BTreeMap<u16, String>,
 }
 
 impl Progress {
+    /// An upload was begun before the sender's last start.
+    pub fn of_kept(upload: String) -> Progress {
+        Progress { upload: Some(upload), is_unseen: true, parts: BTreeMap::new() }
+    }
+
+    /// The upload that is open at the destination.
+    pub fn upload(&self) -> Option<&str> {
+        self.upload.as_deref()
+    }
+
     /// How many parts were sent.
     pub fn parts_sent(&self) -> usize {
         self.parts.len()
@@ -49,14 +65,17 @@ pub async fn send(
     let with_replica = || replica.clone().map(|value| (REPLICA, value)).into_iter().collect::<HeaderMap>();
     let parts = parts(transfer, object).await?;
     let declares = declares_checksum(transfer, object, &parts);
+    look_again(transfer, object, (progress, &with_replica()), &parts).await?;
     let id = match &progress.upload {
         Some(id) => id.clone(),
         None => {
             if declares {
                 outgoing::set_algorithm(&mut headers, object.info());
             }
-            *progress = Progress { upload: Some(begin(transfer, headers).await?), parts: BTreeMap::new() };
-            progress.upload.clone().unwrap_or_default()
+            let id = begin(transfer, headers).await?;
+            *progress = Progress { upload: Some(id.clone()), ..Progress::default() };
+            transfer.keep_upload(&id).await;
+            id
         }
     };
     for part in &parts {
@@ -79,7 +98,10 @@ pub async fn send(
     let answer = forget_if_lost(&mut progress.upload, transfer.ask(Step::Complete, call).await)?;
     // A success is told before it is sure: then the document is an error's.
     match crate::replication::error_code(&answer.body) {
-        code if code.is_empty() => arrived_as_it_was(object.info(), &answer.body),
+        code if code.is_empty() => {
+            progress.upload = None;
+            arrived_as_it_was(object.info(), &answer.body)
+        }
         _ => Err(Fault::of(Step::Complete, &answer)),
     }
 }
@@ -108,6 +130,26 @@ fn arrived_as_it_was(info: &ObjectInfo, answer: &[u8]) -> Result<(), Fault> {
     }
 }
 
+/// Asks for what is there of an upload that an earlier start began. If that cannot be told, the upload is given up.
+async fn look_again(
+    transfer: &Transfer<'_>,
+    object: &OpenObject,
+    (progress, replica): (&mut Progress, &HeaderMap),
+    parts: &[Part],
+) -> Result<(), Fault> {
+    let Some(id) = progress.upload.clone().filter(|_| progress.is_unseen) else { return Ok(()) };
+    match resume::parts_there(transfer, object, (&id, replica), parts).await? {
+        Some(there) => *progress = Progress { upload: Some(id), is_unseen: false, parts: there },
+        None => {
+            *progress = Progress::default();
+            if let Err(error) = resume::abort(transfer, &id).await {
+                tracing::info!(%error, key = transfer.key.as_str(), "an upload that is begun anew cannot be aborted");
+            }
+        }
+    }
+    Ok(())
+}
+
 /// An upload that the destination does not know any more is begun anew at the next attempt.
 fn forget_if_lost<T>(upload: &mut Option<String>, result: Result<T, Fault>) -> Result<T, Fault> {
     if let Err(Fault::Passing(reason)) = &result
@@ -132,9 +174,11 @@ async fn begin(transfer: &Transfer<'_>, headers: HeaderMap) -> Result<String, Fa
 }
 
 /// A part to be sent.
-struct Part {
-    number: u16,
-    range: Range<u64>,
+pub struct Part {
+    /// Its number.
+    pub number: u16,
+    /// Its bytes in the object.
+    pub range: Range<u64>,
     checksum: Option<Checksum>,
 }
 

@@ -1,10 +1,13 @@
 //! One queue: its tasks are read in windows, done side by side, and ended.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use strata_storage::{Bucket, BucketName, EventKind, ObjectKey, QueueName, Replicate, Store, Task, TaskOutcome, Work};
+use strata_storage::{
+    Bucket, BucketName, EventKind, ObjectKey, QueueName, Replicate, Stamp, Store, Task, TaskOutcome, Work,
+};
 use tokio::sync::RwLock;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -17,6 +20,7 @@ use super::gate::{self, Gate};
 use super::grant::Grants;
 use super::lanes::Lanes;
 use super::multipart::Progress;
+use super::resume;
 use super::source::Source;
 use super::transfer::Transfer;
 
@@ -45,6 +49,8 @@ struct Queue {
     /// How many tasks have arrived.
     arrived: AtomicU64,
     grants: Grants,
+    /// The uploads of tasks that were begun before the last start, until the tasks are tried.
+    uploads: Mutex<BTreeMap<Stamp, String>>,
     endpoint: RwLock<Option<(Endpoint, Instant)>>,
 }
 
@@ -58,13 +64,21 @@ enum Attended {
     Later(Errand, Duration),
 }
 
+/// What is asked of the destination about a task.
+enum Doing<'a> {
+    /// To take what it is about.
+    Send(&'a mut Progress),
+    /// To abort the upload that it began.
+    Abort(&'a str),
+}
+
 /// Does what is in a queue of a bucket.
 pub async fn run(sender: Arc<Sender>, name: QueueName, source: Arc<Bucket>) {
     let QueueName::Replication { bucket, destination } = name.clone() else { return };
     let Ok(source) = BucketName::parse(&source.name) else { return };
     let (gate, endpoint, grants) = (Gate::default(), RwLock::default(), Grants::default());
-    let arrived = AtomicU64::new(0);
-    let queue = Queue { sender, name, bucket, source, destination, gate, arrived, grants, endpoint };
+    let (arrived, uploads) = (AtomicU64::new(0), Mutex::default());
+    let queue = Queue { sender, name, bucket, source, destination, gate, arrived, grants, uploads, endpoint };
     Arc::new(queue).work().await;
 }
 
@@ -83,6 +97,7 @@ pub async fn forget(store: &Store, name: &QueueName) -> Result<(), strata_storag
 impl Queue {
     async fn work(self: Arc<Self>) {
         let mut came = self.sender.context.store.tasks_came(self.name.id());
+        self.take_up_uploads().await;
         let (mut lanes, mut under_way) = (Lanes::default(), JoinSet::new());
         // Whether there may be tasks that were not read, and when the next may be.
         let (mut more, mut next_read) = (true, Instant::now());
@@ -130,6 +145,17 @@ impl Queue {
         }
     }
 
+    /// Finds what was begun before the last start.
+    async fn take_up_uploads(&self) {
+        loop {
+            match self.sender.context.store.kept_uploads(self.name.id()).await {
+                Ok(found) => return *self.uploads.lock().unwrap_or_else(PoisonError::into_inner) = found,
+                Err(error) => tracing::warn!(%error, "a queue of replication cannot be read; this is tried again"),
+            }
+            tokio::time::sleep(STORE_WAIT).await;
+        }
+    }
+
     /// Reads a page of tasks. Whether there are more.
     async fn read(&self, lanes: &mut Lanes) -> Result<bool, strata_storage::Error> {
         let tasks = self.sender.context.store.tasks(self.name.id(), lanes.last(), PAGE).await?;
@@ -147,12 +173,16 @@ impl Queue {
     async fn attend(self: Arc<Self>, mut errand: Errand) -> Option<Attended> {
         let Work::Replicate(replicate) = &errand.task.work else { return Some(Attended::Ended(String::new())) };
         let replicate = replicate.clone();
+        let begun = self.uploads.lock().unwrap_or_else(PoisonError::into_inner).remove(&errand.task.stamp);
+        if let Some(upload) = begun {
+            errand.progress = Progress::of_kept(upload);
+        }
         self.gate.pass().await;
         let sent_before = errand.progress.parts_sent();
         let attempt = {
             let _turn = self.sender.turns.acquire().await.ok()?;
             errand.tried.begin(self.arrived.load(Ordering::Relaxed));
-            self.attempt(&replicate, &mut errand.progress).await
+            self.attempt(&replicate, errand.task.stamp, Doing::Send(&mut errand.progress)).await
         };
         if errand.progress.parts_sent() > sent_before {
             errand.tried.advanced();
@@ -175,6 +205,12 @@ impl Queue {
             },
         };
         let is_done = matches!(outcome, TaskOutcome::Done);
+        if let Some(upload) = errand.progress.upload() {
+            // Nothing will complete it. Where it cannot be aborted, the destination's lifecycle rules end it.
+            if let Err(error) = self.attempt(&replicate, errand.task.stamp, Doing::Abort(upload)).await {
+                tracing::info!(%error, key = replicate.key, "an upload is left open at a destination of replication");
+            }
+        }
         self.end(errand.task, outcome).await;
         if is_done {
             self.sender.context.lags.note(&self.name, replicate.requested, self.sender.clock.now());
@@ -212,7 +248,7 @@ impl Queue {
         }
     }
 
-    async fn attempt(&self, replicate: &Replicate, progress: &mut Progress) -> Result<(), Fault> {
+    async fn attempt(&self, replicate: &Replicate, task: Stamp, doing: Doing<'_>) -> Result<(), Fault> {
         let store = &self.sender.context.store;
         let bucket = match store.bucket(&self.source).await {
             Ok(bucket) if bucket.id == self.bucket => bucket,
@@ -220,11 +256,15 @@ impl Queue {
             Err(error) => return Err(Fault::Passing(error.to_string())),
         };
         let (snapshot, now) = (self.sender.context.directory.snapshot(), self.sender.clock.now());
-        let source = Source::new(self.grants.of(&bucket, &snapshot, &replicate.rule, now)?, now);
-        let endpoint = self.endpoint().await?;
-        let key = ObjectKey::parse(&replicate.key).map_err(|error| Fault::Lasting(error.to_string()))?;
-        let transfer = Transfer { sender: &self.sender, source: &source, endpoint: &endpoint, replicate, key: &key };
-        transfer.run(progress).await
+        let source = &Source::new(self.grants.of(&bucket, &snapshot, &replicate.rule, now)?, now);
+        let endpoint = &self.endpoint().await?;
+        let key = &ObjectKey::parse(&replicate.key).map_err(|error| Fault::Lasting(error.to_string()))?;
+        let (sender, queue) = (&self.sender, self.name.id());
+        let transfer = Transfer { sender, source, endpoint, replicate, key, queue, task };
+        match doing {
+            Doing::Send(progress) => transfer.run(progress).await,
+            Doing::Abort(upload) => resume::abort(&transfer, upload).await,
+        }
     }
 
     /// The destination, looked for now and then.

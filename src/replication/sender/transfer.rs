@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method};
-use strata_storage::{ObjectInfo, ObjectKey, OpenObject, Replica, Replicate, ReplicatedPart};
+use strata_storage::{ObjectInfo, ObjectKey, OpenObject, QueueId, Replica, Replicate, ReplicatedPart, Stamp};
 
 use super::Sender;
 use super::endpoint::{Call, CallBody, Endpoint};
@@ -40,6 +40,9 @@ pub struct Transfer<'a> {
     pub endpoint: &'a Endpoint,
     pub replicate: &'a Replicate,
     pub key: &'a ObjectKey,
+    pub queue: QueueId,
+    /// The task.
+    pub task: Stamp,
 }
 
 impl Transfer<'_> {
@@ -61,8 +64,27 @@ impl Transfer<'_> {
         }
     }
 
+    /// Keeps the id of an upload for a sender that starts anew. That it could not be kept is no matter until then.
+    pub async fn keep_upload(&self, id: &str) {
+        if let Err(error) = self.sender.context.store.keep_upload(self.queue, self.task, id).await {
+            tracing::warn!(%error, "the id of an upload for replication cannot be kept");
+        }
+    }
+
+    /// What a request says that is about the version, and not about what of it is sent.
+    pub fn replica_headers(&self) -> HeaderMap {
+        let Replicate { version, null, .. } = *self.replicate;
+        match self.endpoint.is_strata() {
+            true => {
+                let replica = Replica { version, null, changes: Default::default() };
+                outgoing::of_replica(&Head { replica, acl: None, lock: Default::default(), metadata: None })
+            }
+            false => HeaderMap::new(),
+        }
+    }
+
     async fn object(&self, progress: &mut Progress) -> Result<(), Fault> {
-        let Transfer { sender, source, endpoint, replicate, key } = *self;
+        let Transfer { sender, source, endpoint, replicate, key, .. } = *self;
         let object = source.open(sender, replicate, key).await?;
         let info = object.info();
         let with_tags = info.tags.is_empty() || source.may_read_tags(sender, replicate, key).await;
@@ -122,21 +144,14 @@ impl Transfer<'_> {
     }
 
     async fn marker(&self) -> Result<(), Fault> {
-        let Replicate { version, null, .. } = *self.replicate;
-        let headers = match self.endpoint.is_strata() {
-            true => {
-                let replica = Replica { version, null, changes: Default::default() };
-                outgoing::of_replica(&Head { replica, acl: None, lock: Default::default(), metadata: None })
-            }
-            false => HeaderMap::new(),
-        };
+        let headers = self.replica_headers();
         let (operation, body) = (Operation::DeleteObject, CallBody::Bytes(Bytes::new()));
         let call = Call { operation, method: Method::DELETE, query: &[], headers, body };
         self.ask(Step::Marker, call).await.map(drop)
     }
 
     async fn changes(&self) -> Result<(), Fault> {
-        let Transfer { sender, source, endpoint, replicate, key } = *self;
+        let Transfer { sender, source, endpoint, replicate, key, .. } = *self;
         let object = source.open(sender, replicate, key).await?;
         let info = object.info();
         let changed = info.replication.changes;

@@ -57,7 +57,7 @@ pub(crate) enum Family {
     Document,
     /// account, bucket name -> nothing: the account owns the bucket
     AccountBucket,
-    /// queue id, state, stamp -> what is to be done elsewhere
+    /// queue id, state, stamp -> what is to be done elsewhere; the upload that was begun there for it
     Task,
     /// queue id, then nothing or a rule's id -> how much of it is held and was done, counters
     Queue,

@@ -9,6 +9,7 @@
 //! blob            blob id 32 | pool u8
 //! reference       blob id 32 | pool u8 | content id 16
 //! placement       segment u64 | offset u64
+//! task            queue id u64 | state u8 | time u64 | random u64
 //! due             kind u8 | time u64 | bucket id u64 | esc(key) | time u64 | random u64
 //! usage           bucket id u64 | class u8 | tier u8
 //! meter           bucket id u64 | month u32 | class u8 | counter u8
@@ -375,10 +376,11 @@ pub(crate) fn counters<const N: usize>(value: &[u8]) -> Option<[i64; N]> {
 mod tests {
     use super::{
         DueKind, DueRow, after_prefix, counters, due, escaped_prefix, meter, split_due, split_meter, split_upload,
-        split_usage, split_version, upload, usage, version,
+        split_usage, split_version, task, upload, usage, version,
     };
     use crate::meter::{MeterKey, Metered, Month};
     use crate::object::StorageClass;
+    use crate::queue::{QueueId, TaskState};
     use crate::stamp::{Stamp, Timestamp};
     use crate::tiering::Tier;
     use crate::usage::UsageKey;
@@ -394,6 +396,15 @@ mod tests {
         assert_eq!(hex::encode(row), "00000000000000016100ff620000fffffffffffffffd0000000000000007");
         let row = upload(1, "a", stamp(2));
         assert_eq!(hex::encode(row), "000000000000000161000000000000000000020000000000000007");
+    }
+
+    #[test]
+    fn golden_bytes_of_tasks() {
+        let row = |state| hex::encode(task(QueueId(1), state, stamp(2)));
+        let states = [TaskState::Waiting, TaskState::Aside, TaskState::Uploaded];
+        for (state, number) in states.into_iter().zip(["00", "01", "02"]) {
+            assert_eq!(row(state), format!("0000000000000001{number}00000000000000020000000000000007"));
+        }
     }
 
     #[test]

@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::object::{ChecksumSummary, ETag, Metadata, StorageClass, Tag};
 use crate::pool::{Pool, PoolSet};
 use crate::protection::Protection;
-use crate::queue::{QueueName, TaskRecord};
+use crate::queue::{QueueName, TaskRecord, UploadedRecord};
 use crate::replication::ReplicationState;
 use crate::residence::{Residence, Restore};
 use crate::stamp::{Stamp, Timestamp};
@@ -283,6 +283,9 @@ impl Record for StoredBlob {
 impl Record for TaskRecord {
     const NAME: &'static str = "task record";
 }
+impl Record for UploadedRecord {
+    const NAME: &'static str = "record of an upload elsewhere";
+}
 impl Record for QueueName {
     const NAME: &'static str = "queue name";
 }
@@ -295,7 +298,7 @@ impl Record for Vec<PartEntry> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Body, Content, ContentForm, CurrentRecord, ObjectRecord, Record, VersionRecord};
+    use super::{Body, Content, ContentForm, CurrentRecord, ObjectRecord, Record, UploadedRecord, VersionRecord};
     use crate::object::{ETag, Metadata, StorageClass};
     use crate::pool::PoolSet;
     use crate::protection::Protection;
@@ -352,6 +355,13 @@ mod tests {
         let object = record.object.expect("the sample is an object");
         let current = CurrentRecord::of(Stamp { time: Timestamp::from_nanos(9), random: 1 }, false, &object);
         assert_eq!(CurrentRecord::decode(&current.encode()).expect("it was just encoded"), current);
+    }
+
+    #[test]
+    fn golden_bytes_of_uploads_elsewhere() {
+        let record = UploadedRecord { id: "id".to_owned() };
+        assert_eq!(hex::encode(record.encode()), "03026964");
+        assert_eq!(UploadedRecord::decode(&record.encode()).expect("it was just encoded"), record);
     }
 
     #[test]

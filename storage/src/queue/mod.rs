@@ -95,6 +95,11 @@ pub struct Replicate {
 }
 
 impl Replicate {
+    /// Whether it may begin an upload at its destination.
+    pub(crate) fn may_upload(&self) -> bool {
+        self.part == ReplicatedPart::Object && self.bytes > 0
+    }
+
     /// The version's id as clients know it.
     pub fn version_id(&self) -> VersionId {
         if self.null { VersionId::Null } else { VersionId::Stamp(self.version) }
@@ -193,11 +198,22 @@ pub(crate) struct AsideRecord {
     pub(crate) since: Timestamp,
 }
 
-/// Whether a task waits or is put aside.
+/// The upload that a waiting task began at its destination: what goes on with it after a restart.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct UploadedRecord {
+    /// Its id there.
+    pub(crate) id: String,
+}
+
+/// What a row says of a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum TaskState {
+    /// It waits.
     Waiting,
+    /// It is put aside.
     Aside,
+    /// It waits, and has begun an upload. The row is beside that of `Waiting`, and goes with it.
+    Uploaded,
 }
 
 impl TaskState {
@@ -205,6 +221,7 @@ impl TaskState {
         match self {
             TaskState::Waiting => 0,
             TaskState::Aside => 1,
+            TaskState::Uploaded => 2,
         }
     }
 }

@@ -1,18 +1,21 @@
 //! Tasks of replication: they end, are put aside, taken up and made anew together with the counts in the version's record,
 //! under its key's lock.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::announce::Happening;
 use crate::bucket::Bucket;
 use crate::error::{Error, Result};
 use crate::event::{EventDetails, EventKind, ReplicationDetails};
-use crate::index::record::VersionRecord;
-use crate::index::{Batch, Family, key};
+use crate::index::record::{Record as _, VersionRecord};
+use crate::index::{Batch, Family, Step, key};
 use crate::name::{BucketName, ObjectKey};
-use crate::queue::{AsideTask, QueueId, QueueName, Replicate, ReplicatedPart, Task, TaskOutcome, Work};
+use crate::queue::{
+    AsideTask, QueueId, QueueName, Replicate, ReplicatedPart, Task, TaskOutcome, TaskState, UploadedRecord, Work,
+};
 use crate::replication::{ReplicationRule, ReplicationState};
-use crate::stamp::VersionId;
+use crate::stamp::{Stamp, VersionId};
 use crate::store::Store;
 
 impl Replicate {
@@ -61,6 +64,30 @@ impl Store {
         let mut batch = Batch::new();
         self.inner.end_task(queue, task, outcome, &mut batch);
         self.commit_replicating(&replicate, counting, failure, batch).await
+    }
+
+    /// Keeps the id of the upload that a waiting task has begun at its destination, until the task ends: after a restart it
+    /// goes on with that. `Ok` means that the id survives a power cut.
+    pub async fn keep_upload(&self, queue: QueueId, task: Stamp, id: &str) -> Result<()> {
+        let mut batch = Batch::new();
+        batch.put(Family::Task, key::task(queue, TaskState::Uploaded, task), &UploadedRecord { id: id.to_owned() });
+        self.inner.index.commit(batch).await
+    }
+
+    /// The ids of uploads that were kept, by the stamps of their tasks: as many as were on their way at once.
+    pub async fn kept_uploads(&self, queue: QueueId) -> Result<BTreeMap<Stamp, String>> {
+        self.inner
+            .index
+            .read(move |rows| {
+                let (prefix, mut found) = (key::tasks(queue, TaskState::Uploaded), BTreeMap::new());
+                rows.scan(Family::Task, &prefix, &key::after_prefix(prefix.clone()), |row, value| {
+                    let stamp = row.last_chunk::<16>().ok_or_else(|| key::corrupt("task row", row))?;
+                    found.insert(Stamp::from_bytes(*stamp), UploadedRecord::decode(value)?.id);
+                    Ok(Step::Next)
+                })?;
+                Ok(found)
+            })
+            .await
     }
 
     /// Makes a task that was put aside wait again, behind all others, or forgets it if `drop_it`.

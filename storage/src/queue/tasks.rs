@@ -96,6 +96,9 @@ impl Inner {
         let record = TaskRecord::waiting(task.work);
         let bytes = record.bytes();
         batch.delete(Family::Task, row);
+        if matches!(&record.work, Work::Replicate(replicate) if replicate.may_upload()) {
+            batch.delete(Family::Task, key::task(queue, TaskState::Uploaded, task.stamp));
+        }
         count(queue, &record.work, Counted::Waiting, -1, bytes, batch);
         match outcome {
             TaskOutcome::Done => count(queue, &record.work, Counted::Done, 1, bytes, batch),

@@ -117,6 +117,26 @@ async fn what_failed_waits_aside_until_somebody_helps() {
 }
 
 #[tokio::test]
+async fn uploads_are_kept_until_their_tasks_end() {
+    let side = Side::new(1, 1000).await;
+    side.replicate(vec![rule("one", THERE)]).await;
+    side.put("a", "x", vec![]).await;
+    side.put("b", "x", vec![]).await;
+    let queue = side.queue(THERE).await.id();
+    let [first, second] = side.tasks(THERE).await.try_into().expect("two tasks");
+    for (task, id) in [(&first, "lost"), (&first, "one"), (&second, "two")] {
+        side.store.keep_upload(queue, task.stamp, id).await.expect("kept");
+    }
+    let kept = async || side.store.kept_uploads(queue).await.expect("uploads").into_values().collect::<Vec<_>>();
+    assert_eq!(kept().await, ["one", "two"]);
+    assert_eq!(side.tasks(THERE).await, [first.clone(), second.clone()]);
+    side.end(THERE, first, TaskOutcome::Done).await;
+    assert_eq!(kept().await, ["two"]);
+    side.end(THERE, second, aside("DstBucketNotFound")).await;
+    assert!(kept().await.is_empty());
+}
+
+#[tokio::test]
 async fn existing_versions_are_sent_when_asked_for() {
     let side = Side::new(1, 1000).await;
     let written = side.put("a", "x", vec![]).await;
