@@ -22,13 +22,15 @@ CARGO_FLAGS := --release --locked
 STRATA := $(CARGO_TARGET_DIR)/release/strata
 RUN_ARGS ?=
 TEST_ARGS ?=
+SOAK_MINUTES ?= 60
 CLIENT_ARGS ?=
 
-.PHONY: help run test bench clean build fmt licences clippy doc unit clients
+.PHONY: help run test soak bench clean build fmt licences clippy doc unit clients
 
 help:
 	@echo 'make run      build the server and start it; data in ./strata-data (RUN_ARGS=)'
 	@echo 'make test     check everything, as continuous integration does'
+	@echo 'make soak     crash and hurt stores, with new seeds, for SOAK_MINUTES ($(SOAK_MINUTES)) minutes'
 	@echo 'make bench    run the benchmarks'
 	@echo 'make clean    remove what was built; stored data is kept'
 	@echo
@@ -69,6 +71,13 @@ unit:
 	@.ci/packages build brokers
 	@.ci/rocksdb build
 	@.ci/step 'Tests (some minutes the first time)' cargo test $(CARGO_FLAGS) --workspace $(TEST_ARGS)
+
+# Every test of the suite goes on for a part of the time; STRATA_CRASH_SEED repeats what one of them has found.
+soak:
+	@.ci/packages build
+	@.ci/rocksdb build
+	@STRATA_CRASH_MINUTES=$(SOAK_MINUTES) .ci/step 'Crashes, failing calls and flipped bits for $(SOAK_MINUTES) minutes' \
+		cargo test $(CARGO_FLAGS) --package strata-storage --test crash -- --nocapture --test-threads 4
 
 # pytest's own last line says how long it took.
 clients: build

@@ -201,10 +201,18 @@ pub(crate) fn is_mount_point(path: &Path) -> bool {
     matches!((device(path), device(&path.join(".."))), (Ok(own), Ok(above)) if own != above)
 }
 
-/// Makes a directory and those above it, and syncs the ones that name them.
+/// Makes a directory and those above it, and syncs the ones that name them: also the one that names the last that was there
+/// already, because whoever made it may have died before that.
 pub(crate) fn create_directories(path: &Path) -> Result<()> {
-    let missing: Vec<&Path> =
-        path.ancestors().take_while(|path| !path.as_os_str().is_empty() && !path.exists()).collect();
+    let is_missing = |path: &&Path| !path.as_os_str().is_empty() && !path.exists();
+    let missing: Vec<&Path> = path.ancestors().take_while(is_missing).collect();
+    if let Some(there) = path.ancestors().nth(missing.len()).filter(|there| !there.as_os_str().is_empty()) {
+        match sync_parent(there) {
+            // Then it is not one that this process could have made.
+            Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::PermissionDenied => {}
+            synced => synced?,
+        }
+    }
     for directory in missing.into_iter().rev() {
         std::fs::create_dir(directory).or_else(exists_already).map_err(|error| Error::io("make a directory", error))?;
         sync_parent(directory)?;
@@ -243,6 +251,12 @@ pub(crate) fn write_small_file(path: &Path, bytes: &[u8]) -> Result<()> {
     };
     write().map_err(|error| Error::io("write a small file", error))?;
     sync_parent(path)
+}
+
+/// Opens a small file to overwrite bytes of it in place, and makes it if it is missing. Blocking.
+pub(crate) fn open_to_overwrite(path: &Path) -> Result<File> {
+    let opened = OpenOptions::new().write(true).create(true).truncate(false).open(path);
+    opened.map_err(|error| Error::io("open a small file", error))
 }
 
 /// Gives a directory another name, durably. Blocking.

@@ -321,17 +321,14 @@ fn no_such_zone() -> Error {
 }
 
 fn make_directory(zone: &Zone) -> Result<()> {
-    match zone.disk.read_dir(&zone.directory) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let parent = zone.directory.parent().unwrap_or(&zone.directory);
-            zone.disk
-                .create_dir_all(&zone.directory)
-                .and_then(|()| zone.disk.sync_directory(parent))
-                .map_err(|error| Error::io("create segment directory", error))
-        }
+    let made = match zone.disk.read_dir(&zone.directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => zone.disk.create_dir_all(&zone.directory),
         // Whatever else is wrong, listing it tells.
         _ => Ok(()),
-    }
+    };
+    // Also if it was there: whoever made it may have died before this.
+    let parent = zone.directory.parent().unwrap_or(&zone.directory);
+    made.and_then(|()| zone.disk.sync_directory(parent)).map_err(|error| Error::io("create segment directory", error))
 }
 
 /// What is in a zone's directory. Shards that were half rebuilt are removed.

@@ -7,8 +7,9 @@
 //! 2. Resolve blob changes against the index and the batches before, so that a blob has one place and a segment's
 //!    live bytes count it once.
 //! 3. Write one RocksDB batch with a synced log.
-//! 4. Book what the group changed where there are quotas, and with it what its batches had reserved.
-//! 5. Release each batch's guards, then tell its task, and whoever listens to its events.
+//! 4. Tell the watermark, without a sync.
+//! 5. Book what the group changed where there are quotas, and with it what its batches had reserved.
+//! 6. Release each batch's guards, then tell its task, and whoever listens to its events.
 //!
 //! Dying before 3 is durable leaves none of the group; after it, all. A failed write poisons the committer: what the
 //! log holds is unknown then, so every later commit is refused until the store is opened anew.
@@ -26,6 +27,7 @@ use crate::error::{Error, Result};
 use crate::index::batch::{Batch, Change};
 use crate::index::family::Family;
 use crate::index::record::{Record, StoredBlob};
+use crate::index::watermark::Watermark;
 use crate::index::{handle, key};
 use crate::live::Untold;
 use crate::queue::Arriving;
@@ -54,10 +56,10 @@ pub(crate) struct Committer {
 }
 
 impl Committer {
-    pub(crate) fn start(db: Arc<DB>, ledger: Arc<Ledger>) -> Result<Committer> {
+    pub(super) fn start(db: Arc<DB>, watermark: Watermark, ledger: Arc<Ledger>) -> Result<Committer> {
         let (queue, requests) = mpsc::channel(QUEUE_MAX);
         let poisoned = Arc::new(AtomicBool::new(false));
-        let thread = Thread { db, ledger, requests, poisoned: Arc::clone(&poisoned) };
+        let thread = Thread { db, watermark, ledger, requests, poisoned: Arc::clone(&poisoned) };
         let thread = std::thread::Builder::new()
             .name("strata-commit".to_owned())
             .spawn(move || thread.run())
@@ -112,6 +114,7 @@ impl Drop for Committer {
 
 struct Thread {
     db: Arc<DB>,
+    watermark: Watermark,
     ledger: Arc<Ledger>,
     requests: mpsc::Receiver<Request>,
     poisoned: Arc<AtomicBool>,
@@ -168,7 +171,10 @@ impl Thread {
             tracing::error!(%source, "a commit failed; the store refuses writes until it is reopened");
             self.poisoned.store(true, Ordering::Release);
             Error::Index { action: "commit a batch", source }
-        })
+        })?;
+        // This thread alone writes, so the latest change is one of this group.
+        self.watermark.advance(self.db.latest_sequence_number());
+        Ok(())
     }
 }
 

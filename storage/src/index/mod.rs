@@ -10,20 +10,22 @@ mod family;
 pub(crate) mod inline;
 pub(crate) mod key;
 pub(crate) mod record;
+mod watermark;
 
 use std::path::Path;
 use std::sync::Arc;
 
-use rocksdb::{Cache, DB, DBRecoveryMode, ErrorKind, IteratorMode, Options, ReadOptions, ReadTier};
+use rocksdb::{Cache, DB, DBRecoveryMode, ErrorKind, FlushOptions, IteratorMode, Options, ReadOptions, ReadTier};
 
 pub(crate) use batch::Batch;
 pub(crate) use commit::Committer;
 pub(crate) use family::Family;
 
 use crate::error::{Error, Result};
-use crate::fs::blocking;
+use crate::fs::{blocking, sync_parent};
 use crate::quota::Ledger;
 use record::Record;
+use watermark::Watermark;
 
 /// The size of RocksDB's write buffers together at which the largest is flushed, in bytes: with what is being flushed by
 /// then it bounds memory and the log to replay at open.
@@ -62,9 +64,12 @@ impl Index {
         let families = Family::ALL.map(|family| family.descriptor(&cache));
         let db = DB::open_cf_descriptors(&options, directory, families)
             .map_err(|source| Error::Index { action: "open the index", source })?;
+        // RocksDB syncs what is in its directory, and not the directory's own name. Always: whoever made it may have died.
+        sync_parent(directory)?;
+        let watermark = Watermark::open(directory, db.latest_sequence_number())?;
         let db = Arc::new(db);
         let ledger = Arc::new(Ledger::default());
-        let committer = Arc::new(Committer::start(Arc::clone(&db), Arc::clone(&ledger))?);
+        let committer = Arc::new(Committer::start(Arc::clone(&db), watermark, Arc::clone(&ledger))?);
         Ok(Index { db, committer, ledger })
     }
 
@@ -141,9 +146,21 @@ impl Index {
         self.committer.is_poisoned()
     }
 
-    /// Waits for the commits under way and refuses further ones.
+    /// Waits for the commits under way and refuses further ones. Writes out what memory holds, so that the next open
+    /// has no log to replay, and so that all that is at rest has checksums which tell damage from a crash.
     pub(crate) async fn close(&self) {
         self.committer.close().await;
+        if self.is_poisoned() {
+            return;
+        }
+        let written_out = self.read(|rows| {
+            let families = Family::ALL.map(|family| handle(rows.db, family));
+            let flushed = rows.db.flush_cfs_opt(&families, &FlushOptions::default());
+            flushed.map_err(|source| Error::Index { action: "write out the index", source })
+        });
+        if let Err(error) = written_out.await {
+            tracing::warn!(%error, "the index could not be written out; the next start replays its log");
+        }
     }
 
     /// Writes out families of which deletions are held in memory, so that RocksDB merges them away with what they

@@ -5,7 +5,8 @@
 //! <zone>/segments/   shards of segments
 //! ```
 //!
-//! The mark is written, durably, before the first shard. A directory without one holds nothing of ours.
+//! The mark is written, durably, after the directory beside it and before the first shard. A directory without one holds
+//! nothing of ours: dying before it is written leaves what counts as empty.
 
 use std::path::Path;
 
@@ -15,6 +16,10 @@ use crate::zone::ZoneId;
 
 /// The name of the file.
 const FILE: &str = "ZONE";
+/// The directory beside it.
+pub(super) const SEGMENTS: &str = "segments";
+/// What it is called while it is written.
+const UNFINISHED: &str = "ZONE.new";
 /// The format that this build writes.
 const FORMAT: u32 = 1;
 
@@ -83,17 +88,22 @@ impl Mark {
     }
 }
 
-/// File systems may have `lost+found` from the start.
+/// File systems may have `lost+found` from the start, and a crash may have left a zone without its mark.
 fn look_without_mark(directory: &Path) -> Found {
     let Ok(entries) = std::fs::read_dir(directory) else { return Found::Nothing };
     for entry in entries {
         match entry {
-            Ok(entry) if entry.file_name() == "lost+found" => {}
+            Ok(entry) if entry.file_name() == "lost+found" || entry.file_name() == UNFINISHED => {}
+            Ok(entry) if entry.file_name() == SEGMENTS && is_empty(&entry.path()) => {}
             Ok(entry) => return Found::Other(format!("no zone, and not empty: it holds {:?}", entry.file_name())),
             Err(_) => return Found::Nothing,
         }
     }
     Found::Empty
+}
+
+fn is_empty(directory: &Path) -> bool {
+    std::fs::read_dir(directory).is_ok_and(|mut entries| entries.next().is_none())
 }
 
 #[cfg(test)]
@@ -108,6 +118,10 @@ mod tests {
         let mark = Mark { store_id: [7; 16], id: ZoneId(2), name: "b".to_owned() };
         assert_eq!(mark.look(&path), Found::Nothing);
         std::fs::create_dir(&path).unwrap();
+        assert_eq!(mark.look(&path), Found::Empty);
+        // What a crash leaves that comes while the mark is written.
+        std::fs::create_dir(path.join("segments")).unwrap();
+        std::fs::write(path.join("ZONE.new"), b"").unwrap();
         assert_eq!(mark.look(&path), Found::Empty);
         mark.claim(&path).unwrap();
         assert_eq!(mark.look(&path), Found::Zone);

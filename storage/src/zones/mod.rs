@@ -5,8 +5,10 @@
 //! drained takes nothing new; what is in it goes to the others, and then it is forgotten. To drain a lost zone is to
 //! give it up.
 //!
-//! The list is committed before a zone is used, and a zone is marked before it holds anything. Dying in between leaves a
-//! zone in the list that is marked at the next open.
+//! The list is committed before a zone is used, and a zone is marked before it holds anything. At open the marks come
+//! first: dying in between leaves marked directories that are not in the list, which the next open finds. A zone that is
+//! added while the store is open is in the list first: dying in between leaves one that the next open marks, or that is
+//! lost until its directory is there.
 
 mod marker;
 mod registry;
@@ -23,7 +25,7 @@ use crate::index::{Batch, Family, Index, Rows, Step, key};
 use crate::room::Room;
 use crate::store::{Inner, Store};
 use crate::zone::{Zone, ZoneId, ZoneState};
-use marker::{Found, Mark};
+use marker::{Found, Mark, SEGMENTS};
 use registry::{Purpose, ZoneEntry};
 
 /// The row of the list.
@@ -93,9 +95,6 @@ pub(crate) fn open(index: &Index, options: &[ZoneOptions], data: &Path, store_id
             entry.mounted = is_mount_point(&entry.directory);
         }
     }
-    let mut batch = Batch::new();
-    batch.put(Family::Meta, LIST.to_vec(), &registry.clone().stored(&data));
-    index.commit_blocking(batch)?;
 
     let (mut reasons, mut replaced) = (Vec::new(), false);
     for entry in &registry.zones {
@@ -116,6 +115,10 @@ pub(crate) fn open(index: &Index, options: &[ZoneOptions], data: &Path, store_id
             }
         }
     }
+    // Only now: a zone that is in the list is missed when it is not there, and dying before would leave one that never was.
+    let mut batch = Batch::new();
+    batch.put(Family::Meta, LIST.to_vec(), &registry.clone().stored(&data));
+    index.commit_blocking(batch)?;
     let places = registry.zones.iter().map(place).collect();
     let drained = registry.zones.iter().filter(|entry| entry.purpose != Purpose::Used);
     let draining = drained.map(|entry| entry.id).collect();
@@ -151,7 +154,7 @@ fn mark_of(entry: &ZoneEntry, store_id: [u8; 16]) -> Mark {
 }
 
 fn place(entry: &ZoneEntry) -> Zone {
-    let directory = entry.directory.join("segments");
+    let directory = entry.directory.join(SEGMENTS);
     Zone { id: entry.id, name: entry.name.clone(), directory, disk: Arc::new(SystemDisk) }
 }
 
@@ -281,10 +284,10 @@ impl Store {
     }
 }
 
-/// Marks a zone and makes the directory of its segments. Blocking.
+/// Makes the directory of a zone's segments, then marks the zone: one that has its mark is complete. Blocking.
 fn take_into_use(mark: &Mark, entry: &ZoneEntry) -> Result<()> {
-    mark.claim(&entry.directory)?;
-    create_directories(&entry.directory.join("segments"))
+    create_directories(&entry.directory.join(SEGMENTS))?;
+    mark.claim(&entry.directory)
 }
 
 impl Inner {
