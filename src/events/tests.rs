@@ -280,6 +280,30 @@ async fn event_bridge_gets_entries() {
 }
 
 #[tokio::test]
+async fn what_event_bridge_answers() {
+    for (status, text, expected) in [
+        (200, "{\"Entries\":[{\"EventId\":\"1\"}]}", "."),
+        (200, "{\"Entries\":[{\"ErrorCode\":\"MalformedDetail\"}]}", "r"),
+        (200, "{\"Entries\":[{\"ErrorCode\":\"InternalFailure\"}]}", "u"),
+        (200, "{\"Entries\":[]}", "u"),
+        (200, "nonsense", "u"),
+        (400, "{\"__type\":\"ValidationException\",\"message\":\"x\"}", "r"),
+        (400, "{\"__type\":\"ThrottlingException\"}", "u"),
+        (400, "{\"__type\":\"ResourceNotFoundException\"}", "u"),
+        (403, "{\"__type\":\"AccessDeniedException\"}", "u"),
+        (413, "", "r"),
+        (500, "", "u"),
+    ] {
+        let receiver = Receiver::saying(status, &[], text).await;
+        let target = open("events", &format!("kind = \"event_bridge\"\nendpoint = \"{}\"", receiver.url));
+        assert_eq!(letters(&target.deliver(&[envelope("a", "{}")]).await), expected, "{status} {text}");
+        // What is no envelope is refused whatever the service says, and is not sent.
+        assert_eq!(letters(&target.deliver(&[message("b", "a", "{}")]).await), "r");
+        assert_eq!(receiver.received().len(), 1);
+    }
+}
+
+#[tokio::test]
 async fn webhooks_are_signed() {
     let receiver = Receiver::saying(204, &[], "").await;
     let table = format!("kind = \"webhook\"\nurl = \"{}/in?x=1\"\nsecret = \"shared\"\ntoken = \"abc\"", receiver.url);

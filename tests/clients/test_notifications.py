@@ -1,7 +1,8 @@
-"""Event notifications of the real binary: webhooks, a handler that makes derived objects, and what survives kill -9."""
+"""Event notifications of the real binary: webhooks, a handler that makes derived objects, losses, and what survives kill -9."""
 
 import http.server
 import json
+import os
 import queue
 import subprocess
 import sys
@@ -259,3 +260,40 @@ def test_the_command_line_shows_events(tmp_path):
     # A tail that is open does not keep the server from stopping.
     assert server.stop() == 0, server.errors()
     assert tail.wait(timeout=SECONDS_MAX) == 0
+
+
+def damage(server):
+    """Changes a byte among the first that every segment holds, so that a read fails before its answer begins."""
+    for path in (server.data / "segments").iterdir():
+        with open(path, "r+b") as segment:
+            segment.seek(8192)
+            byte = segment.read(1)[0]
+            segment.seek(8192)
+            segment.write(bytes([byte ^ 1]))
+
+
+def test_a_lost_object_is_told_of_once(tmp_path, receiver):
+    server = start(tmp_path, webhook(receiver))
+    s3 = client(server)
+    s3.create_bucket(Bucket="bucket")
+    wanted = configuration(["s3:ReducedRedundancyLostObject"])
+    s3.put_bucket_notification_configuration(Bucket="bucket", NotificationConfiguration=wanted)
+    assert receiver.messages.get(timeout=SECONDS_MAX)["Event"] == "s3:TestEvent"
+    body = os.urandom(1 << 20)
+    for key, storage_class in [("kept", "STANDARD"), ("lost", "REDUCED_REDUNDANCY")]:
+        s3.put_object(Bucket="bucket", Key=key, Body=body, StorageClass=storage_class)
+    # The same bytes are stored once, so both objects have them.
+    damage(server)
+    for key, status in [("kept", 500), ("lost", 405), ("lost", 405)]:
+        with pytest.raises(s3.exceptions.ClientError) as failed:
+            s3.get_object(Bucket="bucket", Key=key)
+        assert failed.value.response["ResponseMetadata"]["HTTPStatusCode"] == status
+    s3.copy_object(Bucket="bucket", Key="again", CopySource="bucket/lost", StorageClass="REDUCED_REDUNDANCY")
+    with pytest.raises(s3.exceptions.ClientError):
+        s3.get_object(Bucket="bucket", Key="again")
+    assert [(name, key) for name, key, _ in receiver.events(2)] == [
+        ("ReducedRedundancyLostObject", "lost"),
+        ("ReducedRedundancyLostObject", "again"),
+    ]
+    assert receiver.messages.empty()
+    assert server.stop() == 0, server.errors()

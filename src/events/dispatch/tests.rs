@@ -294,6 +294,13 @@ async fn what_is_too_old_is_put_aside_while_the_target_is_away() {
     let away: Script = Box::new(|_, _| Err(DeliveryError::Unavailable("away".to_owned())));
     let first = world.run(FIRST, |route| route.max_age = Duration::from_secs(60), 10, away);
     world.put("old").await;
+    // Its first attempt is over before it is too old.
+    let is_away = async {
+        while first.healths.of(FIRST).away_since.is_none() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, is_away).await.expect("the target is away");
     world.clock.advance(Duration::from_secs(59));
     world.put("new").await;
     world.clock.advance(Duration::from_secs(2));
