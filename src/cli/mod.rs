@@ -1,10 +1,12 @@
-//! The commands that ask a running server about its store, and print what it says.
+//! The commands that ask a running server about its store, and print what it says; and the one that looks at a store
+//! without a server.
 //!
 //! A command finds the server by the settings that `strata serve` reads, signs its requests with the root credentials,
 //! and prints a table, or the server's JSON.
 
 mod accounts;
 mod buckets;
+mod check;
 mod client;
 mod connection;
 mod cost;
@@ -27,6 +29,7 @@ use crate::cost::DEFAULT_PRICES;
 
 pub use accounts::AccountCommand;
 pub use buckets::BucketCommand;
+pub use check::CheckArgs;
 use client::Client;
 use connection::Connection;
 pub use error::CliError;
@@ -53,6 +56,9 @@ pub enum Command {
     /// Works with accounts: who owns buckets, each with users and roles of its own.
     #[command(subcommand)]
     Account(AccountCommand),
+    /// Checks a store that no server has open: whether all that it says of itself is so. Ends with 0 if it is sound, with 1
+    /// if it has faults, with 2 if it could not be checked.
+    Check(CheckArgs),
     /// Works with zones: the disks that object data is spread over.
     #[command(subcommand)]
     Zone(ZoneCommand),
@@ -148,6 +154,7 @@ pub async fn run(command: Command, out: &mut impl Write) -> Result<(), CliError>
                 false => Ok(out.write_all(reports::status(&client::read::<StatusDocument>(&answer)?).as_bytes())?),
             }
         }
+        Command::Check(args) => check::run(&args, out),
         Command::Cost(args) => cost::run(&args, out).await,
         Command::Bucket(command) => buckets::run(command, out).await,
         Command::Key(command) => keys::run(command, out).await,

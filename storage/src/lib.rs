@@ -64,6 +64,9 @@ mod fs;
 mod blob;
 mod index;
 
+// The look at all of it.
+mod check;
+
 // One file per path that a request can take.
 mod access;
 mod announce;
@@ -111,6 +114,9 @@ pub use analytics::{AnalyticsConfiguration, AnalyticsExport};
 pub use attributes::Tagged;
 pub use bucket::{
     Bucket, BucketChange, BucketDocument, BucketPage, BucketQuery, NewBucket, ObjectOwnership, Versioning,
+};
+pub use check::{
+    CheckDepth, CheckObserver, CheckOptions, CheckProgress, CheckReport, CheckStep, Finding, FindingKind, check,
 };
 pub use checksum::{Checksum, ChecksumAlgorithm, ChecksumKind, Digests};
 pub use cipher::{DataKey, KeyStatus, MasterKey};

@@ -22,6 +22,17 @@ impl Work {
 }
 
 impl Backlog {
+    /// Counts a task that is in that state.
+    pub(crate) fn add(&mut self, state: TaskState, task: &TaskRecord) {
+        let waiting = TaskRecord { work: task.work.clone(), aside: None };
+        let bytes = task.work.bytes(waiting.encode().len());
+        let (tasks, sum) = match state {
+            TaskState::Waiting => (&mut self.waiting, &mut self.waiting_bytes),
+            TaskState::Aside => (&mut self.aside, &mut self.aside_bytes),
+        };
+        (*tasks, *sum) = (*tasks + 1, sum.saturating_add(bytes));
+    }
+
     fn from_slice(numbers: &[i64]) -> Backlog {
         let at = |index: usize| numbers.get(index).map_or(0, |&number| u64::try_from(number).unwrap_or(0));
         Backlog {
@@ -142,7 +153,7 @@ impl Store {
     /// A queue's counters.
     pub async fn backlog(&self, queue: QueueId) -> Result<Backlog> {
         let row = self.inner.index.get(Family::Queue, queue.0.to_be_bytes().to_vec()).await?;
-        row.map_or(Ok(Backlog::default()), |row| backlog(&row))
+        row.map_or(Ok(Backlog::default()), |row| backlog_of(&row))
     }
 
     /// Up to `max` tasks that wait, in the order of their stamps, after the stamp `after`. Whoever reads on after the last
@@ -242,7 +253,8 @@ fn stamp_of(row: &[u8]) -> Result<Stamp> {
     Ok(Stamp::from_bytes(*stamp))
 }
 
-fn backlog(row: &[u8]) -> Result<Backlog> {
+/// The counters in a queue's row.
+pub(crate) fn backlog_of(row: &[u8]) -> Result<Backlog> {
     let (numbers, []) = row.as_chunks::<8>() else { return Err(key::corrupt("queue row", row)) };
     let numbers: Vec<i64> = numbers.iter().map(|bytes| i64::from_le_bytes(*bytes)).collect();
     Ok(Backlog::from_slice(&numbers))
@@ -253,7 +265,8 @@ fn queue_status(rows: &Rows<'_>, name: QueueName) -> Result<QueueStatus> {
     let prefix = key::tasks(id, TaskState::Waiting);
     let oldest = rows.first(Family::Task, &prefix, &key::after_prefix(prefix.clone()))?;
     let oldest = oldest.map(|(row, _)| stamp_of(&row)).transpose()?.map(|stamp| stamp.time);
-    let backlog = rows.get(Family::Queue, &id.0.to_be_bytes())?.map_or(Ok(Backlog::default()), |row| backlog(&row))?;
+    let backlog =
+        rows.get(Family::Queue, &id.0.to_be_bytes())?.map_or(Ok(Backlog::default()), |row| backlog_of(&row))?;
     Ok(QueueStatus { name, backlog, oldest })
 }
 

@@ -4,4 +4,6 @@
 mod audit;
 mod restore;
 mod settle;
+#[path = "../shared/sound.rs"]
+mod sound;
 mod support;

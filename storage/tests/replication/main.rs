@@ -5,4 +5,6 @@ mod convergence;
 mod known;
 mod queues;
 mod replicas;
+#[path = "../shared/sound.rs"]
+mod sound;
 mod support;

@@ -14,7 +14,7 @@ pub const THERE: &str = "arn:aws:s3:::there";
 pub struct Side {
     pub store: Store,
     pub clock: Arc<ManualClock>,
-    _directory: tempfile::TempDir,
+    pub directory: tempfile::TempDir,
 }
 
 pub fn bucket() -> BucketName {
@@ -64,7 +64,7 @@ impl Side {
         let store = Store::open(options).await.expect("a store");
         store.create_bucket(&bucket(), NewBucket::default()).await.expect("a new bucket");
         store.change_bucket(&bucket(), BucketChange::Versioning(Versioning::Enabled)).await.expect("versioned");
-        Side { store, clock, _directory: directory }
+        Side { store, clock, directory }
     }
 
     pub async fn replicate(&self, rules: Vec<ReplicationRule>) {
