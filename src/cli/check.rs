@@ -89,7 +89,7 @@ fn settings(args: &CheckArgs) -> Result<Config, CliError> {
 
 fn reason(error: &Error) -> String {
     match error {
-        Error::Locked => "a server has it open; stop the server first".to_owned(),
+        Error::Locked => "a server has it open; stop the server, or have it scrub: `strata scrub start`".to_owned(),
         error => error.to_string(),
     }
 }

@@ -16,6 +16,7 @@ mod keys;
 mod lifecycle;
 mod replication;
 mod reports;
+mod scrub;
 mod table;
 mod zones;
 
@@ -36,6 +37,7 @@ pub use error::CliError;
 pub use events::EventCommand;
 pub use keys::KeyCommand;
 pub use replication::ReplicationCommand;
+pub use scrub::ScrubCommand;
 pub use table::printable;
 pub use zones::ZoneCommand;
 
@@ -59,6 +61,9 @@ pub enum Command {
     /// Checks a store that no server has open: whether all that it says of itself is so. Ends with 0 if it is sound, with 1
     /// if it has faults, with 2 if it could not be checked.
     Check(CheckArgs),
+    /// Works with scrubbing: the reading and repairing of everything at rest, while the server runs.
+    #[command(subcommand)]
+    Scrub(ScrubCommand),
     /// Works with zones: the disks that object data is spread over.
     #[command(subcommand)]
     Zone(ZoneCommand),
@@ -155,6 +160,7 @@ pub async fn run(command: Command, out: &mut impl Write) -> Result<(), CliError>
             }
         }
         Command::Check(args) => check::run(&args, out),
+        Command::Scrub(command) => scrub::run(command, out).await,
         Command::Cost(args) => cost::run(&args, out).await,
         Command::Bucket(command) => buckets::run(command, out).await,
         Command::Key(command) => keys::run(command, out).await,

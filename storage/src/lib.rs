@@ -170,6 +170,6 @@ pub use store_info::{PoolStatus, StoreInfo};
 pub use tiering::{Tier, TieringConfiguration};
 pub use usage::{Usage, UsageKey, has_least_size};
 pub use usage_report::BucketUsage;
-pub use worker::{Evaluated, Healed, WorkerStatus};
+pub use worker::{Evaluated, Healed, LostVersion, ScrubStatus, WorkerStatus};
 pub use zone::{ZoneId, ZoneState};
 pub use zones::{LostBytes, ZoneOptions, ZoneStatus};

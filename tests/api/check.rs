@@ -1,9 +1,12 @@
-//! `strata check`, as it is run: what it prints, and how it ends.
+//! `strata check` and `strata scrub`, as they are run: what they print, and how they end.
 
 use std::process::{Command, Output};
 
 use serde_json::Value;
 use strata::Server;
+
+use crate::command_line::Shell;
+use crate::support::Fixture;
 
 /// Runs the program on a data directory, with nothing of this process's environment.
 async fn check(data: &std::path::Path, more: &[&str]) -> Output {
@@ -46,4 +49,22 @@ async fn a_store_is_checked_when_its_server_has_stopped() {
     let keyless = check(directory.path(), &[]).await;
     assert_eq!(keyless.status.code(), Some(2));
     assert!(!directory.path().join("master-key").exists(), "none is made");
+}
+
+#[tokio::test]
+async fn scrubbing_is_asked_for_and_told() {
+    let fixture = Fixture::with_bucket("bucket").await;
+    fixture.raw.request("PUT", "/bucket/key").body(vec![b'x'; 200_000]).send().await.is(200);
+    let shell = Shell::new(&fixture);
+    let status = shell.json(&["scrub", "status"]).await;
+    assert_eq!((&status["running"], &status["started"]), (&false.into(), &Value::Null));
+    assert!(status["next"].is_string(), "it has a schedule: {status}");
+    let ended = shell.json(&["scrub", "start", "--wait"]).await;
+    assert_eq!((&ended["running"], &ended["damaged"], &ended["lost"]), (&false.into(), &0.into(), &0.into()));
+    assert!(ended["finished"].is_string(), "{ended}");
+    assert!(shell.run(&["scrub", "status"]).await.contains("found     0 damaged records"));
+    let status = shell.json(&["status"]).await;
+    let workers = status["workers"].as_array().expect("a list");
+    assert!(workers.iter().any(|worker| worker["name"] == "scrub"), "{status}");
+    fixture.stop().await;
 }

@@ -134,9 +134,7 @@ impl FindingKind {
             FindingKind::ShardMissing | FindingKind::ShardUnusable => {
                 "start the server, which rebuilds it, and check again"
             }
-            FindingKind::RecordDamaged => {
-                "write the object anew, or replace the disk of that zone and have the server rebuild it"
-            }
+            FindingKind::RecordDamaged => "start the server and have it scrub: `strata scrub start`",
             FindingKind::UsageCounter | FindingKind::UploadCounter | FindingKind::QueueCounter => {
                 "nothing is lost; reports and quotas count wrongly"
             }
