@@ -1,5 +1,5 @@
-//! The `strata` program: `serve` runs a server until a signal, `config` prints an example configuration, and the other
-//! commands ask a running server.
+//! The `strata` program: `serve` runs a server until a signal, `config` prints an example configuration, `check` looks at a
+//! store without a server, and the other commands ask a running one.
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -88,7 +88,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Asks a running server. One thread is enough for it.
+/// Asks a running server, or looks at a store. One thread is enough for it.
 fn ask(command: cli::Command) -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -98,7 +98,7 @@ fn ask(command: cli::Command) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         // Whoever reads has seen enough, as `head` does.
         Err(CliError::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
-        Err(error) => fail(if error.is_usage() { EXIT_USAGE } else { 1 }, &error.to_string()),
+        Err(error) => fail(error.exit_status(), &error.to_string()),
     }
 }
 

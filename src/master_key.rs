@@ -15,7 +15,7 @@ use std::process::Stdio;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use strata_storage::{Entropy, MasterKey, is_encrypted};
+use strata_storage::{Entropy, MasterKey, SystemEntropy, is_encrypted};
 use zeroize::Zeroizing;
 
 use crate::config::Config;
@@ -101,6 +101,16 @@ pub fn obtain(config: &Config, entropy: &dyn Entropy) -> Result<MasterKey, Maste
             None => generate(&path, entropy),
         },
     }
+}
+
+/// The master key of a store that is only looked at: none is generated, and a store without one has none. Blocks the
+/// thread.
+pub fn present(config: &Config) -> Result<Option<MasterKey>, MasterKeyError> {
+    if !is_encrypted(&config.data) {
+        return Ok(None);
+    }
+    // Of an encrypted store none is generated, so nothing is made here.
+    obtain(config, &SystemEntropy).map(Some)
 }
 
 /// The key before the present one, if the settings name one.

@@ -12,6 +12,7 @@ mod keys;
 mod lifecycle_preview;
 mod projection;
 mod replication;
+mod scrub;
 mod status;
 mod zones;
 
@@ -42,6 +43,7 @@ pub use replication::{
     DetailsDocument, FailedDocument, FailedTask, ListedVersion, ListingDocument, QueueDocument, QueuesDocument,
     RecentDocument, ResyncDocument, RetriedDocument, RuleDocument, VersionDetails, VersionName,
 };
+pub use scrub::{LostVersionDocument, ScrubDocument};
 pub use status::{FailureDocument, StatusDocument, WorkerDocument};
 pub use zones::{ZoneDocument, ZonesDocument};
 
@@ -102,6 +104,8 @@ pub async fn run(topic: &str, ctx: &Context, request: AdminRequest) -> Result<Re
         "accounts/enable" => json(&accounts::enable(ctx, request.only(&[Method::POST])?).await?),
         "accounts/rotate-keys" => json(&accounts::rotate_keys(ctx, request.only(&[Method::POST])?).await?),
         "accounts/quota" => json(&accounts::quota(ctx, request.only(&[Method::POST])?).await?),
+        "scrub" => json(&scrub::get(ctx, request.only(&[Method::GET])?).await?),
+        "scrub/start" => json(&scrub::start(ctx, request.only(&[Method::POST])?).await?),
         "cost" => json(&cost::get(ctx, request.only(&[Method::GET, Method::POST])?).await?),
         "projection" => json(&projection::get(ctx, request.only(&[Method::GET, Method::POST])?).await?),
         "lifecycle-preview" => json(&lifecycle_preview::post(ctx, request.only(&[Method::POST])?).await?),

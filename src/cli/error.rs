@@ -53,6 +53,17 @@ pub enum CliError {
         /// The error's code.
         code: String,
     },
+    /// A store that was checked is not sound.
+    #[error("the store has faults: {0}")]
+    Faults(u64),
+    /// A store could not be checked.
+    #[error("cannot check the store in {data}: {reason}", data = .data.display())]
+    Unchecked {
+        /// Its data directory.
+        data: PathBuf,
+        /// The reason.
+        reason: String,
+    },
     /// Buckets that were compared are not the same.
     #[error("the two sides are not the same; differences: {0}")]
     Differences(u64),
@@ -72,9 +83,20 @@ pub enum CliError {
     Output(#[from] io::Error),
 }
 
+/// The exit status if what was asked for could not be begun.
+const EXIT_NOT_BEGUN: u8 = 2;
+
 impl CliError {
-    /// Whether it is what was typed that is wrong.
-    pub fn is_usage(&self) -> bool {
-        matches!(self, CliError::Usage(_) | CliError::Config(_) | CliError::Prices(_) | CliError::File { .. })
+    /// The exit status of the program: 2 if what was typed is wrong, or a store could not be checked, else 1.
+    pub fn exit_status(&self) -> u8 {
+        let not_begun = matches!(
+            self,
+            CliError::Usage(_)
+                | CliError::Config(_)
+                | CliError::Prices(_)
+                | CliError::File { .. }
+                | CliError::Unchecked { .. }
+        );
+        if not_begun { EXIT_NOT_BEGUN } else { 1 }
     }
 }

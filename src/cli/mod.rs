@@ -1,10 +1,12 @@
-//! The commands that ask a running server about its store, and print what it says.
+//! The commands that ask a running server about its store, and print what it says; and the one that looks at a store
+//! without a server.
 //!
 //! A command finds the server by the settings that `strata serve` reads, signs its requests with the root credentials,
 //! and prints a table, or the server's JSON.
 
 mod accounts;
 mod buckets;
+mod check;
 mod client;
 mod connection;
 mod cost;
@@ -14,6 +16,7 @@ mod keys;
 mod lifecycle;
 mod replication;
 mod reports;
+mod scrub;
 mod table;
 mod zones;
 
@@ -27,12 +30,14 @@ use crate::cost::DEFAULT_PRICES;
 
 pub use accounts::AccountCommand;
 pub use buckets::BucketCommand;
+pub use check::CheckArgs;
 use client::Client;
 use connection::Connection;
 pub use error::CliError;
 pub use events::EventCommand;
 pub use keys::KeyCommand;
 pub use replication::ReplicationCommand;
+pub use scrub::ScrubCommand;
 pub use table::printable;
 pub use zones::ZoneCommand;
 
@@ -53,6 +58,12 @@ pub enum Command {
     /// Works with accounts: who owns buckets, each with users and roles of its own.
     #[command(subcommand)]
     Account(AccountCommand),
+    /// Checks a store that no server has open: whether all that it says of itself is so. Ends with 0 if it is sound, with 1
+    /// if it has faults, with 2 if it could not be checked.
+    Check(CheckArgs),
+    /// Works with scrubbing: the reading and repairing of everything at rest, while the server runs.
+    #[command(subcommand)]
+    Scrub(ScrubCommand),
     /// Works with zones: the disks that object data is spread over.
     #[command(subcommand)]
     Zone(ZoneCommand),
@@ -148,6 +159,8 @@ pub async fn run(command: Command, out: &mut impl Write) -> Result<(), CliError>
                 false => Ok(out.write_all(reports::status(&client::read::<StatusDocument>(&answer)?).as_bytes())?),
             }
         }
+        Command::Check(args) => check::run(&args, out),
+        Command::Scrub(command) => scrub::run(command, out).await,
         Command::Cost(args) => cost::run(&args, out).await,
         Command::Bucket(command) => buckets::run(command, out).await,
         Command::Key(command) => keys::run(command, out).await,

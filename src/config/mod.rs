@@ -62,6 +62,8 @@ pub struct Config {
     pub background: BackgroundSettings,
     /// The engine's settings.
     pub storage: StorageSettings,
+    /// How what is at rest is looked at.
+    pub scrub: ScrubSettings,
     /// How lifecycle rules are carried out.
     pub lifecycle: LifecycleSettings,
     /// How access logs are delivered.
@@ -219,6 +221,13 @@ pub struct StorageSettings {
     pub segment_bytes: u64,
     /// How often unreferenced bytes are collected, in seconds; 0 for never.
     pub collect_seconds: u64,
+}
+
+/// How what is at rest is looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScrubSettings {
+    /// How often all of it is read; `None` for only when it is asked for.
+    pub every: Option<Duration>,
 }
 
 /// How lifecycle rules are carried out.
@@ -384,6 +393,7 @@ impl Config {
             restore: RestoreTimes::default(),
             background: BackgroundSettings { bytes_per_second: 0 },
             storage: StorageSettings { cache_bytes: 0, segment_bytes: 0, collect_seconds: 0 },
+            scrub: ScrubSettings { every: None },
             lifecycle: LifecycleSettings { day: Duration::ZERO },
             access_log: AccessLogSettings { flush: Duration::ZERO },
             audit: AuditSettings::default(),

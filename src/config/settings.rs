@@ -307,6 +307,12 @@ pub const SETTINGS: &[Setting] = &[
         |config, text| value::seconds(text, 0, DAY_SECONDS).map(|seconds| config.storage.collect_seconds = seconds),
     ),
     setting(
+        "scrub.every",
+        r#""30d""#,
+        "How often everything at rest is read in all its zones, verified and repaired, from 1h to 3650d; 0 for only when asked.",
+        |config, text| value::schedule(text).map(|every| config.scrub.every = every),
+    ),
+    setting(
         "lifecycle.day",
         r#""24h""#,
         "How long a day of lifecycle rules is, from 1ms to 24h; less than 24h only to try rules out.",

@@ -225,6 +225,17 @@ pub fn duration(text: &str, least: Duration, most: Duration) -> Result<Duration,
         .ok_or_else(|| format!("a time from {least:?} to {most:?}, such as 500ms, 30s, 5m or 4h"))
 }
 
+/// How often something is done, at the least each hour; `None` for 0, which is never.
+pub fn schedule(text: &str) -> Result<Option<Duration>, Allowed> {
+    const HOURS: std::ops::RangeInclusive<u64> = 1..=3650 * 24;
+    if text == "0" {
+        return Ok(None);
+    }
+    let hours = with_unit(text, &[("h", 1), ("d", 24)]).filter(|hours| HOURS.contains(hours));
+    let every = hours.map(|hours| Some(Duration::from_secs(hours * 3600)));
+    every.ok_or_else(|| "0, or a time from 1h to 3650d, such as 12h or 30d".to_owned())
+}
+
 /// A number by which times are multiplied.
 pub fn factor(text: &str, most: f64) -> Result<f64, Allowed> {
     let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
@@ -299,6 +310,17 @@ mod tests {
         check("1h", Some(3600));
         for text in ["", "0", "25h", "soon", "1d", "-5"] {
             check(text, None);
+        }
+    }
+
+    #[test]
+    fn schedules() {
+        let hours = |hours: u64| Some(Duration::from_secs(hours * 3600));
+        for (text, every) in [("0", None), ("1h", hours(1)), ("30d", hours(720)), ("3650d", hours(87_600))] {
+            assert_eq!(super::schedule(text), Ok(every), "{text}");
+        }
+        for text in ["", "0h", "30", "59m", "3651d", "d"] {
+            assert!(super::schedule(text).is_err(), "{text}");
         }
     }
 

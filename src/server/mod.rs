@@ -407,6 +407,7 @@ fn open_options(config: &Config, clock: Arc<dyn Clock>) -> OpenOptions {
         analyze_every: Some((config.lifecycle.day / LOOKS_PER_DAY).max(LOOK_EVERY_MIN)),
         write_buffers_max: config.limits.uploads.saturating_add(WRITE_BUFFERS_SPARE),
         restore_times: config.restore,
+        scrub_every: config.scrub.every,
         background_bytes_per_second: config.background.bytes_per_second,
         lifecycle_day: config.lifecycle.day,
         zones: config.zones.clone(),

@@ -53,6 +53,22 @@ impl Directory {
         Ok(Directory { path: path.to_path_buf(), store_id, sealed, lock })
     }
 
+    /// Locks a directory that holds a store and reads its format, writing nothing. `Err(Locked)` if it is in use,
+    /// `Err(Io)` if there is no store. Blocking.
+    pub(crate) fn open_to_read(path: &Path) -> Result<Directory> {
+        let lock = fs::lock_directory(path)?;
+        let missing = || Error::io("find a store", std::io::ErrorKind::NotFound.into());
+        let text = fs::read_small_file(&path.join("FORMAT"))?.ok_or_else(missing)?;
+        let (store_id, sealed) = read_format(&text)?;
+        Ok(Directory { path: path.to_path_buf(), store_id, sealed, lock })
+    }
+
+    /// The store's data keys as they are, writing nothing. Blocking.
+    pub(crate) fn keys_to_read(&self, master: Option<&MasterKey>) -> Result<Keys> {
+        let expected = if self.sealed { Expected::Present } else { Expected::PresentOrAbsent };
+        Keys::open_to_read(&self.path, self.store_id, master, expected)
+    }
+
     /// The store's data keys, which from now on must be there if they are. Blocking.
     pub(crate) fn open_keys(&mut self, master: Option<&MasterKey>, entropy: &Arc<dyn Entropy>) -> Result<Keys> {
         let expected = if self.sealed { Expected::Present } else { Expected::PresentOrAbsent };

@@ -64,6 +64,9 @@ mod fs;
 mod blob;
 mod index;
 
+// The look at all of it.
+mod check;
+
 // One file per path that a request can take.
 mod access;
 mod announce;
@@ -112,6 +115,9 @@ pub use analytics::{AnalyticsConfiguration, AnalyticsExport};
 pub use attributes::Tagged;
 pub use bucket::{
     Bucket, BucketChange, BucketDocument, BucketPage, BucketQuery, NewBucket, ObjectOwnership, Versioning,
+};
+pub use check::{
+    CheckDepth, CheckObserver, CheckOptions, CheckProgress, CheckReport, CheckStep, Finding, FindingKind, check,
 };
 pub use checksum::{Checksum, ChecksumAlgorithm, ChecksumKind, Digests};
 pub use cipher::{DataKey, KeyStatus, MasterKey};
@@ -165,6 +171,6 @@ pub use store_info::{PoolStatus, StoreInfo};
 pub use tiering::{Tier, TieringConfiguration};
 pub use usage::{Usage, UsageKey, has_least_size};
 pub use usage_report::BucketUsage;
-pub use worker::{Evaluated, Healed, WorkerStatus};
+pub use worker::{Evaluated, Healed, LostVersion, ScrubStatus, WorkerStatus};
 pub use zone::{ZoneId, ZoneState};
 pub use zones::{LostBytes, ZoneOptions, ZoneStatus};

@@ -72,6 +72,9 @@ pub struct OpenOptions {
     /// How often the zones are looked at, and what they lack is rebuilt; `None` only when [`Store::heal`] is called.
     /// Default 1 s.
     pub heal_every: Option<Duration>,
+    /// How often everything at rest is read and verified by itself; `None` only when [`Store::start_scrub`] or
+    /// [`Store::scrub`] is called. Default 30 days.
+    pub scrub_every: Option<Duration>,
     /// What background work may read and write a second, in bytes; an eighth of it while requests are served.
     /// Default 256 MiB.
     pub background_bytes_per_second: u64,
@@ -102,6 +105,7 @@ impl OpenOptions {
             write_buffers_max: 320,
             zones: Vec::new(),
             heal_every: Some(Duration::from_secs(1)),
+            scrub_every: Some(Duration::from_secs(30 * 24 * 60 * 60)),
             background_bytes_per_second: 256 << 20,
             lifecycle_day: Duration::from_secs(24 * 60 * 60),
             evaluate_every: Some(Duration::from_secs(1)),
@@ -147,6 +151,7 @@ pub(crate) struct Inner {
     pub(crate) buckets: BucketCache,
     pub(crate) collector: worker::Collector,
     pub(crate) healer: worker::Healer,
+    pub(crate) scrubber: worker::Scrubber,
     pub(crate) zones: Zones,
     pub(crate) mover: worker::Mover,
     pub(crate) restores: Restores,
@@ -202,6 +207,7 @@ impl Store {
             worker::spawn(Arc::downgrade(&inner), every);
         }
         meter::spawn(Arc::downgrade(&inner));
+        worker::spawn_scrubber(Arc::downgrade(&inner));
         if let Some(every) = heal_every {
             worker::spawn_healer(Arc::downgrade(&inner), every);
         }
@@ -289,6 +295,8 @@ impl Store {
         self.inner.healer.wait().await;
         self.inner.collector.wait().await;
         self.inner.due.wait().await;
+        // As below: without the place some of what was read is read again.
+        let _ = self.inner.scrubber.stop(&self.inner).await;
         // The index may refuse it after a failed sync; then the last minute's counts are lost, and nothing else.
         let _ = meter::flush(&self.inner).await;
         self.inner.index.close().await;
@@ -392,6 +400,7 @@ fn open(options: OpenOptions) -> Result<Inner> {
         buckets: BucketCache::default(),
         collector: worker::Collector::new(&workers),
         healer: worker::Healer::new(&workers),
+        scrubber: worker::Scrubber::new(&workers, options.scrub_every),
         zones,
         mover,
         restores: Restores::new(options.restore_times),

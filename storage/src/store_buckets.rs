@@ -26,7 +26,7 @@ const CACHED_MAX: usize = 16_384;
 /// The stored sizes of their rules together, in bytes; in memory they take some times as much.
 const CACHED_RULES_BYTES_MAX: usize = 32 << 20;
 /// The row of the last bucket id given out.
-const LAST_ID: &[u8] = b"last bucket id";
+pub(crate) const LAST_ID: &[u8] = b"last bucket id";
 
 /// Buckets by name, as last committed.
 #[derive(Default)]

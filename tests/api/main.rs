@@ -9,6 +9,7 @@ mod analytics;
 mod audit;
 mod bucket_policies;
 mod buckets;
+mod check;
 mod checksums;
 mod command_line;
 mod conditions;

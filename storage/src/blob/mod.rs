@@ -47,6 +47,7 @@ mod zones;
 mod append;
 mod batch;
 mod buffer;
+mod examine;
 mod large;
 mod read;
 mod read_frames;
@@ -56,12 +57,13 @@ mod ways;
 mod tests;
 
 pub use batch::{Form, Prepared};
+pub use examine::Examiner;
 pub use hash::{BlobId, PieceTable};
 pub use large::{LargeWriter, StreamHint, Ticket};
 pub use layout::{Placement, SMALL_BYTES_MAX};
 pub use read::ChunkReader;
 pub use stripe::Layout;
-pub use zones::IDS_SKIPPED;
+pub use zones::{IDS_SKIPPED, OpenFor};
 
 use append::{Append, Job};
 use batch::BatchLanes;
@@ -173,7 +175,7 @@ struct Shared {
     large: LargeLane,
     batches: Arc<BatchLanes>,
     repairs: Arc<Repairs>,
-    /// For each pool by its number. Empty only within `drop`.
+    /// For each pool by its number. Empty within `drop`, and if the segments are only looked at.
     queues: Vec<mpsc::Sender<Job>>,
     appenders: Vec<JoinHandle<()>>,
 }
@@ -181,18 +183,7 @@ struct Shared {
 impl Blobs {
     /// Opens the segments. Costs a look at each file's name and size; blocks the thread for it.
     pub fn open(options: BlobsOptions) -> Result<Blobs> {
-        let write_buffers_max = options.write_buffers_max;
-        let segments = Arc::new(SegmentSet::open(options)?);
-        let mut shared = Shared {
-            large: LargeLane::new(segments.clone()),
-            batches: Arc::new(BatchLanes::new(segments.clone())),
-            repairs: Arc::default(),
-            segments,
-            buffers: Arc::new(Buffers::new(write_buffers_max)),
-            move_buffers: Arc::new(Buffers::new(MOVE_BUFFERS_MAX)),
-            queues: Vec::new(),
-            appenders: Vec::new(),
-        };
+        let mut shared = Shared::new(options, OpenFor::Use)?;
         for pool in Pool::ALL {
             let (queue, jobs) = mpsc::channel(append::QUEUE_MAX);
             let segments = shared.segments.clone();
@@ -202,6 +193,12 @@ impl Blobs {
             shared.appenders.push(appender.map_err(|error| Error::io("start the appending thread", error))?);
         }
         Ok(Blobs { shared: Arc::new(shared) })
+    }
+
+    /// Opens the segments of a store that nobody has open, to be looked at: nothing is written, and nobody may ask for
+    /// anything to be. Blocks the thread.
+    pub fn open_to_read(options: BlobsOptions) -> Result<Blobs> {
+        Ok(Blobs { shared: Arc::new(Shared::new(options, OpenFor::Inspection)?) })
     }
 
     /// Names content that is in memory.
@@ -285,6 +282,12 @@ impl Blobs {
     /// The segments there are, by id.
     pub fn segments(&self) -> Vec<SegmentInfo> {
         self.shared.segments.list()
+    }
+
+    /// Opens every shard of a segment, to compare what they hold. `Err(Moved)` if there is no such segment. Blocks the
+    /// thread, as do the calls of what it returns.
+    pub fn examiner(&self, segment: u64) -> ReadResult<Examiner> {
+        Examiner::open(&self.shared.segments, segment)
     }
 
     /// Where the shards of a segment are that may be used, so that a checkpoint can link to them; none if there is no
@@ -410,6 +413,24 @@ impl Blobs {
         let Shared { segments, buffers, repairs, .. } = &*self.shared;
         let (segments, buffers, repairs) = (segments.clone(), buffers.clone(), repairs.clone());
         Source { segments, buffers, repairs, id: *id, placement: *placement }
+    }
+}
+
+impl Shared {
+    /// Without threads that append.
+    fn new(options: BlobsOptions, purpose: OpenFor) -> Result<Shared> {
+        let write_buffers_max = options.write_buffers_max;
+        let segments = Arc::new(SegmentSet::open(options, purpose)?);
+        Ok(Shared {
+            large: LargeLane::new(segments.clone()),
+            batches: Arc::new(BatchLanes::new(segments.clone())),
+            repairs: Arc::default(),
+            segments,
+            buffers: Arc::new(Buffers::new(write_buffers_max)),
+            move_buffers: Arc::new(Buffers::new(MOVE_BUFFERS_MAX)),
+            queues: Vec::new(),
+            appenders: Vec::new(),
+        })
     }
 }
 

@@ -109,6 +109,11 @@ pub struct ReadFile {
 }
 
 impl ReadFile {
+    /// For bytes that are not in a file of one segment.
+    pub fn named(file: Arc<dyn DiskFile>, name: String) -> ReadFile {
+        ReadFile { file, name }
+    }
+
     /// How messages name a place in this file.
     pub fn place(&self, offset: u64) -> String {
         format!("{} at {offset}", self.name)

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -24,6 +25,17 @@ struct Listing {
     shards: Vec<(SegmentName, ShardFile)>,
     /// Shards, each as the file in some zone, of which it is said here that they miss writes.
     stale: Vec<(ShardName, ZoneId)>,
+    /// Shards that were half rebuilt.
+    halves: Vec<PathBuf>,
+}
+
+/// What segments are opened for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OpenFor {
+    /// To store and to serve.
+    Use,
+    /// To be looked at: nothing is written or removed.
+    Inspection,
 }
 
 impl SegmentSet {
@@ -31,16 +43,18 @@ impl SegmentSet {
     ///
     /// The directory of an only zone is made if it is missing. Where there are several, one that cannot be listed, or is
     /// missing, is lost: its disk may not be mounted. `Err` if all are.
-    pub fn open(options: BlobsOptions) -> Result<SegmentSet> {
+    pub fn open(options: BlobsOptions, purpose: OpenFor) -> Result<SegmentSet> {
         let BlobsOptions { zones, segment_bytes, store_id, clock, keys, next_segment, on_trouble, .. } = options;
-        if let [only] = &zones[..] {
+        if let [only] = &zones[..]
+            && purpose == OpenFor::Use
+        {
             make_directory(only)?;
         }
         let mut state = State::default();
         let (mut listings, mut lost) = (Vec::new(), None);
         for zone in zones {
             let zone = Arc::new(zone);
-            let found = match list(&zone) {
+            let found = match list_for(&zone, purpose) {
                 Ok(listing) => {
                     listings.push((zone.clone(), listing));
                     ZoneState::Active
@@ -58,10 +72,11 @@ impl SegmentSet {
         let skipped = match lost {
             Some(error) if listings.is_empty() => return Err(error),
             Some(_) => IDS_SKIPPED,
-            None => {
+            None if purpose == OpenFor::Use => {
                 remove_forgotten_notes(&listings);
                 0
             }
+            None => 0,
         };
         put_together(&mut state, &listings)?;
         let above = state.known.last_key_value().map_or(1, |(segment, _)| segment.saturating_add(1));
@@ -193,7 +208,7 @@ impl SegmentSet {
     /// Takes back what is in a zone that was lost, or new. `changes` is held.
     fn take_back(&self, id: ZoneId, to: ZoneState) -> Result<()> {
         let zone = self.state().zones.get(&id).map(|entry| entry.zone.clone()).ok_or_else(no_such_zone)?;
-        let Listing { shards, stale } = list(&zone)?;
+        let Listing { shards, stale, .. } = list_for(&zone, OpenFor::Use)?;
         let mut segments: BTreeMap<u64, Returned> = BTreeMap::new();
         for (name, file) in shards {
             let returned = segments.entry(name.segment).or_insert_with(|| Returned::new(name));
@@ -331,7 +346,18 @@ fn make_directory(zone: &Zone) -> Result<()> {
     made.and_then(|()| zone.disk.sync_directory(parent)).map_err(|error| Error::io("create segment directory", error))
 }
 
-/// What is in a zone's directory. Shards that were half rebuilt are removed.
+/// What is in a zone's directory; for use, shards that were half rebuilt are removed.
+fn list_for(zone: &Zone, purpose: OpenFor) -> Result<Listing> {
+    let listing = list(zone)?;
+    if purpose == OpenFor::Use {
+        for half in &listing.halves {
+            zone.disk.remove(half).map_err(|error| Error::io("remove half a shard", error))?;
+        }
+    }
+    Ok(listing)
+}
+
+/// What is in a zone's directory.
 fn list(zone: &Zone) -> Result<Listing> {
     let mut listing = Listing::default();
     // A name that is not text cannot be a segment's: it is left alone as other strange names are.
@@ -343,7 +369,7 @@ fn list(zone: &Zone) -> Result<Listing> {
                 let bytes = zone.disk.len(&path).map_err(|error| Error::io(SCAN, error))?;
                 listing.shards.push((of, ShardFile { shard, zone: zone.id, bytes }));
             }
-            Entry::Rebuild => zone.disk.remove(&path).map_err(|error| Error::io("remove half a shard", error))?,
+            Entry::Rebuild => listing.halves.push(path),
             Entry::Stale(name, zone) => listing.stale.push((name, zone)),
             Entry::Misnamed => return Err(Error::Corrupt { what: "segment name", place: path.display().to_string() }),
             Entry::Foreign => {}

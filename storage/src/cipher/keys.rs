@@ -24,7 +24,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use crate::cipher::data_key::{DataKey, MasterKey};
 use crate::cipher::piece::{PieceCipher, Seal, salt};
-use crate::clock::Entropy;
+use crate::clock::{Entropy, SystemEntropy};
 use crate::error::{Error, Result};
 use crate::fs;
 
@@ -120,6 +120,26 @@ impl Keys {
             fs::write_small_file(&path, encode(&file.lines, &store_id).as_bytes())?;
         }
         Ok(Keys(Some(Ring { path, store_id, entropy, keys: RwLock::new(keys), file: Mutex::new(file) })))
+    }
+
+    /// The keys of a store that is looked at and not written to: as [`Keys::open`], but nothing is made or dropped.
+    pub fn open_to_read(
+        directory: &Path,
+        store_id: [u8; 16],
+        master: Option<&MasterKey>,
+        expected: Expected,
+    ) -> Result<Keys> {
+        let path = directory.join(KEYS_FILE);
+        let (text, master) = match (fs::read_small_file(&path)?, master) {
+            (None, _) if expected == Expected::PresentOrAbsent => return Ok(Keys::none()),
+            (None, _) => return Err(Error::Corrupt { what: "KEYS file (missing)", place: path.display().to_string() }),
+            (Some(_), None) => return Err(Error::MasterKeyMissing),
+            (Some(text), Some(master)) => (text, master),
+        };
+        let lines = decode(&text, &store_id).ok_or_else(|| damaged(&path))?;
+        let keys = RwLock::new(unwrap_all(&lines, master, &store_id, &path)?);
+        let file = Mutex::new(File { lines, masters: vec![master.clone()] });
+        Ok(Keys(Some(Ring { path, store_id, entropy: Arc::new(SystemEntropy), keys, file })))
     }
 
     /// Whether what is written is sealed.

@@ -185,6 +185,12 @@ pub(crate) fn placement(segment: u64, offset: u64) -> Vec<u8> {
     bytes
 }
 
+/// Segment and offset in such a row.
+pub(crate) fn split_placement(row: &[u8]) -> Option<(u64, u64)> {
+    let (segment, rest) = row.split_first_chunk::<8>()?;
+    Some((u64::from_be_bytes(*segment), u64::from_be_bytes(rest.try_into().ok()?)))
+}
+
 /// What a due row asks for. Each kind is a queue of its own, in order of time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum DueKind {

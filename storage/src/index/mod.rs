@@ -15,7 +15,9 @@ mod watermark;
 use std::path::Path;
 use std::sync::Arc;
 
-use rocksdb::{Cache, DB, DBRecoveryMode, ErrorKind, FlushOptions, IteratorMode, Options, ReadOptions, ReadTier};
+use rocksdb::{
+    Cache, DB, DBRawIterator, DBRecoveryMode, ErrorKind, FlushOptions, IteratorMode, Options, ReadOptions, ReadTier,
+};
 
 pub(crate) use batch::Batch;
 pub(crate) use commit::Committer;
@@ -32,6 +34,9 @@ use watermark::Watermark;
 const WRITE_BUFFERS_BYTES: usize = 96 << 20;
 /// The most log that is kept before families are flushed, in bytes.
 const LOG_BYTES_MAX: u64 = 256 << 20;
+
+/// What a scan through all of a family reads ahead, in bytes.
+const READAHEAD_BYTES: usize = 1 << 20;
 
 /// The open index. Cheap to clone.
 #[derive(Clone)]
@@ -191,7 +196,33 @@ fn deletions_in_memory(db: &DB, family: Family) -> Result<u64> {
     Ok(found.map_err(|source| Error::Index { action: "count deletions", source })?.unwrap_or(0))
 }
 
+/// The index of a store that nobody has open, for reading only.
+pub(crate) struct ReadIndex {
+    db: DB,
+}
+
+impl ReadIndex {
+    /// Opens the database without writing to its directory: what its log holds is read into memory. Blocking.
+    pub(crate) fn open(directory: &Path, cache_bytes: usize) -> Result<ReadIndex> {
+        let cache = Cache::new_hyper_clock_cache(cache_bytes, 0);
+        let mut options = Options::default();
+        options.set_paranoid_checks(true);
+        options.set_wal_recovery_mode(DBRecoveryMode::PointInTime);
+        options.set_max_open_files(512);
+        let families = Family::ALL.map(|family| family.descriptor(&cache));
+        let db = DB::open_cf_descriptors_read_only(&options, directory, families, false)
+            .map_err(|source| Error::Index { action: "open the index for reading", source })?;
+        Ok(ReadIndex { db })
+    }
+
+    /// Its rows.
+    pub(crate) fn rows(&self) -> Rows<'_> {
+        Rows { db: &self.db }
+    }
+}
+
 /// Blocking reads of rows.
+#[derive(Clone, Copy)]
 pub(crate) struct Rows<'a> {
     db: &'a DB,
 }
@@ -205,6 +236,48 @@ pub(crate) enum Step {
     Seek(Vec<u8>),
     /// Enough.
     Stop,
+}
+
+/// A place in a scan that its holder moves on, for walking through several families at once. What it reads is not kept
+/// in the cache.
+pub(crate) struct Cursor<'a> {
+    rows: DBRawIterator<'a>,
+}
+
+impl Cursor<'_> {
+    /// The row here; `None` at the end.
+    pub(crate) fn row(&self) -> Result<Option<(&[u8], &[u8])>> {
+        match self.rows.item() {
+            Some(row) => Ok(Some(row)),
+            None => self.rows.status().map(|()| None).map_err(|source| Error::Index { action: "scan rows", source }),
+        }
+    }
+
+    /// Goes on to the next row. The cursor is at one.
+    pub(crate) fn advance(&mut self) {
+        self.rows.next();
+    }
+}
+
+impl<'a> Rows<'a> {
+    /// A cursor at the first row from `from` to `to` (exclusive; empty means the family's end).
+    pub(crate) fn cursor(&self, family: Family, from: &[u8], to: &[u8]) -> Cursor<'a> {
+        let mut options = ReadOptions::default();
+        if !to.is_empty() {
+            options.set_iterate_upper_bound(to);
+        }
+        options.fill_cache(false);
+        options.set_readahead_size(READAHEAD_BYTES);
+        let mut rows = self.db.raw_iterator_cf_opt(handle(self.db, family), options);
+        rows.seek(from);
+        Cursor { rows }
+    }
+
+    /// About how many rows a family has.
+    pub(crate) fn estimate(&self, family: Family) -> Result<u64> {
+        let found = self.db.property_int_value_cf(handle(self.db, family), "rocksdb.estimate-num-keys");
+        Ok(found.map_err(|source| Error::Index { action: "count rows", source })?.unwrap_or(0))
+    }
 }
 
 impl Rows<'_> {

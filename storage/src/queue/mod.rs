@@ -17,7 +17,7 @@ use crate::event::Event;
 use crate::stamp::{Stamp, Timestamp, VersionId};
 
 pub(crate) use arrivals::{Arrivals, Arriving};
-pub(crate) use tasks::latest_task;
+pub(crate) use tasks::{backlog_of, latest_task};
 
 /// What a queue is for.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -217,6 +217,8 @@ pub(crate) enum TaskState {
 }
 
 impl TaskState {
+    pub(crate) const ALL: [TaskState; 3] = [TaskState::Waiting, TaskState::Aside, TaskState::Uploaded];
+
     pub(crate) const fn number(self) -> u8 {
         match self {
             TaskState::Waiting => 0,

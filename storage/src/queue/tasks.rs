@@ -13,7 +13,7 @@ use crate::store::{Inner, Store};
 
 impl Work {
     /// The rule whose counters it counts in, besides its queue's.
-    fn rule(&self) -> Option<&str> {
+    pub(crate) fn rule(&self) -> Option<&str> {
         match self {
             Work::Event(_) => None,
             Work::Replicate(replicate) => Some(replicate.rule.as_str()).filter(|rule| !rule.is_empty()),
@@ -40,6 +40,18 @@ impl TaskRecord {
 }
 
 impl Backlog {
+    /// Counts a task that is in that state.
+    pub(crate) fn add(&mut self, state: TaskState, task: &TaskRecord) {
+        let bytes = TaskRecord::waiting(task.work.clone()).bytes();
+        let (tasks, sum) = match state {
+            TaskState::Waiting => (&mut self.waiting, &mut self.waiting_bytes),
+            TaskState::Aside => (&mut self.aside, &mut self.aside_bytes),
+            // Its task counts.
+            TaskState::Uploaded => return,
+        };
+        (*tasks, *sum) = (*tasks + 1, sum.saturating_add(bytes));
+    }
+
     fn from_slice(numbers: &[i64]) -> Backlog {
         let at = |index: usize| numbers.get(index).map_or(0, |&number| u64::try_from(number).unwrap_or(0));
         Backlog {
@@ -161,7 +173,7 @@ impl Store {
     /// A queue's counters.
     pub async fn backlog(&self, queue: QueueId) -> Result<Backlog> {
         let row = self.inner.index.get(Family::Queue, key::queue(queue, None)).await?;
-        row.map_or(Ok(Backlog::default()), |row| backlog(&row))
+        row.map_or(Ok(Backlog::default()), |row| backlog_of(&row))
     }
 
     /// Up to `max` tasks that wait, in the order of their stamps, after the stamp `after`. Whoever reads on after the last
@@ -263,7 +275,8 @@ fn stamp_of(row: &[u8]) -> Result<Stamp> {
     Ok(Stamp::from_bytes(*stamp))
 }
 
-fn backlog(row: &[u8]) -> Result<Backlog> {
+/// The counters in a queue's row.
+pub(crate) fn backlog_of(row: &[u8]) -> Result<Backlog> {
     let (numbers, []) = row.as_chunks::<8>() else { return Err(key::corrupt("queue row", row)) };
     let numbers: Vec<i64> = numbers.iter().map(|bytes| i64::from_le_bytes(*bytes)).collect();
     Ok(Backlog::from_slice(&numbers))
@@ -286,7 +299,7 @@ fn counters(rows: &Rows<'_>, queue: QueueId) -> Result<Vec<(String, Backlog)>> {
     let (prefix, mut counters) = (key::queue(queue, None), Vec::new());
     rows.scan(Family::Queue, &prefix, &key::after_prefix(prefix.clone()), |row, numbers| {
         let rule = String::from_utf8(row[prefix.len()..].to_vec()).map_err(|_| key::corrupt("queue row", row))?;
-        counters.push((rule, backlog(numbers)?));
+        counters.push((rule, backlog_of(numbers)?));
         Ok(Step::Next)
     })?;
     Ok(counters)

@@ -21,6 +21,10 @@ mod progress;
 mod reindex;
 mod release;
 mod rounds;
+mod scrub;
+mod scrub_losses;
+#[cfg(test)]
+mod scrub_tests;
 mod segments;
 mod settle;
 mod settle_large;
@@ -43,6 +47,8 @@ pub use progress::WorkerStatus;
 pub(crate) use progress::{Progress, Workers};
 pub(crate) use reindex::{ask as ask_reindex, forget as forget_reindex};
 pub(crate) use rounds::{Next, Rounds};
+pub use scrub::{LostVersion, ScrubStatus};
+pub(crate) use scrub::{Scrubber, spawn as spawn_scrubber};
 pub(crate) use settle::{Mover, settle, spawn as spawn_mover};
 
 /// Runs work to its end, with the locks that it holds, even if whoever asked for it goes away.

@@ -201,6 +201,13 @@ async fn read_at(
     Ok(Read::Content(content.freeze(), None))
 }
 
+/// Reads a blob where it is in some pool, verified, in the form in which its own pool has it.
+pub(super) async fn read_as(inner: &Inner, blob: StoredBlob, from: (Pool, Placement)) -> Result<Prepared> {
+    let read = read_blob(inner, blob, from).await?;
+    let prepared = prepare_all(inner, vec![(blob, read)]).await?.pop();
+    Ok(prepared.expect("one was given, so one comes back").1)
+}
+
 /// Brings what was read into the forms in which it is to be stored. What is to be compressed waits for its turn; the
 /// rest, such as restored copies, does not wait for that.
 async fn prepare_all(inner: &Inner, read: Vec<(StoredBlob, Read)>) -> Result<Vec<(StoredBlob, Prepared)>> {

@@ -131,6 +131,38 @@ pub(crate) fn open(index: &Index, options: &[ZoneOptions], data: &Path, store_id
     })
 }
 
+/// The zones of a store that is only looked at.
+pub(crate) struct Places {
+    /// Those that are there, for the blob layer.
+    pub(crate) there: Vec<Zone>,
+    /// The names of those that are not, and why.
+    pub(crate) lost: Vec<(String, String)>,
+}
+
+/// Reads the list and looks where its zones are, by the settings if they name them. Nothing is written. Blocking.
+pub(crate) fn places(rows: &Rows<'_>, options: &[ZoneOptions], data: &Path, store_id: [u8; 16]) -> Result<Places> {
+    let data = absolute(data)?;
+    let options: Vec<ZoneOptions> = options.iter().cloned().map(placed).collect::<Result<_>>()?;
+    let mut registry = rows.record::<Registry>(Family::Meta, LIST)?.unwrap_or_default().resolved(&data);
+    for zone in &mut registry.zones {
+        if let Some(named) = options.iter().find(|named| named.name == zone.name) {
+            zone.directory.clone_from(&named.directory);
+        }
+    }
+    let mut places = Places { there: Vec::new(), lost: Vec::new() };
+    for entry in &registry.zones {
+        match look(&mark_of(entry, store_id), entry) {
+            Found::Zone => places.there.push(place(entry)),
+            Found::Other(what) => places.lost.push((entry.name.clone(), format!("the directory is {what}"))),
+            Found::Empty => places.lost.push((entry.name.clone(), "the directory is empty".to_owned())),
+            Found::Nothing => {
+                places.lost.push((entry.name.clone(), "the directory is missing or cannot be read".to_owned()));
+            }
+        }
+    }
+    Ok(places)
+}
+
 /// Paths are compared, and outlive the working directory.
 fn absolute(path: &Path) -> Result<PathBuf> {
     std::path::absolute(path).map_err(|error| Error::io("name a zone's directory", error))

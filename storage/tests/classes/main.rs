@@ -5,4 +5,6 @@ mod audit;
 mod lost;
 mod restore;
 mod settle;
+#[path = "../shared/sound.rs"]
+mod sound;
 mod support;

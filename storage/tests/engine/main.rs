@@ -6,5 +6,7 @@ mod preview;
 mod quota;
 mod races;
 mod reopen;
+#[path = "../shared/sound.rs"]
+mod sound;
 mod support;
 mod usage;

@@ -14,6 +14,7 @@ use strata_storage::{
     VersionSelector, Versioning, VersionsQuery, WriteCondition,
 };
 
+use crate::sound::assert_sound;
 use crate::support::{Fixture, bucket, content, key, make_bucket};
 
 const KEYS: [&str; 7] = ["a", "a\u{0}", "a/b", "a/c/d", "b", "b/", "ü"];
@@ -532,6 +533,9 @@ fn check(history: &[Op]) {
         run.fixture = run.fixture.reopen().await;
         run.fixture.store.collect().await.expect("collection succeeds");
         run.verify().await;
+        let Fixture { directory, store, .. } = run.fixture;
+        drop(store);
+        assert_sound(directory.path(), Vec::new(), None);
     });
 }
 

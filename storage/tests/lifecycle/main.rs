@@ -5,6 +5,8 @@ mod noncurrent;
 mod object_lock;
 mod object_lock_histories;
 mod reindex;
+#[path = "../shared/sound.rs"]
+mod sound;
 mod support;
 mod tiering;
 mod transition;

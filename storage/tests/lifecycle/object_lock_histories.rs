@@ -11,6 +11,7 @@ use strata_storage::{
     RetentionChange, RetentionMode, RetentionPeriod, StorageClass, Timestamp, VersionId, VersionSelector, Versioning,
 };
 
+use crate::sound::assert_sound;
 use crate::support::{Fixture, bucket, expire, expire_noncurrent, key, transition_noncurrent};
 
 const KEYS: [&str; 2] = ["a", "b"];
@@ -186,6 +187,9 @@ async fn run(history: &[Op]) {
         compare(&seen, &after, now, governance);
         seen = after;
     }
+    let Fixture { directory, store, .. } = fixture;
+    drop(store);
+    assert_sound(directory.path(), Vec::new(), None);
 }
 
 #[test]

@@ -4,6 +4,7 @@
 use proptest::prelude::*;
 use strata_storage::{DeleteCondition, DeleteObject, Governance, TaskOutcome, VersionId, VersionSelector};
 
+use crate::sound::assert_sound;
 use crate::support::{Side, THERE, bucket, key, rule, tag, work};
 
 const KEYS: [&str; 3] = ["a", "b", "c"];
@@ -115,7 +116,7 @@ proptest! {
     #[test]
     fn two_way_rules_converge(steps in proptest::collection::vec(step(), 1..40)) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        runtime.block_on(async {
+        let pair: std::result::Result<Pair, TestCaseError> = runtime.block_on(async {
             let pair = Pair::new().await;
             for step in &steps {
                 pair.run(step).await;
@@ -132,7 +133,14 @@ proptest! {
                     }
                 }
             }
-            Ok(())
-        })?;
+            Ok(pair)
+        });
+        let pair = pair?;
+        // With it go the tasks that hold the stores.
+        drop(runtime);
+        for Side { store, directory, .. } in pair.sides {
+            drop(store);
+            assert_sound(directory.path(), Vec::new(), None);
+        }
     }
 }

@@ -6,4 +6,6 @@ mod events;
 mod known;
 mod queues;
 mod replicas;
+#[path = "../shared/sound.rs"]
+mod sound;
 mod support;

@@ -15,7 +15,7 @@ pub const THERE: &str = "arn:aws:s3:::there";
 pub struct Side {
     pub store: Store,
     pub clock: Arc<ManualClock>,
-    directory: tempfile::TempDir,
+    pub directory: tempfile::TempDir,
 }
 
 pub fn bucket() -> BucketName {

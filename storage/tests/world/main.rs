@@ -8,6 +8,8 @@ mod model;
 mod ops;
 mod rules;
 mod run;
+#[path = "../shared/sound.rs"]
+mod sound;
 mod support;
 mod verify;
 mod zones;

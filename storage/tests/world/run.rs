@@ -404,6 +404,11 @@ impl Run {
 
     /// Removes everything: then nothing is left, not even in the counters. Returns what time did.
     pub async fn end(mut self) -> Seen {
+        let is_whole = !self.model.zones.replaced && self.model.zones.away.is_none();
+        if is_whole {
+            self.work().await;
+            self.world = self.world.crash_and_check().await;
+        }
         for name in KEYS {
             while self.model.at(name, 0).is_some() {
                 self.delete_version(name, 0).await;
@@ -424,6 +429,9 @@ impl Run {
         assert!(lost || bytes <= 8192 * segments, "bytes of nothing are left: {info:?}");
         assert_eq!(self.world.store.usage(Some(&bucket())).await.expect("usage is told"), []);
         self.world.store.delete_bucket(&bucket()).await.expect("an empty bucket can be deleted");
+        if is_whole {
+            self.world.crash_and_check().await;
+        }
         self.model.seen
     }
 }

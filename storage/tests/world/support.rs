@@ -12,6 +12,7 @@ use strata_storage::{
 use tempfile::TempDir;
 
 use crate::ops::Content;
+use crate::sound::assert_sound;
 
 /// A day, in nanoseconds.
 pub const DAY: u64 = 24 * 60 * 60 * 1_000_000_000;
@@ -71,6 +72,16 @@ impl World {
         self.store.close().await.expect("it closes");
         self.clock.advance(Duration::from_secs(1));
         self.crash().await
+    }
+
+    /// Drops the store as if the process had died, looks whether it is sound, and opens it again.
+    pub async fn crash_and_check(self) -> World {
+        let World { directory, clock, store, zones } = self;
+        let OpenOptions { directory: data, zones: places, master_key, .. } = options(directory.path(), &clock, zones);
+        drop(store);
+        assert_sound(&data, places, master_key);
+        let store = Store::open(options(directory.path(), &clock, zones)).await.expect("it opens again");
+        World { directory, clock, store, zones }
     }
 
     /// Drops the store as if the process had died, and opens it again.

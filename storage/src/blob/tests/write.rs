@@ -81,7 +81,9 @@ async fn writers_of_one_segment_do_not_disturb_each_other() {
 #[tokio::test]
 async fn writers_share_buffers_without_waiting_for_each_other() {
     let directory = tempfile::tempdir().unwrap();
-    let segments = Arc::new(crate::blob::segments::SegmentSet::open(options(directory.path())).unwrap());
+    let segments = Arc::new(
+        crate::blob::segments::SegmentSet::open(options(directory.path()), crate::blob::OpenFor::Use).unwrap(),
+    );
     let lane = LargeLane::new(segments);
     let (buffers, hint) = (Arc::new(Buffers::new(2)), StreamHint::new(None));
     let content = content(1, 3 * MIB);
@@ -103,7 +105,9 @@ async fn writers_share_buffers_without_waiting_for_each_other() {
 #[tokio::test]
 async fn a_writer_whose_body_halts_holds_one_buffer() {
     let directory = tempfile::tempdir().unwrap();
-    let segments = Arc::new(crate::blob::segments::SegmentSet::open(options(directory.path())).unwrap());
+    let segments = Arc::new(
+        crate::blob::segments::SegmentSet::open(options(directory.path()), crate::blob::OpenFor::Use).unwrap(),
+    );
     let lane = LargeLane::new(segments);
     let (buffers, hint) = (Arc::new(Buffers::new(3)), StreamHint::new(None));
     let mut writer = LargeWriter::begin(&lane, Pool::Hot, buffers.clone(), 3 << 20, &hint).await.unwrap();
