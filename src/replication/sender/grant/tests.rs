@@ -131,20 +131,3 @@ async fn times_are_judged_at_each_use() {
     assert_eq!(fixture.grant("all", later).await.err(), Some(refused));
     assert!(fixture.grant("all", NOW).await.is_ok());
 }
-
-#[tokio::test]
-async fn measure() {
-    let fixture = Fixture::new().await;
-    let (bucket, snapshot) = (fixture.found().await, fixture.directory.snapshot());
-    let replication = bucket.replication.as_ref().expect("rules");
-    let start = tokio::time::Instant::now();
-    for _ in 0..100_000 {
-        std::hint::black_box(Grant::new(&bucket, replication, &snapshot, ("all", NOW)).ok());
-    }
-    let made = start.elapsed();
-    let start = tokio::time::Instant::now();
-    for _ in 0..100_000 {
-        std::hint::black_box(fixture.grants.of(&bucket, &snapshot, "all", NOW).ok());
-    }
-    eprintln!("made {made:?} kept {:?}", start.elapsed());
-}
