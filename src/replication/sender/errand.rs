@@ -10,6 +10,7 @@ use strata_storage::{Task, TaskOutcome};
 use super::fault::Fault;
 use super::gate::{WAIT_MAX, WAIT_MIN};
 use super::multipart::Progress;
+use super::time_control::Tracked;
 
 /// How often is tried what fails for good.
 const LASTING_MAX: u32 = 3;
@@ -24,12 +25,14 @@ pub struct Errand {
     pub progress: Progress,
     /// What its attempts came to.
     pub tried: Tried,
+    /// What time control knows of it.
+    pub tracked: Tracked,
 }
 
 impl Errand {
     /// One that was not tried yet.
     pub fn new(task: Task) -> Errand {
-        Errand { task, progress: Progress::default(), tried: Tried::default() }
+        Errand { task, progress: Progress::default(), tried: Tried::default(), tracked: Tracked::default() }
     }
 }
 
@@ -44,8 +47,6 @@ pub struct Tried {
     passed: u32,
     /// How many tasks of the queue had arrived when it last failed, or else began.
     arrived: Option<u64>,
-    /// Whether somebody was told that it is late.
-    pub told_late: bool,
 }
 
 /// What follows a failed attempt.
