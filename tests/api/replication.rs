@@ -56,6 +56,18 @@ pub fn region(raw: &Raw, buckets: &[&str]) -> RegionSettings {
     }
 }
 
+/// Sets a rule for everything, with time control or without.
+pub async fn configure_timed(raw: &Raw, bucket: &str, destination: &str, is_timed: bool) {
+    let minutes = "<Minutes>15</Minutes>";
+    let timed = format!(
+        "<ReplicationTime><Status>Enabled</Status><Time>{minutes}</Time></ReplicationTime>\
+         <Metrics><Status>Enabled</Status><EventThreshold>{minutes}</EventThreshold></Metrics>"
+    );
+    let timed = if is_timed { timed } else { String::new() };
+    let document = configuration(ROLE, &(to(destination) + &timed));
+    put(raw, &format!("/{bucket}?replication"), document).await.is(200);
+}
+
 /// A configuration with one rule for everything.
 fn configuration(role: &str, destination: &str) -> String {
     format!(

@@ -2,9 +2,11 @@
 
 use std::path::Path;
 
+use strata_storage::{BucketChange, BucketName, EventKind, EventKinds, NotificationRule, QueueName, Store, Work};
+
 use crate::command_line::Shell;
 use crate::people::{call, encoded};
-use crate::replication::{configure, fixture, region};
+use crate::replication::{configure, configure_timed, fixture, region};
 use crate::replication_proxy::{Proxy, Verdict};
 use crate::support::{Fixture, Raw};
 
@@ -166,4 +168,61 @@ async fn metadata_that_no_header_carries_arrives() {
         near.stop().await;
         far.stop().await;
     }
+}
+
+/// Keeps what is told of replication in a queue that nobody reads.
+async fn keep_events(store: &Store) {
+    let rule = NotificationRule {
+        id: "all".to_owned(),
+        target: "nobody".to_owned(),
+        kinds: EventKinds::all(),
+        prefix: String::new(),
+        suffix: String::new(),
+    };
+    let name = BucketName::parse("bucket").expect("a name");
+    let change = BucketChange::Notifications { rules: vec![rule], document: None };
+    store.change_bucket(&name, change).await.expect("changed");
+}
+
+/// What was told of the keys of those objects that are not tracked any more.
+async fn not_tracked(store: &Store) -> Vec<String> {
+    let queue = QueueName::Events { target: "nobody".to_owned() };
+    let tasks = store.tasks(queue.id(), None, 1000).await.expect("tasks");
+    let keys = tasks.into_iter().filter_map(|task| match task.work {
+        Work::Event(event) if event.kind == EventKind::ReplicationNotTracked => Some(event.key.clone()),
+        _ => None,
+    });
+    keys.collect()
+}
+
+#[tokio::test]
+async fn what_time_control_tracks_no_more_is_told() {
+    let far = fixture(&["far"]).await;
+    let proxy = Proxy::to(&far.raw).await;
+    let near = replicating(&proxy, CONCURRENCY).await;
+    let (raw, store) = (&near.raw, near.store());
+    configure_timed(raw, "bucket", "far", true).await;
+    keep_events(store).await;
+    proxy.judge(|line| match line.starts_with("PUT") || line.starts_with("DELETE") {
+        true => Verdict::Answer(503, "SlowDown"),
+        false => Verdict::Pass,
+    });
+    let gone = raw.put("/bucket/gone", "x").await.is(200).version();
+    let marked = raw.delete("/bucket/marked").await.is(204).version();
+    raw.put("/bucket/kept", "x").await.is(200);
+    for key in ["gone", "marked", "kept"] {
+        proxy.until("attempts", async || !proxy.seen("", &format!("/far/{key}")).is_empty()).await;
+    }
+    assert!(not_tracked(store).await.is_empty());
+    for target in [format!("/bucket/gone?versionId={gone}"), format!("/bucket/marked?versionId={marked}")] {
+        raw.delete(&target).await.is(204);
+    }
+    proxy.until("the event", async || not_tracked(store).await == ["gone"]).await;
+    configure_timed(raw, "bucket", "far", false).await;
+    proxy.until("the other event", async || not_tracked(store).await == ["gone", "kept"]).await;
+    proxy.judge(|_| Verdict::Pass);
+    proxy.until("the object", async || status(raw, "kept").await == "COMPLETED").await;
+    assert_eq!(not_tracked(store).await, ["gone", "kept"]);
+    near.stop().await;
+    far.stop().await;
 }

@@ -10,6 +10,7 @@ use strata_storage::{Task, TaskOutcome};
 use super::fault::{Fault, VERSION_NOT_FOUND};
 use super::gate::{WAIT_MAX, WAIT_MIN};
 use super::multipart::Progress;
+use super::time_control::Tracked;
 
 /// How often is tried what fails for good.
 const LASTING_MAX: u32 = 3;
@@ -26,12 +27,14 @@ pub struct Errand {
     pub progress: Progress,
     /// What its attempts came to.
     pub tried: Tried,
+    /// What time control knows of it.
+    pub tracked: Tracked,
 }
 
 impl Errand {
     /// One that was not tried yet.
     pub fn new(task: Task) -> Errand {
-        Errand { task, progress: Progress::default(), tried: Tried::default() }
+        Errand { task, progress: Progress::default(), tried: Tried::default(), tracked: Tracked::default() }
     }
 }
 
@@ -48,8 +51,6 @@ pub struct Tried {
     early: u32,
     /// How many tasks of the queue had arrived when it last failed, or else began.
     arrived: Option<u64>,
-    /// Whether somebody was told that it is late.
-    pub told_late: bool,
 }
 
 /// What follows a failed attempt.

@@ -23,6 +23,7 @@ mod outgoing;
 mod queue;
 mod resume;
 mod source;
+mod time_control;
 mod transfer;
 
 use std::collections::HashMap;

@@ -5,9 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use strata_storage::{
-    Bucket, BucketName, EventKind, ObjectKey, QueueName, Replicate, Stamp, Store, Task, TaskOutcome, Work,
-};
+use strata_storage::{Bucket, BucketName, ObjectKey, QueueName, Replicate, Stamp, Store, Task, TaskOutcome, Work};
 use tokio::sync::RwLock;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -32,8 +30,6 @@ const PAGE: usize = 512;
 const READ_EVERY: Duration = Duration::from_millis(2);
 /// How long a destination is taken for what it was found to be.
 const FOUND_FOR: Duration = Duration::from_secs(60);
-/// What time control promises.
-const THRESHOLD: Duration = Duration::from_secs(15 * 60);
 /// How long to wait after the store could not be read.
 const STORE_WAIT: Duration = Duration::from_secs(5);
 
@@ -178,6 +174,7 @@ impl Queue {
             errand.progress = Progress::of_kept(upload);
         }
         self.gate.pass().await;
+        errand.tracked.begin(&self.sender, &self.source, &replicate).await;
         let sent_before = errand.progress.parts_sent();
         let attempt = {
             let _turn = self.sender.turns.acquire().await.ok()?;
@@ -192,7 +189,7 @@ impl Queue {
                 self.arrived.fetch_add(1, Ordering::Relaxed);
                 self.gate.open();
                 self.sender.context.troubles.clear(&self.name);
-                self.tell_lateness(&replicate, EventKind::ReplicationAfterThreshold).await;
+                errand.tracked.arrived(&self.sender, &replicate).await;
                 TaskOutcome::Done
             }
             Err(fault) => match self.failed(&replicate, &mut errand, fault).await {
@@ -232,9 +229,10 @@ impl Queue {
             Next::Waits { look_again: true, .. } => *self.endpoint.write().await = None,
             Next::Waits { .. } | Next::Ends(_) => {}
         }
-        if is_passing && !errand.tried.told_late {
-            let told = self.tell_lateness(replicate, EventKind::ReplicationMissedThreshold).await;
-            errand.tried.told_late = told;
+        match &next {
+            Next::Ends(TaskOutcome::Dropped) => errand.tracked.dropped(&self.sender, replicate).await,
+            _ if is_passing => errand.tracked.failed(&self.sender, replicate).await,
+            _ => {}
         }
         next
     }
@@ -284,22 +282,5 @@ impl Queue {
         let endpoint = Endpoint::of(found).await?;
         *kept = Some((endpoint.clone(), Instant::now() + FOUND_FOR));
         Ok(endpoint)
-    }
-
-    /// Tells of what took longer than time control promises, if the rule has it. Whether it did.
-    async fn tell_lateness(&self, replicate: &Replicate, kind: EventKind) -> bool {
-        if self.sender.clock.now().since(replicate.requested) < THRESHOLD {
-            return false;
-        }
-        let store = &self.sender.context.store;
-        let Ok(bucket) = store.bucket(&self.source).await else { return false };
-        let rule = bucket.replication.as_ref().and_then(|replication| replication.rule(&replicate.rule));
-        if rule.is_none_or(|rule| rule.destination.time_control != Some(true)) {
-            return false;
-        }
-        if let Err(error) = store.tell_replication(kind, replicate, None).await {
-            tracing::warn!(%error, "an event of replication is lost");
-        }
-        true
     }
 }
