@@ -117,13 +117,6 @@ pub fn set_checksum(headers: &mut HeaderMap, info: &ObjectInfo) {
     }
 }
 
-/// The checksum of the whole for an upload that did not say that it would have one: only the default is taken then.
-pub fn set_undeclared_checksum(headers: &mut HeaderMap, info: &ObjectInfo) {
-    if let Some(checksum) = default_checksum(info) {
-        set(headers, checksum_headers::header_name(ChecksumAlgorithm::Crc64Nvme), &checksum);
-    }
-}
-
 /// The checksum that objects have where nobody asks for another one, if it is this one's.
 pub fn default_checksum(info: &ObjectInfo) -> Option<String> {
     let checksum = info.checksum.as_ref()?;
