@@ -245,8 +245,8 @@ mod tests {
             "ready\n\n\
              BUCKET  DESTINATION          RULES          WAITING    BYTES    LAG      P50      P99       MAX  FAILED  DONE    BYTES  DROPPED\n\
              photos  arn:aws:s3:::copies  all,logs             3  2.0 KiB  1.2 s  0.004 s  0.250 s  12.500 s       1    10  1.0 MiB        0\n\
-             \x20                            all                  1  1.0 KiB                                         0     5    512 B        0\n\
-             \x20                            logs                 2  1.0 KiB                                         0     5    512 B        0\n\
+             \x20                            all                  1  1.0 KiB                                          0     5    512 B        0\n\
+             \x20                            logs                 2  1.0 KiB                                          0     5    512 B        0\n\
              photos  arn:aws:s3:::copies  none any more        3  2.0 KiB  0.0 s        -        -         -       1    10  1.0 MiB        0\n\
              photos to arn:aws:s3:::copies is held up: nobody answers\n"
         );

@@ -97,7 +97,7 @@ async fn a_destination_that_is_away_is_waited_for() {
     }
     proxy.until("attempts", async || proxy.seen("PUT", "/far/").len() >= 12).await;
     let queues = Shell::new(&near).json(&["replication", "status", "bucket"]).await["queues"].clone();
-    assert_eq!((&queues[0]["waiting"], &queues[0]["aside"]), (&4.into(), &0.into()), "{queues}");
+    assert_eq!((&queues[0]["waiting"], &queues[0]["failed"]), (&4.into(), &0.into()), "{queues}");
     proxy.judge(|_| Verdict::Pass);
     for number in 0..4 {
         let key = number.to_string();

@@ -3,7 +3,7 @@
 use crate::replication::fixture;
 use crate::replication_faults::{replicating, status};
 use crate::replication_proxy::{Proxy, Verdict};
-use crate::support::{Fixture, Raw};
+use crate::support::Raw;
 
 const PART_BYTES: usize = 5 << 20;
 
@@ -27,10 +27,9 @@ async fn put_in_parts(raw: &Raw) -> Vec<u8> {
     whole
 }
 
-/// Sends two of the three parts, and ends the sender while the third is on its way.
-async fn ended_half_way(proxy: &Proxy, near: Fixture) -> Fixture {
+/// Two of the three parts are there, and the third is on its way.
+async fn third_is_held(proxy: &Proxy) {
     proxy.until("the third part", async || !proxy.seen("PUT", "partNumber=3").is_empty()).await;
-    near.restart().await
 }
 
 fn hold_third(proxy: &Proxy) {
@@ -60,7 +59,8 @@ async fn a_new_start_sends_the_rest() {
                 whole
             }
         };
-        let near = ended_half_way(&proxy, near).await;
+        third_is_held(&proxy).await;
+        let near = near.restart().await;
         let before = [1, 2].map(|number| proxy.seen("PUT", &format!("partNumber={number}")).len());
         proxy.judge(|_| Verdict::Pass);
         proxy.until("the object", async || status(&near.raw, "key").await == "COMPLETED").await;
@@ -85,11 +85,12 @@ async fn parts_that_are_not_what_they_must_be_are_sent_again() {
     let near = replicating(&proxy, 4).await;
     hold_third(&proxy);
     let whole = put_in_parts(&near.raw).await;
-    let near = ended_half_way(&proxy, near).await;
+    third_is_held(&proxy).await;
     let listing = far.raw.get("/far?uploads").await.is(200);
     let id = listing.element("UploadId").expect("the upload");
     // Of the same size.
     far.raw.put(&format!("/far/key?partNumber=1&uploadId={id}"), content(7, PART_BYTES)).await.is(200);
+    let near = near.restart().await;
     proxy.judge(|_| Verdict::Pass);
     proxy.until("the object", async || status(&near.raw, "key").await == "COMPLETED").await;
     assert_eq!((far.raw.get("/far/key").await.is(200).body, begun(&proxy)), (whole.into(), 1));
@@ -104,10 +105,11 @@ async fn an_upload_that_is_gone_is_begun_anew() {
     let near = replicating(&proxy, 4).await;
     hold_third(&proxy);
     let whole = put_in_parts(&near.raw).await;
-    let near = ended_half_way(&proxy, near).await;
+    third_is_held(&proxy).await;
     let listing = far.raw.get("/far?uploads").await.is(200);
     let id = listing.element("UploadId").expect("the upload");
     far.raw.delete(&format!("/far/key?uploadId={id}")).await.is(204);
+    let near = near.restart().await;
     proxy.judge(|_| Verdict::Pass);
     proxy.until("the object", async || status(&near.raw, "key").await == "COMPLETED").await;
     assert_eq!((far.raw.get("/far/key").await.is(200).body, begun(&proxy)), (whole.into(), 2));
@@ -122,13 +124,34 @@ async fn the_upload_of_what_is_gone_is_aborted() {
     let near = replicating(&proxy, 4).await;
     hold_third(&proxy);
     put_in_parts(&near.raw).await;
-    proxy.until("the third part", async || !proxy.seen("PUT", "partNumber=3").is_empty()).await;
+    third_is_held(&proxy).await;
     let version = near.raw.head("/bucket/key").await.is(200).header("x-amz-version-id").expect("a version").to_owned();
     near.raw.delete(&format!("/bucket/key?versionId={version}")).await.is(204);
     let near = near.restart().await;
     proxy.until("the abort", async || !proxy.seen("DELETE", "/far/key?uploadId=").is_empty()).await;
     let uploads = async || far.raw.get("/far?uploads").await.is(200).element("UploadId");
     proxy.until("no upload", async || uploads().await.is_none()).await;
+    near.stop().await;
+    far.stop().await;
+}
+
+#[tokio::test]
+async fn parts_that_somebody_else_wrote_over_are_sent_again() {
+    let far = fixture(&["far"]).await;
+    let proxy = Proxy::to(&far.raw).await;
+    let near = replicating(&proxy, 4).await;
+    proxy.judge(|line| match line.starts_with("POST /far/key?uploadId") {
+        true => Verdict::Answer(503, "SlowDown"),
+        false => Verdict::Pass,
+    });
+    let whole = put_in_parts(&near.raw).await;
+    proxy.until("the end", async || !proxy.seen("POST", "/far/key?uploadId=").is_empty()).await;
+    let listing = far.raw.get("/far?uploads").await.is(200);
+    let id = listing.element("UploadId").expect("the upload");
+    far.raw.put(&format!("/far/key?partNumber=1&uploadId={id}"), content(7, PART_BYTES)).await.is(200);
+    proxy.judge(|_| Verdict::Pass);
+    proxy.until("the object", async || status(&near.raw, "key").await == "COMPLETED").await;
+    assert_eq!((far.raw.get("/far/key").await.is(200).body, begun(&proxy)), (whole.into(), 1));
     near.stop().await;
     far.stop().await;
 }

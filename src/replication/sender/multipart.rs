@@ -95,7 +95,12 @@ pub async fn send(
     let query = [("uploadId", id.as_str())];
     let (operation, body) = (Operation::CompleteMultipartUpload, CallBody::Bytes(document.into()));
     let call = Call { operation, method: Method::POST, query: &query, headers, body };
-    let answer = forget_if_lost(&mut progress.upload, transfer.ask(Step::Complete, call).await)?;
+    let answer = forget_if_lost(&mut progress.upload, transfer.ask(Step::Complete, call).await);
+    if answer.as_ref().is_err_and(|fault| fault.to_string().ends_with("InvalidPart")) {
+        // Somebody else wrote to the upload. Its parts are sent once more.
+        progress.parts.clear();
+    }
+    let answer = answer?;
     // A success is told before it is sure: then the document is an error's.
     match crate::replication::error_code(&answer.body) {
         code if code.is_empty() => {

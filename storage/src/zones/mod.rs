@@ -5,10 +5,8 @@
 //! drained takes nothing new; what is in it goes to the others, and then it is forgotten. To drain a lost zone is to
 //! give it up.
 //!
-//! The list is committed before a zone is used, and a zone is marked before it holds anything. At open the marks come
-//! first: dying in between leaves marked directories that are not in the list, which the next open finds. A zone that is
-//! added while the store is open is in the list first: dying in between leaves one that the next open marks, or that is
-//! lost until its directory is there.
+//! A zone is made, then marked, then in the list, and only then used. Dying before it is in the list leaves a marked directory
+//! that the next open with the same settings takes, or the same call once more: the number and the name are the same then.
 
 mod marker;
 mod registry;
@@ -284,9 +282,9 @@ impl Store {
         if let Found::Other(what) = found {
             return Err(Error::Zone(format!("{} is {what}", options.directory.display())));
         }
-        self.inner.commit_zones(registry).await?;
         let (mark, zone) = (mark_of(&entry, zones.store_id), place(&entry));
         blocking(move || take_into_use(&mark, &entry)).await??;
+        self.inner.commit_zones(registry).await?;
         self.inner.blobs.add_zone(zone).await
     }
 

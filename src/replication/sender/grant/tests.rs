@@ -81,7 +81,7 @@ impl Fixture {
             created: NOW,
             description: None,
             tags: Vec::new(),
-            trust: Trust::parse(TRUST, &|_| None).expect("a policy"),
+            trust: Trust::parse(TRUST, &|name| Some(name.to_string())).expect("a policy"),
             session_seconds_max: 3600,
             permissions: Permissions::default(),
             boundary: None,

@@ -136,7 +136,7 @@ async fn counters() {
     .await;
     damaged(&[(UsageCounter, 1)], async |store, batch| {
         let (row, _) = rows(store, Family::Usage).await.remove(0);
-        batch.add(Family::Usage, row, vec![0, 1, 0, 0, 0, 0, 0, 0, 0]);
+        batch.add(Family::Usage, row, vec![0, 1, 0, 0, 0, 0, 0, 0, 0, 0]);
     })
     .await;
     damaged(&[(QueueCounter, 1)], async |store, batch| {
