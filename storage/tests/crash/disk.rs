@@ -6,10 +6,10 @@
 //! when it makes a MANIFEST and then names it in CURRENT, with one sync for both.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::sync::Arc;
 
-use crate::file::{Change, File};
+use crate::file::{Change, File, Growth};
 use crate::habit::Habit;
 use crate::image::Image;
 use crate::log::{Entry, Kind, Name, NodeId, ROOT};
@@ -134,7 +134,7 @@ impl Disk {
         for (name, node) in &directories[&directory] {
             path.push(name.clone());
             match self.files.get(node) {
-                Some(file) => image.add_file(path, file.crash(habit)),
+                Some(file) => image.add_file(path, file.crash(habit, growth(name))),
                 None => {
                     image.add_directory(path);
                     self.gather(*node, path, directories, habit, image);
@@ -157,5 +157,14 @@ fn rename(change: &NameChange, directories: &mut Directories) {
         && let Some(names) = directories.get_mut(within)
     {
         names.insert(name.clone(), change.node);
+    }
+}
+
+/// RocksDB takes a list of its files whose last entry is not what it should be for one that was damaged, and relies on a file
+/// not being longer than what was written of it. Nothing else that is stored does.
+fn growth(name: &OsStr) -> Growth {
+    match name.to_string_lossy().starts_with("MANIFEST-") {
+        true => Growth::AfterBytes,
+        false => Growth::Anyhow,
     }
 }

@@ -1,7 +1,7 @@
 //! The bytes of a file: those that are durable, and the changes that were not synced yet. Pure.
 //!
 //! A page of 4 KiB reaches the disk whole, as it was after some of its changes, or torn at a sector of 512 bytes between
-//! two such states. Pages do so independently of each other and of the file's size.
+//! two such states. Pages do so independently of each other and, unless it is said otherwise, of the file's size.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -60,6 +60,15 @@ fn place(offset: u64) -> usize {
     usize::try_from(offset).expect("files of tests are small")
 }
 
+/// When a file that grows has its new size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Growth {
+    /// Whenever: the bytes may come later, or never.
+    Anyhow,
+    /// When the bytes are there, as in ext4 by default, in XFS and in btrfs.
+    AfterBytes,
+}
+
 /// A file.
 #[derive(Debug, Clone, Default)]
 pub struct File {
@@ -101,7 +110,7 @@ impl File {
     }
 
     /// The bytes that a crash leaves.
-    pub fn crash(&self, habit: &mut Habit) -> Arc<Vec<u8>> {
+    pub fn crash(&self, habit: &mut Habit, growth: Growth) -> Arc<Vec<u8>> {
         if self.changes.is_empty() {
             return Arc::clone(&self.durable);
         }
@@ -112,14 +121,17 @@ impl File {
         }));
         let most = lengths.iter().copied().max().unwrap_or(0);
         let places: Vec<usize> = self.changes.iter().map(|(at, _)| *at).collect();
-        let length = lengths[habit.reached(&places)];
+        let grown = habit.reached(&places);
+        let length = lengths[grown];
         let mut bytes = self.durable.to_vec();
         bytes.resize(most, 0);
         for (page, touching) in self.touched(most) {
             let start = page * PAGE;
             let end = (start + PAGE).min(most);
             let places: Vec<usize> = touching.iter().map(|&index| self.changes[index].0).collect();
-            let reached = habit.reached(&places);
+            let is_new = growth == Growth::AfterBytes && end > self.durable.len();
+            let least = touching.iter().filter(|&&index| is_new && index < grown).count();
+            let reached = habit.reached(&places).max(least);
             let before = bytes[start..end].to_vec();
             self.apply(&touching[..reached], &mut bytes[start..end], start);
             if let Some(&next) = touching.get(reached)
