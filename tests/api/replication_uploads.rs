@@ -3,7 +3,7 @@
 use crate::replication::fixture;
 use crate::replication_faults::{replicating, status};
 use crate::replication_proxy::{Proxy, Verdict};
-use crate::support::Raw;
+use crate::support::{Fixture, Raw};
 
 const PART_BYTES: usize = 5 << 20;
 
@@ -27,7 +27,46 @@ async fn put_in_parts(raw: &Raw) -> Vec<u8> {
     whole
 }
 
-/// Two of the three parts are there, and the third is on its way.
+/// An object of which two of three parts are there, and the third is on its way.
+struct HalfWay {
+    far: Fixture,
+    proxy: Proxy,
+    near: Fixture,
+    whole: Vec<u8>,
+}
+
+impl HalfWay {
+    async fn begin() -> HalfWay {
+        let far = fixture(&["far"]).await;
+        let proxy = Proxy::to(&far.raw).await;
+        let near = replicating(&proxy, 4).await;
+        hold_third(&proxy);
+        let whole = put_in_parts(&near.raw).await;
+        third_is_held(&proxy).await;
+        HalfWay { far, proxy, near, whole }
+    }
+
+    /// The id of the upload at the destination.
+    async fn id(&self) -> String {
+        upload(&self.far.raw).await.expect("the upload")
+    }
+
+    /// Starts the source anew, lets everything pass, and waits for the object, which must have been begun so many times.
+    async fn end(self, times: usize) {
+        let near = self.near.restart().await;
+        self.proxy.judge(|_| Verdict::Pass);
+        self.proxy.until("the object", async || status(&near.raw, "key").await == "COMPLETED").await;
+        assert_eq!((self.far.raw.get("/far/key").await.is(200).body, begun(&self.proxy)), (self.whole.into(), times));
+        near.stop().await;
+        self.far.stop().await;
+    }
+}
+
+/// The id of the first upload at the destination.
+async fn upload(far: &Raw) -> Option<String> {
+    far.get("/far?uploads").await.is(200).element("UploadId")
+}
+
 async fn third_is_held(proxy: &Proxy) {
     proxy.until("the third part", async || !proxy.seen("PUT", "partNumber=3").is_empty()).await;
 }
@@ -80,57 +119,28 @@ async fn a_new_start_sends_the_rest() {
 
 #[tokio::test]
 async fn parts_that_are_not_what_they_must_be_are_sent_again() {
-    let far = fixture(&["far"]).await;
-    let proxy = Proxy::to(&far.raw).await;
-    let near = replicating(&proxy, 4).await;
-    hold_third(&proxy);
-    let whole = put_in_parts(&near.raw).await;
-    third_is_held(&proxy).await;
-    let listing = far.raw.get("/far?uploads").await.is(200);
-    let id = listing.element("UploadId").expect("the upload");
+    let half = HalfWay::begin().await;
     // Of the same size.
-    far.raw.put(&format!("/far/key?partNumber=1&uploadId={id}"), content(7, PART_BYTES)).await.is(200);
-    let near = near.restart().await;
-    proxy.judge(|_| Verdict::Pass);
-    proxy.until("the object", async || status(&near.raw, "key").await == "COMPLETED").await;
-    assert_eq!((far.raw.get("/far/key").await.is(200).body, begun(&proxy)), (whole.into(), 1));
-    near.stop().await;
-    far.stop().await;
+    let path = format!("/far/key?partNumber=1&uploadId={}", half.id().await);
+    half.far.raw.put(&path, content(7, PART_BYTES)).await.is(200);
+    half.end(1).await;
 }
 
 #[tokio::test]
 async fn an_upload_that_is_gone_is_begun_anew() {
-    let far = fixture(&["far"]).await;
-    let proxy = Proxy::to(&far.raw).await;
-    let near = replicating(&proxy, 4).await;
-    hold_third(&proxy);
-    let whole = put_in_parts(&near.raw).await;
-    third_is_held(&proxy).await;
-    let listing = far.raw.get("/far?uploads").await.is(200);
-    let id = listing.element("UploadId").expect("the upload");
-    far.raw.delete(&format!("/far/key?uploadId={id}")).await.is(204);
-    let near = near.restart().await;
-    proxy.judge(|_| Verdict::Pass);
-    proxy.until("the object", async || status(&near.raw, "key").await == "COMPLETED").await;
-    assert_eq!((far.raw.get("/far/key").await.is(200).body, begun(&proxy)), (whole.into(), 2));
-    near.stop().await;
-    far.stop().await;
+    let half = HalfWay::begin().await;
+    half.far.raw.delete(&format!("/far/key?uploadId={}", half.id().await)).await.is(204);
+    half.end(2).await;
 }
 
 #[tokio::test]
 async fn the_upload_of_what_is_gone_is_aborted() {
-    let far = fixture(&["far"]).await;
-    let proxy = Proxy::to(&far.raw).await;
-    let near = replicating(&proxy, 4).await;
-    hold_third(&proxy);
-    put_in_parts(&near.raw).await;
-    third_is_held(&proxy).await;
+    let HalfWay { far, proxy, near, .. } = HalfWay::begin().await;
     let version = near.raw.head("/bucket/key").await.is(200).header("x-amz-version-id").expect("a version").to_owned();
     near.raw.delete(&format!("/bucket/key?versionId={version}")).await.is(204);
     let near = near.restart().await;
     proxy.until("the abort", async || !proxy.seen("DELETE", "/far/key?uploadId=").is_empty()).await;
-    let uploads = async || far.raw.get("/far?uploads").await.is(200).element("UploadId");
-    proxy.until("no upload", async || uploads().await.is_none()).await;
+    proxy.until("no upload", async || upload(&far.raw).await.is_none()).await;
     near.stop().await;
     far.stop().await;
 }
@@ -146,8 +156,7 @@ async fn parts_that_somebody_else_wrote_over_are_sent_again() {
     });
     let whole = put_in_parts(&near.raw).await;
     proxy.until("the end", async || !proxy.seen("POST", "/far/key?uploadId=").is_empty()).await;
-    let listing = far.raw.get("/far?uploads").await.is(200);
-    let id = listing.element("UploadId").expect("the upload");
+    let id = upload(&far.raw).await.expect("the upload");
     far.raw.put(&format!("/far/key?partNumber=1&uploadId={id}"), content(7, PART_BYTES)).await.is(200);
     proxy.judge(|_| Verdict::Pass);
     proxy.until("the object", async || status(&near.raw, "key").await == "COMPLETED").await;

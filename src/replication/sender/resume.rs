@@ -40,7 +40,7 @@ struct Listed {
 /// does not tell: then it is begun anew.
 ///
 /// A part counts if its entity tag is the MD5 of what is here, which is read for that. Where entity tags are something else,
-/// as with keys of a key service, all parts are sent again.
+/// as with keys of a key service, all parts are sent again. `parts` are in order of their numbers.
 pub async fn parts_there(
     transfer: &Transfer<'_>,
     object: &OpenObject,
@@ -64,8 +64,10 @@ pub async fn parts_there(
         let listing: Listing =
             xml::parse(&answer.body).map_err(|_| Fault::Passing("the destination lists no parts".to_owned()))?;
         for listed in &listing.parts {
-            let wanted = parts.iter().find(|part| part.number == listed.part_number);
-            if let Some(part) = wanted.filter(|part| part.range.end - part.range.start == listed.size) {
+            let wanted = parts.binary_search_by_key(&listed.part_number, |part| part.number);
+            if let Some(part) =
+                wanted.ok().map(|at| &parts[at]).filter(|part| part.range.end - part.range.start == listed.size)
+            {
                 let md5 = object.md5_of(part.range.clone()).await.map_err(|error| Fault::from(&error))?;
                 if hex::encode(md5) == listed.etag.trim_matches('"') {
                     found.insert(part.number, listed.etag.clone());

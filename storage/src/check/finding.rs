@@ -3,6 +3,8 @@
 /// What is wrong, or noteworthy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum FindingKind {
+    /// The index lacks its last acknowledged changes.
+    ChangesMissing,
     /// A row that this build did not write, or that was altered.
     RowUnreadable,
     /// Rows of a bucket that does not exist.
@@ -65,6 +67,7 @@ impl FindingKind {
     /// Its name, in lower case with hyphens.
     pub const fn name(self) -> &'static str {
         match self {
+            FindingKind::ChangesMissing => "changes-missing",
             FindingKind::RowUnreadable => "row-unreadable",
             FindingKind::BucketGone => "bucket-gone",
             FindingKind::BucketRows => "bucket-rows",
@@ -104,6 +107,10 @@ impl FindingKind {
     /// What to do about it.
     pub const fn advice(self) -> &'static str {
         match self {
+            FindingKind::ChangesMissing => {
+                "the log of the index is damaged and the server will not start: go back to a copy of the store, or accept \
+                 the loss by removing the file named here"
+            }
             FindingKind::RowUnreadable
             | FindingKind::BucketGone
             | FindingKind::BucketRows

@@ -194,6 +194,9 @@ pub fn check(options: &CheckOptions, observer: &mut dyn CheckObserver) -> Result
         muted: false,
         position: (CheckStep::Segments, 0, 0),
     };
+    if let Some(missing) = index.missing() {
+        check.find(FindingKind::ChangesMissing, "log of the index", missing);
+    }
     check.run(&lost)?;
     Ok(check.report)
 }

@@ -199,6 +199,7 @@ fn deletions_in_memory(db: &DB, family: Family) -> Result<u64> {
 /// The index of a store that nobody has open, for reading only.
 pub(crate) struct ReadIndex {
     db: DB,
+    missing: Option<String>,
 }
 
 impl ReadIndex {
@@ -212,7 +213,13 @@ impl ReadIndex {
         let families = Family::ALL.map(|family| family.descriptor(&cache));
         let db = DB::open_cf_descriptors_read_only(&options, directory, families, false)
             .map_err(|source| Error::Index { action: "open the index for reading", source })?;
-        Ok(ReadIndex { db })
+        let missing = watermark::missing(directory, db.latest_sequence_number())?;
+        Ok(ReadIndex { db, missing })
+    }
+
+    /// Which acknowledged changes its log has lost, if any.
+    pub(crate) fn missing(&self) -> Option<&str> {
+        self.missing.as_deref()
     }
 
     /// Its rows.

@@ -32,13 +32,11 @@ impl Watermark {
     /// Opens the file in the index's directory, or makes it, and compares it with the number of the last change that
     /// RocksDB has found. `Err(Corrupt)` if there must be later ones. Blocking.
     pub(super) fn open(directory: &Path, found: u64) -> Result<Watermark> {
-        let path = directory.join(FILE);
-        let acknowledged = fs::read_small_file(&path)?.and_then(|bytes| decode(&bytes)).unwrap_or(0);
-        if found < acknowledged {
-            let place = format!("change {found} of {acknowledged}; {} says so", path.display());
+        if let Some(missing) = missing(directory, found)? {
+            let place = format!("{missing}. Go back to a copy of the store, or accept the loss by removing that file");
             return Err(Error::Corrupt { what: "index log (acknowledged changes are missing)", place });
         }
-        Ok(Watermark(fs::open_to_overwrite(&path)?))
+        Ok(Watermark(fs::open_to_overwrite(&directory.join(FILE))?))
     }
 
     /// Takes note that all changes up to this one are on stable storage. A failure leaves the file behind, which is
@@ -46,6 +44,13 @@ impl Watermark {
     pub(super) fn advance(&self, to: u64) {
         let _ = self.0.write_all_at(&encode(to), 0);
     }
+}
+
+/// Which changes must have come after the last one that RocksDB has found, if any. Blocking.
+pub(super) fn missing(directory: &Path, found: u64) -> Result<Option<String>> {
+    let path = directory.join(FILE);
+    let acknowledged = fs::read_small_file(&path)?.and_then(|bytes| decode(&bytes)).unwrap_or(0);
+    Ok((found < acknowledged).then(|| format!("change {found} of {acknowledged}; {} says so", path.display())))
 }
 
 fn encode(number: u64) -> [u8; BYTES] {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use strata_storage::{Error, ManualClock};
+use strata_storage::{Error, FindingKind, ManualClock};
 
 use crate::deeds::Deed;
 use crate::disk::Disk;
@@ -10,8 +10,9 @@ use crate::faults;
 use crate::habit::Habit;
 use crate::image::Image;
 use crate::log::Entry;
-use crate::machine::{Machine, START, runtime};
+use crate::machine::{Machine, START, data_in, runtime};
 use crate::recorder::{Failure, Plan};
+use crate::sound::{assert_sound, faults as faults_of};
 use crate::states::check_at;
 use crate::story::{Story, tell_of};
 
@@ -66,12 +67,17 @@ fn a_bit_that_flips_in_the_log_of_a_killed_store_is_told() {
     let killed = story.steps.last().expect("there are steps").done;
     story.log[..killed].iter().for_each(|entry| disk.apply(entry));
     let mut image = disk.crash(&mut Habit::keeps_all());
+    let before = tempfile::tempdir().expect("a temporary directory can be made");
+    image.write(before.path());
+    assert_sound(&data_in(before.path()), Vec::new(), ONE.master_key());
     let is_log = |path: &std::path::Path| path.extension().is_some_and(|extension| extension == "log");
     let (_, log) = image.files().find(|(path, bytes)| is_log(path) && !bytes.is_empty()).expect("there is a log");
     let middle = log.len() / 2;
     Arc::make_mut(log)[middle] ^= 1;
     let directory = tempfile::tempdir().expect("a temporary directory can be made");
     image.write(directory.path());
+    let found = faults_of(&data_in(directory.path()), Vec::new(), ONE.master_key());
+    assert!(found.iter().any(|finding| finding.kind == FindingKind::ChangesMissing), "{found:#?}");
     let clock = Arc::new(ManualClock::new(START));
     // Twice: what the first open leaves of the log must not make the second one believe it.
     for open in 100..102 {

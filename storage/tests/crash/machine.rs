@@ -32,7 +32,7 @@ impl Machine {
         (options.collect_every, options.settle_every, options.heal_every) = (None, None, None);
         (options.evaluate_every, options.analyze_every) = (None, None);
         options.background_bytes_per_second = 1 << 40;
-        options.master_key = self.sealed.then(|| MasterKey::new([1; 32]));
+        options.master_key = self.master_key();
         if self.zones > 1 {
             let zone = |number| {
                 let name = format!("z{number}");
@@ -41,6 +41,11 @@ impl Machine {
             options.zones = (0..self.zones).map(zone).collect();
         }
         options
+    }
+
+    /// Its master key.
+    pub fn master_key(&self) -> Option<MasterKey> {
+        self.sealed.then(|| MasterKey::new([1; 32]))
     }
 
     /// Opens the store below `root`, made if it is missing.

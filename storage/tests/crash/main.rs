@@ -15,5 +15,7 @@ mod recorder;
 mod rot;
 mod runs;
 mod shown;
+#[path = "../shared/sound.rs"]
+mod sound;
 mod states;
 mod story;

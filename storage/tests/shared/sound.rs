@@ -19,8 +19,14 @@ impl CheckObserver for Faults {
     fn progress(&mut self, _progress: CheckProgress) {}
 }
 
-/// Checks the store in `directory`, all of its content included.
+/// Checks the store in `directory`, all of its content included: it has no faults.
 pub fn assert_sound(directory: &Path, zones: Vec<ZoneOptions>, master_key: Option<MasterKey>) {
+    let found = faults(directory, zones, master_key);
+    assert!(found.is_empty(), "{found:#?}");
+}
+
+/// The faults that a check finds in the store in `directory`, all of its content included.
+pub fn faults(directory: &Path, zones: Vec<ZoneOptions>, master_key: Option<MasterKey>) -> Vec<Finding> {
     let directory = directory.to_path_buf();
     let options = CheckOptions { directory, zones, master_key, cache_bytes: 4 << 20, depth: CheckDepth::Content };
     let mut faults = Faults::default();
@@ -31,5 +37,5 @@ pub fn assert_sound(directory: &Path, zones: Vec<ZoneOptions>, master_key: Optio
             outcome => break drop(outcome.expect("it can be checked")),
         }
     }
-    assert!(faults.0.is_empty(), "{:#?}", faults.0);
+    faults.0
 }
