@@ -24,13 +24,15 @@ RUN_ARGS ?=
 TEST_ARGS ?=
 SOAK_MINUTES ?= 60
 CLIENT_ARGS ?=
+FUZZ_MINUTES ?= 16
 
-.PHONY: help run test soak bench clean build fmt licences clippy doc unit clients
+.PHONY: help run test soak fuzz bench clean build fmt licences clippy doc unit clients
 
 help:
 	@echo 'make run      build the server and start it; data in ./strata-data (RUN_ARGS=)'
 	@echo 'make test     check everything, as continuous integration does'
-	@echo 'make soak     crash and hurt stores, with new seeds, for SOAK_MINUTES ($(SOAK_MINUTES)) minutes'
+	@echo 'make soak     crash and hurt stores, with new seeds, for SOAK_MINUTES ($(SOAK_MINUTES)) minutes, then fuzz'
+	@echo 'make fuzz     give what nobody would write to every parser, for FUZZ_MINUTES ($(FUZZ_MINUTES)) minutes'
 	@echo 'make bench    run the benchmarks'
 	@echo 'make clean    remove what was built; stored data is kept'
 	@echo
@@ -78,6 +80,13 @@ soak:
 	@.ci/rocksdb build
 	@STRATA_CRASH_MINUTES=$(SOAK_MINUTES) .ci/step 'Crashes, failing calls and flipped bits for $(SOAK_MINUTES) minutes' \
 		cargo test $(CARGO_FLAGS) --package strata-storage --test crash -- --nocapture --test-threads 4
+	@$(MAKE) --no-print-directory fuzz
+
+# Needs a nightly compiler and cargo-fuzz, and says so.
+fuzz:
+	@.ci/packages build
+	@.ci/rocksdb build
+	@.ci/step 'Fuzz targets for $(FUZZ_MINUTES) minutes (the first build takes some more)' .ci/fuzz $(FUZZ_MINUTES)
 
 # pytest's own last line says how long it took.
 clients: build

@@ -261,6 +261,10 @@ impl From<Error> for S3Error {
                 "The server refuses writes because its disk failed to store earlier ones; it must be restarted.",
             )
             .with_detail(error),
+            Error::ZoneAway => {
+                unavailable("A disk that holds this object cannot be reached at present. Please try again later.")
+                    .with_detail(error)
+            }
             Error::Closed => unavailable("The server is shutting down. Please try again."),
             Error::Corrupt { .. }
             | Error::UnknownFormat { .. }
@@ -398,6 +402,7 @@ mod tests {
         check(Error::RestoreDays("a reason"), 400, "InvalidArgument");
         check(Error::NoSpace { action: "write" }, 503, "ServiceUnavailable");
         check(Error::Poisoned, 503, "ServiceUnavailable");
+        check(Error::ZoneAway, 503, "ServiceUnavailable");
         check(Error::Corrupt { what: "a record", place: "here".to_owned() }, 500, "InternalError");
     }
 

@@ -36,6 +36,8 @@ mod cors;
 mod encryption;
 mod error;
 pub mod events;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod iam;
 mod identity;
 mod incoming;

@@ -47,7 +47,7 @@ pub struct Options {
     /// Requests a second, planned ahead and timed from when they were planned [default: as many as are answered]
     #[arg(long, value_parser = parse_rate)]
     pub rate: Option<f64>,
-    /// PUTs after which put ends, whatever --duration says
+    /// Requests after which the work ends, whatever --duration says
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
     pub total: Option<u64>,
     /// Objects filled in before get, head, list, mixed and delete [default: 10000, or as many as 1 GiB holds]

@@ -41,6 +41,8 @@ pub struct Load {
     pub warm_up: Duration,
     /// Measured time.
     pub duration: Duration,
+    /// The most requests.
+    pub total: u64,
     /// Requests a second of an open load; `None` is a closed one.
     pub rate: Option<f64>,
 }
@@ -48,7 +50,7 @@ pub struct Load {
 impl Load {
     /// Until the work is used up.
     pub fn until_done(connections: u32, threads: u32) -> Load {
-        Load { connections, threads, warm_up: Duration::ZERO, duration: UNTIL_DONE, rate: None }
+        Load { connections, threads, warm_up: Duration::ZERO, duration: UNTIL_DONE, total: u64::MAX, rate: None }
     }
 }
 
@@ -120,9 +122,18 @@ struct Shared {
     pace: Option<Arc<Pace>>,
     measured_from: Instant,
     end: Instant,
+    /// Requests that may still be begun.
+    left: AtomicU64,
     operations: AtomicU64,
     bytes: AtomicU64,
     errors: AtomicU64,
+}
+
+impl Shared {
+    /// Takes one of the requests that may still be begun.
+    fn begin_one(&self) -> bool {
+        self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok()
+    }
 }
 
 /// Runs `plan` against `endpoint`; `label` opens the progress lines.
@@ -131,12 +142,13 @@ pub fn run(label: &str, plan: &Plan, endpoint: &Endpoint, load: Load) -> Result<
     let measured_from = begun + load.warm_up;
     let pace = load.rate.map(|rate| {
         let most = if matches!(plan.work, Work::Put | Work::Delete) { plan.objects } else { u64::MAX };
-        Pace::begin(rate, load.warm_up + load.duration, most, load.connections)
+        Pace::begin(rate, load.warm_up + load.duration, most.min(load.total), load.connections)
     });
     let shared = Arc::new(Shared {
         pace,
         measured_from,
         end: measured_from + load.duration,
+        left: AtomicU64::new(load.total),
         operations: AtomicU64::new(0),
         bytes: AtomicU64::new(0),
         errors: AtomicU64::new(0),
@@ -233,7 +245,11 @@ async fn work(shared: Arc<Shared>, mut worker: Worker) -> Outcome {
                     break;
                 }
             },
-            None => None,
+            None if shared.begin_one() => None,
+            None => {
+                outcome.exhausted = true;
+                break;
+            }
         };
         let step = match tokio::time::timeout(STEP_LIMIT, worker.step()).await {
             Ok(step) => step,

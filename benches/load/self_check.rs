@@ -81,7 +81,7 @@ fn check_rate(endpoint: &Endpoint) {
     assert!(outcome.elapsed >= Duration::from_millis(190), "they took {:?}", outcome.elapsed);
     // One connection cannot do all of that within the time: the rest is errors.
     let duration = Duration::from_millis(100);
-    let load = Load { connections: 1, threads: 1, warm_up: Duration::ZERO, duration, rate: Some(1e6) };
+    let load = Load { connections: 1, threads: 1, warm_up: Duration::ZERO, duration, total: u64::MAX, rate: Some(1e6) };
     let outcome = run("too many", &plan(u64::MAX), endpoint, load).expect("the run itself works");
     assert_eq!(outcome.latency.count() + outcome.errors, 100_000, "{:?}", outcome.messages);
     assert!(outcome.latency.max_ms() > 10.0, "{} ms is no waiting", outcome.latency.max_ms());
@@ -110,7 +110,7 @@ fn check_failures(endpoint: &Endpoint) {
     ];
     for (name, plan, endpoint, expected) in cases {
         let duration = Duration::from_millis(100);
-        let load = Load { connections: 2, threads: 1, warm_up: Duration::ZERO, duration, rate: None };
+        let load = Load { connections: 2, threads: 1, warm_up: Duration::ZERO, duration, total: u64::MAX, rate: None };
         let outcome: Outcome = run(name, &plan, endpoint, load).expect("the run itself works");
         assert_eq!(outcome.latency.count(), 0, "{name} was counted as a request");
         let found = &outcome.messages;

@@ -160,7 +160,7 @@ fn measure_reference(case: &Case, options: &Options, data: &DataDir) -> Result<O
 fn plan(options: &Options, work: Work, size: u64, objects: u64) -> Plan {
     // What is filled in can be used again by a later run; what a PUT run writes must be new each time.
     let (prefix, objects) = match work {
-        Work::Put => (format!("put-{:016x}/", run_seed()), options.total.unwrap_or(u64::MAX)),
+        Work::Put => (format!("put-{:016x}/", run_seed()), u64::MAX),
         Work::Multipart => (format!("multipart-{:016x}/", run_seed()), u64::MAX),
         _ => (format!("filled-{size}-{objects}/"), objects),
     };
@@ -177,12 +177,12 @@ fn plan(options: &Options, work: Work, size: u64, objects: u64) -> Plan {
 }
 
 fn load(options: &Options, connections: u32) -> Load {
-    let duration = match (options.work, options.total) {
-        (Work::Put, Some(_)) if !options.suite => UNTIL_DONE,
-        _ => options.duration,
-    };
     let Options { warm_up, rate, .. } = *options;
-    Load { connections, threads: options.client_threads(), warm_up, duration, rate }
+    let (total, duration) = match options.total.filter(|_| !options.suite) {
+        Some(total) => (total, UNTIL_DONE),
+        None => (u64::MAX, options.duration),
+    };
+    Load { connections, threads: options.client_threads(), warm_up, duration, total, rate }
 }
 
 /// Creates the bucket, fills it if asked to, and runs the plan.

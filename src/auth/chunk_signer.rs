@@ -68,7 +68,7 @@ impl ChunkSigner {
 }
 
 /// The client's side, for tests of what reads signed bodies.
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 impl ChunkSigner {
     /// A signer with the keys of the published examples.
     pub fn example() -> ChunkSigner {

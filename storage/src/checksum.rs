@@ -1,5 +1,6 @@
 //! Checksums as S3 offers them: algorithms, values, and the one pass over the bytes that computes them.
 
+use md5_many::Md5State;
 use serde::{Deserialize, Serialize};
 use sha2::Digest as _;
 
@@ -203,33 +204,30 @@ impl State {
     }
 }
 
-/// Computes MD5 and a set of checksums in one pass.
-pub(crate) struct Hasher {
-    md5: md5_simd::Md5,
+/// Computes a set of checksums in one pass, but for MD5, which is given.
+pub(crate) struct Sums {
     states: Vec<(ChecksumAlgorithm, State)>,
     wanted: Digests,
 }
 
-impl Hasher {
-    pub(crate) fn new(wanted: Digests) -> Hasher {
+impl Sums {
+    pub(crate) fn new(wanted: Digests) -> Sums {
         let states = ChecksumAlgorithm::ALL
             .into_iter()
             .filter(|&algorithm| wanted.contains(algorithm))
             .filter_map(|algorithm| Some((algorithm, State::new(algorithm)?)))
             .collect();
-        Hasher { md5: md5_simd::Md5::new(), states, wanted }
+        Sums { states, wanted }
     }
 
     pub(crate) fn update(&mut self, bytes: &[u8]) {
-        self.md5.update(bytes);
         for (_, state) in &mut self.states {
             state.update(bytes);
         }
     }
 
-    /// The MD5 and the full-object checksums asked for.
-    pub(crate) fn finish(self) -> ([u8; 16], Vec<Checksum>) {
-        let md5 = self.md5.finalize();
+    /// The full-object checksums asked for, of bytes with that MD5.
+    pub(crate) fn finish(self, md5: [u8; 16]) -> Vec<Checksum> {
         let mut checksums: Vec<Checksum> = self
             .states
             .into_iter()
@@ -243,7 +241,30 @@ impl Hasher {
             let value = md5.to_vec();
             checksums.push(Checksum { algorithm: ChecksumAlgorithm::Md5, kind: ChecksumKind::FullObject, value });
         }
-        (md5, checksums)
+        checksums
+    }
+}
+
+/// Computes MD5 and a set of checksums in one pass, where the bytes are.
+pub(crate) struct Hasher {
+    md5: Md5State,
+    sums: Sums,
+}
+
+impl Hasher {
+    pub(crate) fn new(wanted: Digests) -> Hasher {
+        Hasher { md5: Md5State::new(), sums: Sums::new(wanted) }
+    }
+
+    pub(crate) fn update(&mut self, bytes: &[u8]) {
+        self.md5.update(bytes);
+        self.sums.update(bytes);
+    }
+
+    /// The MD5 and the full-object checksums asked for.
+    pub(crate) fn finish(self) -> ([u8; 16], Vec<Checksum>) {
+        let md5 = self.md5.finalize();
+        (md5, self.sums.finish(md5))
     }
 }
 

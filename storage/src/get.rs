@@ -28,6 +28,7 @@ use crate::stamp::{Stamp, Timestamp, VersionId};
 use crate::store::{Inner, Store};
 use crate::tiering::{Tier, is_monitored};
 use crate::worker::Foreground;
+use crate::zone::ZoneState;
 
 /// How often a lookup begins again when writes come between its reads. Each time means that another write of the
 /// same key finished, so this many in a row do not happen by chance.
@@ -163,14 +164,18 @@ pub struct ObjectReader {
 impl ObjectReader {
     /// The next bytes, or `None` at the end. Bytes are handed out only after their hash was checked.
     ///
-    /// `Err(Corrupt)` means that stored bytes do not match their hash, `Err(Archived)` that they have to be restored
+    /// `Err(Corrupt)` means that stored bytes do not match their hash, `Err(ZoneAway)` that they do not while a zone is lost
+    /// which may have better ones, `Err(Archived)` that they have to be restored
     /// first, `Err(Sealed)` that they are sealed and no data key was given, `Err(WrongKey)` that it is not the one.
     pub async fn next(&mut self) -> Result<Option<Bytes>> {
         let read = self.read().await;
-        if matches!(read, Err(Error::Corrupt { .. }))
-            && let Some(name) = self.loses.take()
-        {
-            self.inner.tell_lost(&name).await;
+        if matches!(read, Err(Error::Corrupt { .. })) {
+            if self.inner.blobs.zones().iter().any(|zone| zone.state == ZoneState::Lost) {
+                return Err(Error::ZoneAway);
+            }
+            if let Some(name) = self.loses.take() {
+                self.inner.tell_lost(&name).await;
+            }
         }
         read
     }

@@ -78,6 +78,7 @@ mod evaluate;
 mod get;
 mod get_sealed;
 mod known;
+mod lanes;
 mod list;
 mod list_versions;
 mod live;
@@ -108,6 +109,13 @@ mod zones;
 
 // What runs by itself.
 mod worker;
+
+/// Doors for fuzzers.
+#[cfg(fuzzing)]
+pub mod fuzzing {
+    pub use crate::blob::fuzzing::{file_name, segment};
+    pub use crate::index::fuzzing::{record, row};
+}
 
 pub use access::{Access, Accesses};
 pub use account::AccountId;

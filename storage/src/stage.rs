@@ -17,11 +17,12 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 
 use crate::blob::{BlobId, Blobs, LargeWriter, Placement, StreamHint, Ticket};
-use crate::checksum::{Checksum, ChecksumAlgorithm, Digests, Hasher};
+use crate::checksum::{Checksum, ChecksumAlgorithm, Digests, Sums};
 use crate::cipher::{ContentSalt, DataKey, Keys, Sealer, salt, sealed_bytes};
 use crate::error::{Error, Result};
 use crate::index::record::{CHUNKS_INLINE_MAX, CHUNKS_PER_PAGE, ChunkRef, Content, ContentForm, StoredBlob};
 use crate::index::{Batch, Family, inline, key};
+use crate::lanes::LaneMd5;
 use crate::locks::{Pin, Reader};
 use crate::object::ETag;
 use crate::pool::{Pool, PoolSet};
@@ -58,7 +59,8 @@ pub struct Stage {
     expected: Option<u64>,
     /// The size of what is to be stored, if it is known.
     expected_stored: Option<u64>,
-    hasher: Hasher,
+    md5: LaneMd5,
+    sums: Sums,
     seal: Option<BodySeal>,
     hint: StreamHint,
     size: u64,
@@ -95,7 +97,8 @@ impl Store {
             inner: Arc::clone(&self.inner),
             expected: size,
             expected_stored,
-            hasher: Hasher::new(digests),
+            md5: LaneMd5::new(),
+            sums: Sums::new(digests),
             seal,
             hint: StreamHint::new(expected_stored),
             size: 0,
@@ -127,8 +130,9 @@ impl Stage {
             return Err(Error::SizeMismatch { expected, actual: size });
         }
         self.inner.check_takes_bytes()?;
-        self.hasher.update(&bytes);
+        self.sums.update(&bytes);
         self.size = size;
+        self.md5.update(&self.inner.lanes, bytes.clone()).await?;
         let mut left = bytes;
         while let Some(seal) = &mut self.seal {
             let (sealed, rest) = seal.sealer.take(left);
@@ -207,13 +211,13 @@ impl Stage {
         }
         // Empty bodies come here without a write, and their rows take room too.
         self.inner.check_takes_bytes()?;
-        let (md5, checksums) = std::mem::replace(&mut self.hasher, Hasher::new(Digests::NONE)).finish();
+        self.md5.end(&self.inner.lanes).await?;
         let mut seal = None;
         if let Some(BodySeal { key, salt, sealer }) = self.seal.take() {
             if let Some(sealed) = sealer.finish() {
                 self.store(sealed).await?;
             }
-            seal = Some(StagedSeal { salt, digest: key.digest(ETAG, &md5) });
+            seal = Some((key, salt));
         }
         let form = match std::mem::replace(&mut self.open, OpenChunk::Small(BytesMut::new())) {
             OpenChunk::Small(bytes) if self.size <= INLINE_BYTES_MAX => StagedForm::Inline(bytes.freeze()),
@@ -223,6 +227,9 @@ impl Stage {
                 StagedForm::Chunks(self.chunks.finish(&self.inner.blobs).await?)
             }
         };
+        let md5 = self.md5.finish().await?;
+        let checksums = self.sums.finish(md5);
+        let seal = seal.map(|(key, salt)| StagedSeal { salt, digest: key.digest(ETAG, &md5) });
         let id = self.inner.stamp();
         Ok(Staged { id, size: self.size, md5, checksums, form, seal, writer: self.writer })
     }

@@ -16,6 +16,7 @@ use crate::directory::Directory;
 use crate::error::{Error, Result};
 use crate::event::{Asked, Event};
 use crate::index::{Family, Index};
+use crate::lanes::Lanes;
 use crate::lifecycle::Calendar;
 use crate::live::Listeners;
 use crate::locks::{Locks, Pins, Readers};
@@ -139,6 +140,7 @@ pub(crate) type AskedBy = dyn Fn() -> Asked + Send + Sync;
 pub(crate) struct Inner {
     pub(crate) index: Index,
     pub(crate) blobs: Blobs,
+    pub(crate) lanes: Lanes,
     pub(crate) locks: Locks,
     pub(crate) arrivals: Arc<Arrivals>,
     pub(crate) listeners: Listeners,
@@ -388,6 +390,7 @@ fn open(options: OpenOptions) -> Result<Inner> {
     Ok(Inner {
         index,
         blobs,
+        lanes: Lanes::start()?,
         locks: Locks::new(),
         arrivals: Arrivals::new(),
         listeners: Listeners::new(),

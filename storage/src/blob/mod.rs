@@ -48,6 +48,8 @@ mod append;
 mod batch;
 mod buffer;
 mod examine;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod large;
 mod read;
 mod read_frames;

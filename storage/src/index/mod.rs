@@ -7,6 +7,8 @@
 mod batch;
 mod commit;
 mod family;
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing;
 pub(crate) mod inline;
 pub(crate) mod key;
 pub(crate) mod record;
