@@ -60,6 +60,7 @@ pub async fn authorize(ctx: &Context, request: &mut Request) -> Result<Passed, S
     if operation != Operation::HeadBucket && replica::needs(operation, &request.headers) == Some(None) {
         return Err(replica::refused());
     }
+    replica::refuse_imports_of_others(request)?;
     let bucket = match (operation, &request.bucket) {
         (_, None) => None,
         // The name may be anybody's or nobody's yet: it is the caller's own account that makes it.

@@ -67,6 +67,12 @@ pub enum CliError {
     /// Buckets that were compared are not the same.
     #[error("the two sides are not the same; differences: {0}")]
     Differences(u64),
+    /// An export or import is without some of the versions or configurations, each of which was named.
+    #[error("not everything is there; left out: {0}")]
+    LeftOut(u64),
+    /// An export or import could not be done.
+    #[error("{0}")]
+    NotDone(String),
     /// The server refused the request.
     #[error("{message} ({code})")]
     Refused {
@@ -87,7 +93,7 @@ pub enum CliError {
 const EXIT_NOT_BEGUN: u8 = 2;
 
 impl CliError {
-    /// The exit status of the program: 2 if what was typed is wrong, or a store could not be checked, else 1.
+    /// The exit status of the program: 2 if what was typed is wrong, or a store could not be checked or moved, else 1.
     pub fn exit_status(&self) -> u8 {
         let not_begun = matches!(
             self,
@@ -96,6 +102,7 @@ impl CliError {
                 | CliError::Prices(_)
                 | CliError::File { .. }
                 | CliError::Unchecked { .. }
+                | CliError::NotDone(_)
         );
         if not_begun { EXIT_NOT_BEGUN } else { 1 }
     }

@@ -14,6 +14,7 @@ mod error;
 mod events;
 mod keys;
 mod lifecycle;
+mod moving;
 mod replication;
 mod reports;
 mod scrub;
@@ -36,6 +37,7 @@ use connection::Connection;
 pub use error::CliError;
 pub use events::EventCommand;
 pub use keys::KeyCommand;
+pub use moving::{ExportArgs, ImportArgs};
 pub use replication::ReplicationCommand;
 pub use scrub::ScrubCommand;
 pub use table::printable;
@@ -79,6 +81,11 @@ pub enum Command {
     /// Works with replication to other buckets: how far it is, what failed, and whether both sides are the same.
     #[command(subcommand)]
     Replication(ReplicationCommand),
+    /// Writes a bucket with all its versions to a file, which `import` and ordinary tools can read. Ends with 0 if all is in it,
+    /// with 1 if something was left out, with 2 if it could not be done.
+    Export(ExportArgs),
+    /// Makes a bucket from such a file. Ends as `export`.
+    Import(ImportArgs),
 }
 
 /// What can be asked about lifecycle rules.
@@ -169,6 +176,8 @@ pub async fn run(command: Command, out: &mut impl Write) -> Result<(), CliError>
         Command::Events(command) => events::run(command, out).await,
         Command::Lifecycle(LifecycleCommand::Preview(args)) => lifecycle::preview(&args, out).await,
         Command::Replication(command) => replication::run(command, out).await,
+        Command::Export(args) => moving::export(&args, out).await,
+        Command::Import(args) => moving::import(&args, out).await,
     }
 }
 

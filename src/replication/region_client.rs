@@ -117,21 +117,31 @@ impl RegionClient {
         connections: usize,
         clock: Arc<dyn Clock>,
     ) -> Result<RegionClient, TrustError> {
-        let endpoint = settings.endpoint.to_string();
-        let trust = Trust::of_url(&endpoint, settings.ca_file.clone());
+        let trust = Trust::of_url(&settings.endpoint.to_string(), settings.ca_file.clone());
         let signer = Signer {
             region: settings.signing_region.clone(),
             service: "s3",
             credentials: settings.credentials.clone(),
             clock,
         };
+        let client = RegionClient::trusting(&trust, &settings.endpoint, signer, connections)?;
+        Ok(RegionClient { style: settings.style, ..client })
+    }
+
+    /// The same of a store that is named by its URL alone, with buckets in paths.
+    pub fn trusting(
+        trust: &Trust,
+        endpoint: &http::Uri,
+        signer: Signer,
+        connections: usize,
+    ) -> Result<RegionClient, TrustError> {
         let text = |part: Option<&str>| part.unwrap_or_default().to_owned();
         Ok(RegionClient {
-            http: pool(&trust, CONNECT_MAX, connections)?,
+            http: pool(trust, CONNECT_MAX, connections)?,
             signer,
-            scheme: text(settings.endpoint.scheme_str()),
-            authority: text(settings.endpoint.authority().map(http::uri::Authority::as_str)),
-            style: settings.style,
+            scheme: text(endpoint.scheme_str()),
+            authority: text(endpoint.authority().map(http::uri::Authority::as_str)),
+            style: UrlStyle::Path,
             silence_max: SILENCE_MAX,
         })
     }

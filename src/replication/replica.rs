@@ -38,6 +38,9 @@ const FORMAT: u8 = 1;
 /// The same with metadata behind it. Only what needs it is written so.
 const FORMAT_WITH_METADATA: u8 = 2;
 
+/// The same of what an import brings, whose metadata is always in headers.
+const FORMAT_OF_IMPORT: u8 = 3;
+
 /// What a replica says of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Head {
@@ -63,9 +66,10 @@ struct Encoded {
 impl Head {
     /// The header's value.
     pub fn encode(&self) -> String {
-        let Head { replica: Replica { version, null, changes }, acl, lock, metadata } = self.clone();
+        let Head { replica: Replica { version, null, changes, imported }, acl, lock, metadata } = self.clone();
         let encoded = Encoded { version, null, changes, acl, lock };
         let bytes = match metadata {
+            None if imported => postcard::to_extend(&encoded, vec![FORMAT_OF_IMPORT]),
             None => postcard::to_extend(&encoded, vec![FORMAT]),
             Some(metadata) => postcard::to_extend(&(encoded, metadata), vec![FORMAT_WITH_METADATA]),
         };
@@ -78,14 +82,15 @@ impl Head {
         let (format, rest) = bytes.split_first()?;
         let (Encoded { version, null, changes, acl, lock }, rest) = postcard::take_from_bytes(rest).ok()?;
         let metadata = match (*format, rest) {
-            (FORMAT, []) => None,
+            (FORMAT | FORMAT_OF_IMPORT, []) => None,
             (FORMAT_WITH_METADATA, rest) => match postcard::take_from_bytes(rest).ok()? {
                 (metadata, []) => Some(metadata),
                 _ => return None,
             },
             _ => return None,
         };
-        Some(Head { replica: Replica { version, null, changes }, acl, lock, metadata })
+        let imported = *format == FORMAT_OF_IMPORT;
+        Some(Head { replica: Replica { version, null, changes, imported }, acl, lock, metadata })
     }
 
     /// What a request says; `None` if it makes no replica.
@@ -139,6 +144,16 @@ pub fn needs(operation: Operation, headers: &HeaderMap) -> Option<Option<&'stati
     })
 }
 
+/// 403 for an import by anybody but the root of the store: it says when its versions were made.
+pub fn refuse_imports_of_others(request: &Request) -> Result<(), S3Error> {
+    match Head::of(&request.headers) {
+        Ok(Some(Head { replica: Replica { imported: true, .. }, .. })) if !request.caller.is_store_root() => {
+            Err(S3Error::access_denied("Only the root of a store can import versions with their ids and times."))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// A list of chunks as a body.
 pub fn encode_chunks(chunks: &[KnownChunk]) -> Vec<u8> {
     postcard::to_allocvec(chunks).expect("it holds only types that postcard encodes")
@@ -189,7 +204,7 @@ mod tests {
     fn heads_read_back() {
         let changes = Changes { tags: Some(stamp(5)), acl: None, lock: Some(stamp(6)) };
         let lock = Lock { retention: None, legal_hold: Some(LegalHold::On) };
-        let replica = Replica { version: stamp(1), null: true, changes };
+        let replica = Replica { version: stamp(1), null: true, changes, imported: false };
         let head = Head { replica, acl: Some(vec![1, 2]), lock, metadata: None };
         let user = vec![("a".to_owned(), "\u{7}".to_owned())];
         let with_metadata = Head { metadata: Some(Metadata { user, ..Metadata::default() }), ..head.clone() };
@@ -201,6 +216,8 @@ mod tests {
         let text = head.encode();
         assert!(text.starts_with("AQ"), "what has none is understood by the Stratas that know only that: {text}");
         assert_eq!(Head::parse(&text), Some(head.clone()));
+        let imported = Head { replica: Replica { imported: true, ..replica }, ..head.clone() };
+        assert_eq!(Head::parse(&imported.encode()), Some(imported));
         for text in ["", "1", "AAAA", &text[..text.len() - 4], &format!("{text}AAAA")] {
             assert_eq!(Head::parse(text), None, "{text}");
             let headers = HeaderMap::from_iter([(REPLICA, HeaderValue::from_str(text).expect("a value"))]);

@@ -192,10 +192,12 @@ impl Inner {
         let made = object.residence.since.max(stamp.time);
         object.protection.lock = lock_of_new(bucket, object.protection.lock, made)?;
         match origin.replica {
-            Some(Replica { changes, .. }) => {
+            Some(Replica { changes, imported: false, .. }) => {
                 object.replication = ReplicationState { replica: true, changes, ..ReplicationState::default() };
             }
-            None => self.replicate_object(bucket, key.as_str(), (stamp, null), &mut object, batch),
+            Some(Replica { imported: true, .. }) | None => {
+                self.replicate_object(bucket, key.as_str(), (stamp, null), &mut object, batch);
+            }
         }
         let happening = Happening::new(origin.created, key.as_str(), (stamp, null)).of(&object).asked(origin.asked);
         self.announce(bucket, &happening, batch);

@@ -28,6 +28,9 @@ pub struct Replica {
     pub null: bool,
     /// When what can change was last changed.
     pub changes: Changes,
+    /// Whether it is brought here by an import, and not by a rule. Then it is an object like any other, whose rules apply to it
+    /// as to a new one, and may come to a bucket whose versioning is suspended; a `null` object also to one without.
+    pub imported: bool,
 }
 
 impl Replica {
@@ -50,12 +53,15 @@ pub struct ReplicaChanges {
 
 impl Store {
     /// Adds a delete marker that was made elsewhere. `Ok(false)` if the version is there already; `Err(BucketState)` unless
-    /// versioning is enabled.
+    /// versioning is enabled, or suspended for what is imported.
     pub async fn put_replica_marker(&self, bucket: &BucketName, key: &ObjectKey, replica: Replica) -> Result<bool> {
         let mut batch = Batch::new();
         batch.hold(self.inner.locks.bucket_shared(bucket.as_str()).await);
         let bucket = self.bucket(bucket).await?;
         batch.hold(self.inner.locks.key(bucket.id, key.as_str()).await);
+        if bucket.versioning == Versioning::Unversioned {
+            return Err(Error::BucketState("delete markers need a bucket with versioning"));
+        }
         if !self.inner.wants_replica(&bucket, key, &replica).await? {
             return Ok(false);
         }
@@ -111,9 +117,14 @@ fn merged(here: Lock, there: Lock) -> Lock {
 
 impl Inner {
     /// Whether a replica is to be written: unless the key has that version already, or a `null` version as late.
-    /// `Err(BucketState)` unless versioning is enabled. The caller holds the key's lock.
+    /// `Err(BucketState)` unless the bucket's versioning lets it in. The caller holds the key's lock.
     pub(crate) async fn wants_replica(&self, bucket: &Bucket, key: &ObjectKey, replica: &Replica) -> Result<bool> {
-        if bucket.versioning != Versioning::Enabled {
+        let may_come = match bucket.versioning {
+            Versioning::Enabled => true,
+            Versioning::Suspended => replica.imported,
+            Versioning::Unversioned => replica.imported && replica.null,
+        };
+        if !may_come {
             return Err(Error::BucketState("replicas need a bucket with versioning"));
         }
         if replica.null {

@@ -122,7 +122,7 @@ async fn replicate(store: &Store, from: &str, name: &str, to: &str, content: &'s
     let object = store.object(&bucket(from), &key(name), VersionSelector::Current).await.expect("the source");
     let staged = store.stage_bytes(content.as_bytes()).await.expect("it is staged");
     let info = object.info();
-    let replica = Replica { version: info.stamp, null: false, changes: info.replication.changes };
+    let replica = Replica { version: info.stamp, null: false, changes: info.replication.changes, imported: false };
     let put = PutObject {
         replica: Some(replica),
         tags: info.tags.clone(),

@@ -39,7 +39,12 @@ pub fn head(info: &ObjectInfo, rule: &ReplicationRule) -> Head {
     let null = info.version_id == strata_storage::VersionId::Null;
     let acl = info.protection.owner.acl.clone().filter(|_| !rule.destination.owner_override);
     Head {
-        replica: strata_storage::Replica { version: info.stamp, null, changes: info.replication.changes },
+        replica: strata_storage::Replica {
+            version: info.stamp,
+            null,
+            changes: info.replication.changes,
+            imported: false,
+        },
         acl: acl.filter(|acl| acl.len() <= ACL_BYTES_MAX),
         lock: info.protection.lock,
         metadata: None,

@@ -76,7 +76,7 @@ impl Transfer<'_> {
         let Replicate { version, null, .. } = *self.replicate;
         match self.endpoint.is_strata() {
             true => {
-                let replica = Replica { version, null, changes: Default::default() };
+                let replica = Replica { version, null, changes: Default::default(), imported: false };
                 outgoing::of_replica(&Head { replica, acl: None, lock: Default::default(), metadata: None })
             }
             false => HeaderMap::new(),

@@ -1,7 +1,8 @@
 //! Replicas take the id and the place of their source, once.
 
 use strata_storage::{
-    BucketChange, EventKind, EventKinds, NotificationRule, QueueName, ReplicationStatus, VersionId, VersionSelector,
+    BucketChange, BucketName, Error, EventKind, EventKinds, NewBucket, NotificationRule, PutObject, QueueName, Replica,
+    ReplicationStatus, Stamp, Timestamp, VersionId, VersionSelector, Versioning, VersionsQuery,
 };
 
 use crate::support::{Side, THERE, bucket, key, rule, tag, work};
@@ -46,6 +47,7 @@ async fn a_null_replica_gives_way_to_a_later_one() {
         version: replicate.version,
         null: true,
         changes: Default::default(),
+        imported: false,
     };
     sent.reverse();
     for (replicate, is_written) in sent.iter().zip([true, false]) {
@@ -87,4 +89,40 @@ async fn replicas_are_told_of_as_events() {
     source.deliver(work(&source.tasks(THERE).await[0]), &there).await;
     let queue = QueueName::Events { target: "target".to_owned() };
     assert_eq!(there.store.tasks(queue.id(), None, 10).await.expect("tasks").len(), 1);
+}
+
+#[tokio::test]
+async fn what_is_imported_is_no_replica_and_comes_to_buckets_without_versioning() {
+    let there = Side::new(2, 5000).await;
+    let plain = BucketName::parse("plain").expect("a name");
+    there.store.create_bucket(&plain, NewBucket::default()).await.expect("made");
+    let import = async |time: u64, null: bool, imported: bool| {
+        let version = Stamp { time: Timestamp::from_secs(time), random: 1 };
+        let replica = Replica { version, null, changes: Default::default(), imported };
+        let staged = there.store.stage_bytes(time.to_string()).await.expect("staged");
+        let put = PutObject::new(plain.clone(), key("a"), staged);
+        there.store.put(PutObject { replica: Some(replica), ..put }).await
+    };
+    assert!(matches!(import(1000, true, false).await, Err(Error::BucketState(_))), "replicas need versioning");
+    assert!(matches!(import(1000, false, true).await, Err(Error::BucketState(_))), "versions with ids need it too");
+    // Only the later one is there, in whatever order they come.
+    for time in [1000, 2000, 1500] {
+        import(time, true, true).await.expect("imported");
+    }
+    let object = there.store.object(&plain, &key("a"), VersionSelector::Current).await.expect("the object");
+    let info = object.info();
+    assert_eq!((info.modified, info.size, info.replication.status()), (Timestamp::from_secs(2000), 4, None));
+    let marker = Stamp { time: Timestamp::from_secs(3000), random: 1 };
+    let marker = Replica { version: marker, null: true, changes: Default::default(), imported: true };
+    let refused = there.store.put_replica_marker(&plain, &key("a"), marker).await;
+    assert!(matches!(refused, Err(Error::BucketState(_))), "no markers without versioning");
+    // A suspended bucket takes versions with ids beside its null version.
+    let suspended = BucketChange::Versioning(Versioning::Suspended);
+    there.store.change_bucket(&plain, suspended).await.expect("suspended");
+    import(1700, false, true).await.expect("imported");
+    assert!(there.store.put_replica_marker(&plain, &key("b"), marker).await.expect("imported"));
+    let query = VersionsQuery { max: 1000, ..VersionsQuery::default() };
+    let page = there.store.list_versions(&plain, query).await.expect("a page").entries;
+    let times: Vec<_> = page.iter().map(|entry| (entry.modified.as_secs(), entry.latest)).collect();
+    assert_eq!(times, [(2000, true), (1700, false), (3000, true)]);
 }

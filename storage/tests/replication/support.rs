@@ -132,7 +132,7 @@ impl Side {
         let (version, null) = (replicate.version, replicate.null);
         let done = match replicate.part {
             ReplicatedPart::Marker => {
-                let replica = Replica { version, null, changes: Default::default() };
+                let replica = Replica { version, null, changes: Default::default(), imported: false };
                 to.store.put_replica_marker(&bucket(), &name, replica).await.map(drop)
             }
             part => {
@@ -153,7 +153,7 @@ impl Side {
                 } else {
                     let bytes = object.read(0..info.size).collect().await.expect("the bytes");
                     let staged = to.store.stage_bytes(bytes).await.expect("staged");
-                    let replica = Some(Replica { version, null, changes });
+                    let replica = Some(Replica { version, null, changes, imported: false });
                     let put = PutObject { tags: info.tags, replica, ..PutObject::new(bucket(), name, staged) };
                     to.store.put(put).await.map(drop)
                 }
