@@ -218,8 +218,9 @@ impl Inner {
                 batch.put(Family::Null, row, &stamp);
             }
         }
-        let written =
-            Written { version_id: (!null).then_some(VersionId::Stamp(stamp)), etag: object.etag, modified: stamp.time };
+        let own_id = (!null).then_some(VersionId::Stamp(stamp));
+        let version_id = origin.replica.map_or(own_id, |replica| Some(replica.version_id()));
+        let written = Written { version_id, etag: object.etag, modified: stamp.time };
         let (counted, usage) = object.usage(bucket.id);
         batch.count(counted, usage);
         let record = VersionRecord { null, due: None, object: Some(object) };
