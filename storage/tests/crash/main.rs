@@ -17,3 +17,4 @@ mod runs;
 mod shown;
 mod states;
 mod story;
+mod taken;
