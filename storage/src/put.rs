@@ -213,7 +213,6 @@ impl Inner {
         } else {
             let newest = newest.expect("only a newest version can keep another from becoming current");
             self.make_visible(bucket, key, &newest, batch);
-            self.wake_put_in(bucket, key, stamp, batch).await?;
             if null {
                 batch.put(Family::Null, row, &stamp);
             }
@@ -225,6 +224,11 @@ impl Inner {
         batch.count(counted, usage);
         let record = VersionRecord { null, due: None, object: Some(object) };
         self.put_version(bucket, key, stamp, record, batch);
+        if !becomes_current {
+            // After the version's own timer: if that is due now it has the same row, which must say that older ones are
+            // concerned.
+            self.wake_put_in(bucket, key, stamp, batch).await?;
+        }
         Ok(written)
     }
 
