@@ -31,7 +31,7 @@ FUZZ_MINUTES ?= 16
 help:
 	@echo 'make run      build the server and start it; data in ./strata-data (RUN_ARGS=)'
 	@echo 'make test     check everything, as continuous integration does'
-	@echo 'make soak     crash and hurt stores, with new seeds, for SOAK_MINUTES ($(SOAK_MINUTES)) minutes, then fuzz'
+	@echo 'make soak     crash, race, compare and fuzz, with new seeds, each for SOAK_MINUTES ($(SOAK_MINUTES)) minutes'
 	@echo 'make fuzz     give what nobody would write to every parser, for FUZZ_MINUTES ($(FUZZ_MINUTES)) minutes'
 	@echo 'make bench    run the benchmarks'
 	@echo 'make clean    remove what was built; stored data is kept'
@@ -74,13 +74,19 @@ unit:
 	@.ci/rocksdb build
 	@.ci/step 'Tests (some minutes the first time)' cargo test $(CARGO_FLAGS) --workspace $(TEST_ARGS)
 
-# Every test of the suite goes on for a part of the time; STRATA_CRASH_SEED repeats what one of them has found.
+# The suites go on one after the other, every test of them for a part of the time. Each prints its seed, which repeats what
+# it has found: STRATA_CRASH_SEED, STRATA_LINEAR_SEED, STRATA_WORLD_SEED.
+SOAK := cargo test $(CARGO_FLAGS) --package strata-storage
 soak:
 	@.ci/packages build
 	@.ci/rocksdb build
 	@STRATA_CRASH_MINUTES=$(SOAK_MINUTES) .ci/step 'Crashes, failing calls and flipped bits for $(SOAK_MINUTES) minutes' \
-		cargo test $(CARGO_FLAGS) --package strata-storage --test crash -- --nocapture --test-threads 4
-	@$(MAKE) --no-print-directory fuzz
+		$(SOAK) --test crash -- --nocapture --test-threads 4
+	@STRATA_LINEAR_MINUTES=$(SOAK_MINUTES) .ci/step 'Everything at once for $(SOAK_MINUTES) minutes' \
+		$(SOAK) --test linear -- --nocapture --test-threads 1 whatever
+	@STRATA_WORLD_MINUTES=$(SOAK_MINUTES) .ci/step 'Histories beside the model for $(SOAK_MINUTES) minutes' \
+		$(SOAK) --test world -- --nocapture --test-threads 4 random_histories
+	@$(MAKE) --no-print-directory fuzz FUZZ_MINUTES=$(SOAK_MINUTES)
 
 # Needs a nightly compiler and cargo-fuzz, and says so.
 fuzz:

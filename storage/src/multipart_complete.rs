@@ -101,7 +101,11 @@ impl Store {
         let request_hash = hash_request(&parts);
         let row = key::upload(bucket.id, key.as_str(), upload);
         let Some(record) = inner.index.record::<UploadRecord>(Family::Upload, row.clone()).await? else {
-            return repeated_answer(inner, &bucket, &key, upload, request_hash).await;
+            let mut repeated = repeated_answer(inner, &bucket, &key, upload, request_hash).await?;
+            if let Some(replica) = replica {
+                repeated.version_id = Some(replica.version_id());
+            }
+            return Ok(repeated);
         };
         let (algorithm, part_bytes_min) = (record.checksum, inner.part_bytes_min);
         let assembly = inner

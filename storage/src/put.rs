@@ -215,17 +215,22 @@ impl Inner {
         } else {
             let newest = newest.expect("only a newest version can keep another from becoming current");
             self.make_visible(bucket, key, &newest, batch);
-            self.wake_put_in(bucket, key, stamp, batch).await?;
             if null {
                 batch.put(Family::Null, row, &stamp);
             }
         }
-        let written =
-            Written { version_id: (!null).then_some(VersionId::Stamp(stamp)), etag: object.etag, modified: stamp.time };
+        let own_id = (!null).then_some(VersionId::Stamp(stamp));
+        let version_id = origin.replica.map_or(own_id, |replica| Some(replica.version_id()));
+        let written = Written { version_id, etag: object.etag, modified: stamp.time };
         let (counted, usage) = object.usage(bucket.id);
         batch.count(counted, usage);
         let record = VersionRecord { null, due: None, object: Some(object) };
         self.put_version(bucket, key, stamp, record, batch);
+        if !becomes_current {
+            // After the version's own timer: if that is due now it has the same row, which must say that older ones are
+            // concerned.
+            self.wake_put_in(bucket, key, stamp, batch).await?;
+        }
         Ok(written)
     }
 

@@ -167,7 +167,6 @@ impl Inner {
             }
             Some(newest) => {
                 self.make_visible(bucket, key, &newest, batch);
-                self.wake_put_in(bucket, key, stamp, batch).await?;
             }
             None => {}
         }
@@ -177,6 +176,10 @@ impl Inner {
         }
         batch.count(marker_key(bucket.id), Usage::marker(key.as_str()));
         self.put_version(bucket, key, stamp, VersionRecord { null, due: None, object: None }, batch);
+        if !becomes_newest {
+            // After the marker's own timer, which may have the same row.
+            self.wake_put_in(bucket, key, stamp, batch).await?;
+        }
         Ok(())
     }
 }

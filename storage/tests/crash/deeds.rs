@@ -9,14 +9,15 @@ use rand::Rng as _;
 use strata_storage::{
     BucketChange, CompleteUpload, CompletedPart, ConfigurationFilter, CopyStage, DeleteCondition, DeleteObject,
     Destination, Error, EventKinds, Filter, FilterForm, Lifecycle, NewBucket, NewUpload, NotificationRule, PutObject,
-    Replication, ReplicationForm, ReplicationRule, RestoreRequest, RestoreSpeed, Rule, Status, StorageClass, Tag,
-    TaskOutcome, Transition, TransitionMinimum, UploadId, VersionSelector, Versioning, VersionsQuery, When, Work,
+    Replication, ReplicationForm, ReplicationRule, RestoreRequest, RestoreSpeed, Rule, Staged, Status, StorageClass,
+    Tag, TaskOutcome, Transition, TransitionMinimum, UploadId, VersionSelector, Versioning, VersionsQuery, When, Work,
     WriteCondition,
 };
 
 use crate::machine::{bucket, content, key};
 use crate::shown::tasks;
 use crate::story::Teller;
+use crate::taken::Taken;
 
 /// Keys; the first letter decides what the lifecycle rules do with them.
 pub const KEYS: [&str; 6] = ["cool/1", "cool/2", "cold/1", "hot/1", "hot/2", "hot/3"];
@@ -32,8 +33,8 @@ pub type Uploads = BTreeMap<u128, (&'static str, UploadId, BTreeMap<u16, (Comple
 #[derive(Debug, Clone)]
 pub enum Deed {
     CreateBucket,
-    /// Turns versioning on.
-    SetVersioning,
+    /// Turns versioning on, or suspends it, which a bucket that replicates refuses.
+    SetVersioning(Versioning),
     Notify,
     Replicate,
     SetLifecycle,
@@ -81,6 +82,7 @@ pub enum Deed {
     Abort,
     /// Ends tasks that wait: one of replication, or all of events.
     Deliver,
+    Take(Taken),
     Days(u32),
     Settle,
     Collect,
@@ -108,11 +110,16 @@ pub fn draw(number: usize, teller: &mut Teller) -> Deed {
     let seed = draws.random_range(0..4);
     match (number, draws.random_range(0..100)) {
         (0, _) => Deed::CreateBucket,
-        (1, _) => Deed::SetVersioning,
+        (1, _) => Deed::SetVersioning(Versioning::Enabled),
         (2, _) => Deed::Notify,
         (3, _) => Deed::SetLifecycle,
-        (4, _) => Deed::Replicate,
-        (_, 0..28) => Deed::Put { key, bytes, seed },
+        // Half of the stories replicate; the others may suspend versioning.
+        (4, 0..50) => Deed::Replicate,
+        (_, 0..21) => Deed::Put { key, bytes, seed },
+        (_, 21..23) => {
+            Deed::SetVersioning(if draws.random_bool(0.5) { Versioning::Enabled } else { Versioning::Suspended })
+        }
+        (_, 23..28) => Deed::Take(crate::taken::draw(draws, bytes)),
         (_, 28..31) => Deed::PutIfAbsent { key, bytes, seed },
         (_, 31..37) => Deed::PutAll { bytes, seed },
         (_, 37..43) => Deed::Delete { key },
@@ -140,7 +147,10 @@ impl Teller {
             Deed::CreateBucket => {
                 self.store().create_bucket(&bucket(), NewBucket::default()).await.expect("a new bucket");
             }
-            Deed::SetVersioning => self.change(BucketChange::Versioning(Versioning::Enabled)).await,
+            Deed::SetVersioning(state) => {
+                let change = BucketChange::Versioning(state);
+                allowed(self.store().change_bucket(&bucket(), change).await);
+            }
             Deed::Notify => self.change(notifications()).await,
             Deed::Replicate => self.change(replication()).await,
             Deed::SetLifecycle => self.change(BucketChange::Lifecycle(Some(lifecycle()))).await,
@@ -161,6 +171,7 @@ impl Teller {
             }
             Deed::CreateUpload { .. } | Deed::PutPart { .. } | Deed::Complete | Deed::Abort => self.upload(deed).await,
             Deed::Deliver => self.deliver().await,
+            Deed::Take(taken) => self.take(&taken).await,
             Deed::Days(days) => {
                 self.clock.advance(Duration::from_secs(u64::from(days) * 86_400));
                 self.store().evaluate().await.expect("evaluation succeeds");
@@ -229,22 +240,28 @@ impl Teller {
             self.uploads.insert(number, (name, id.expect("an upload begins"), BTreeMap::new()));
             return;
         }
-        let Some((number, (name, id, parts))) = self.uploads.pop_first() else { return };
+        if let Deed::PutPart { number, bytes, seed } = deed {
+            let bytes = content(*seed, (*bytes).max(1));
+            let staged = self.store().stage_bytes(bytes.clone()).await.expect("bytes are staged");
+            return self.put_part(*number, bytes, staged).await;
+        }
+        let Some((_, (name, id, parts))) = self.uploads.pop_first() else { return };
         match deed {
-            Deed::PutPart { number: part, bytes, seed } => {
-                let bytes = content(*seed, (*bytes).max(1));
-                let staged = self.store().stage_bytes(bytes.clone()).await.expect("bytes are staged");
-                let put = self.store().put_part(&bucket(), &key(name), id, *part, staged, None).await;
-                let etag = match put {
-                    Ok(part) => part.etag.to_string(),
-                    Err(error) => return allowed(Err(error)),
-                };
-                let mut parts = parts;
-                parts.insert(*part, (CompletedPart { number: *part, etag, checksum: None }, bytes));
-                self.uploads.insert(number, (name, id, parts));
-            }
             Deed::Complete if !parts.is_empty() => self.complete(name, id, &parts).await,
             _ => allowed(self.store().abort_upload(&bucket(), &key(name), id).await),
+        }
+    }
+
+    /// Makes staged bytes a part of the oldest upload.
+    pub async fn put_part(&mut self, part: u16, bytes: Vec<u8>, staged: Staged) {
+        let Some((number, (name, id, mut parts))) = self.uploads.pop_first() else { return };
+        match self.store().put_part(&bucket(), &key(name), id, part, staged, None).await {
+            Ok(made) => {
+                let listed = CompletedPart { number: part, etag: made.etag.to_string(), checksum: None };
+                parts.insert(part, (listed, bytes));
+                self.uploads.insert(number, (name, id, parts));
+            }
+            Err(error) => allowed(Err(error)),
         }
     }
 
@@ -285,9 +302,9 @@ impl Teller {
 }
 
 /// Lets pass what a store may well refuse.
-fn allowed(outcome: Result<(), Error>) {
+pub fn allowed(outcome: Result<(), Error>) {
     match outcome {
-        Ok(()) => {}
+        Ok(()) | Err(Error::BucketState(_)) => {}
         Err(Error::NotFound(_) | Error::DeleteMarker { .. } | Error::Precondition) => {}
         Err(Error::Archived { .. } | Error::NotArchived { .. } | Error::RestoreInProgress) => {}
         Err(error) => panic!("{error}"),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use strata_storage::{Error, FindingKind, ManualClock};
+use strata_storage::{Error, FindingKind, ManualClock, Versioning};
 
 use crate::deeds::Deed;
 use crate::disk::Disk;
@@ -21,7 +21,7 @@ const THREE: Machine = Machine { zones: 3, sealed: false };
 
 fn two_writes(machine: Machine) -> Story {
     let put = |key, seed| Deed::Put { key, bytes: 100, seed };
-    tell_of(machine, &[Deed::CreateBucket, Deed::SetVersioning, put("hot/1", 1), put("hot/2", 2)])
+    tell_of(machine, &[Deed::CreateBucket, Deed::SetVersioning(Versioning::Enabled), put("hot/1", 1), put("hot/2", 2)])
 }
 
 /// With zones of their own nobody synced the data directory after RocksDB had made the index in it.

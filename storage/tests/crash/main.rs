@@ -19,3 +19,4 @@ mod shown;
 mod sound;
 mod states;
 mod story;
+mod taken;

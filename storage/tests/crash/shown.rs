@@ -29,6 +29,10 @@ pub async fn shown(store: &Store) -> Result<Shown, Fault> {
         Err(Error::NotFound(Entity::Bucket)) => return Ok(shown),
         Err(error) => return Err(format!("bucket: {error}")),
     };
+    let documents = store.documents("", None, 100).await.map_err(failed("documents"))?;
+    if !documents.is_empty() {
+        shown.insert("documents".to_owned(), documents.iter().map(|document| format!("{document:?}")).collect());
+    }
     let query = VersionsQuery { max: 1000, ..VersionsQuery::default() };
     for entry in store.list_versions(&bucket(), query).await.map_err(failed("list versions"))?.entries {
         let row = shown.entry(entry.key.as_str().to_owned()).or_default();

@@ -1,8 +1,9 @@
 //! Replicas take the id and the place of their source, once.
 
 use strata_storage::{
-    BucketChange, BucketName, Error, EventKind, EventKinds, NewBucket, NotificationRule, PutObject, QueueName, Replica,
-    ReplicationStatus, Stamp, Timestamp, VersionId, VersionSelector, Versioning, VersionsQuery,
+    BucketChange, BucketName, CompleteUpload, CompletedPart, Error, EventKind, EventKinds, NewBucket, NewUpload,
+    NotificationRule, PutObject, QueueName, Replica, ReplicationStatus, Stamp, Timestamp, VersionId, VersionSelector,
+    Versioning, VersionsQuery, WriteCondition,
 };
 
 use crate::support::{Side, THERE, bucket, key, rule, tag, work};
@@ -67,6 +68,42 @@ async fn a_null_replica_gives_way_to_a_later_one() {
     there.store.put(put).await.expect("written");
     let [only] = &there.versions().await[..] else { panic!("one null version") };
     assert_eq!((only.version_id, only.modified, only.object.is_some()), (VersionId::Null, next.modified, true));
+}
+
+#[tokio::test]
+async fn a_replica_that_comes_again_is_answered_with_the_same_id() {
+    let (source, there) = (Side::new(1, 1000).await, Side::new(2, 1000).await);
+    source.replicate(vec![rule("one", THERE)]).await;
+    source.put("a", "1", vec![]).await;
+    let version = work(&source.tasks(THERE).await[0]).version;
+    for (null, key_text) in [(true, "null"), (false, "named")] {
+        let replica = Replica { version, null, changes: Default::default() };
+        for _ in 0..2 {
+            let staged = there.store.stage_bytes(&b"1"[..]).await.expect("staged");
+            let put = PutObject { replica: Some(replica), ..PutObject::new(bucket(), key(key_text), staged) };
+            let written = there.store.put(put).await.expect("taken");
+            assert_eq!((written.version_id, written.modified), (Some(replica.version_id()), version.time));
+        }
+        // The same in parts.
+        let name = key(&format!("{key_text} in parts"));
+        let id = there.store.create_upload(&bucket(), &name, NewUpload::default()).await.expect("begun");
+        let staged = there.store.stage_bytes(&b"1"[..]).await.expect("staged");
+        let part = there.store.put_part(&bucket(), &name, id, 1, staged, None).await.expect("the upload is open");
+        let request = CompleteUpload {
+            bucket: bucket(),
+            key: name,
+            id,
+            parts: vec![CompletedPart { number: 1, etag: part.etag.to_string(), checksum: None }],
+            size: None,
+            checksum: None,
+            condition: WriteCondition::None,
+            replica: Some(replica),
+        };
+        for _ in 0..2 {
+            let completed = there.store.complete_upload(request.clone()).await.expect("completed");
+            assert_eq!(completed.version_id, Some(replica.version_id()));
+        }
+    }
 }
 
 #[tokio::test]

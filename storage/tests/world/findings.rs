@@ -1,11 +1,13 @@
 //! Histories in which engine and model once differed, as short as they could be made.
 
 use strata_storage::{
-    Filter, FilterForm, Lifecycle, NoncurrentExpiration, Rule, Status, StorageClass, TransitionMinimum, Versioning,
+    Expiration, Filter, FilterForm, Lifecycle, NoncurrentExpiration, NoncurrentTransition, Rule, Status, StorageClass,
+    Timestamp, TransitionMinimum, Versioning, When,
 };
 
 use crate::histories::check;
 use crate::ops::{Content, Op};
+use crate::replicas::Arrival;
 
 /// A rule for all objects that does nothing yet.
 fn rule() -> Rule {
@@ -23,6 +25,32 @@ fn rule() -> Rule {
 
 fn only(rule: Rule) -> Op {
     Op::SetLifecycle(Some(Lifecycle { rules: vec![rule], minimum: TransitionMinimum::AllStorageClasses128K }))
+}
+
+/// The workers had not run since the version before, and the timer of the version that came was due at once: it took the
+/// place of the row that says that older versions are concerned.
+#[test]
+fn versions_that_wait_for_newer_ones_move_when_one_is_put_in_that_is_due_itself() {
+    let small = || put(Content::Noise(1_000, 0), StorageClass::Standard);
+    let expiration = Some(Expiration::When(When::Date(Timestamp::from_secs(1_699_920_000))));
+    let noncurrent = NoncurrentTransition { days: 2, class: StorageClass::Glacier, newer: Some(2) };
+    let lifecycle = Lifecycle {
+        rules: vec![Rule { expiration, noncurrent_transitions: vec![noncurrent], ..rule() }],
+        minimum: TransitionMinimum::VariesByStorageClass,
+    };
+    let arrival = Arrival::Version { key: 0, content: Some(Content::Noise(1_000, 0)), minutes: 2, null: false };
+    check(
+        1,
+        &[
+            Op::SetVersioning(Versioning::Enabled),
+            small(),
+            Op::Days(11),
+            Op::SetLifecycle(Some(lifecycle)),
+            Op::Days(3),
+            small(),
+            Op::Arrive(arrival),
+        ],
+    );
 }
 
 fn put(content: Content, class: StorageClass) -> Op {

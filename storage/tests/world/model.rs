@@ -6,9 +6,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use strata_storage::{
-    ETag, Lifecycle, Restore, StorageClass, Tag, Tier, TieringConfiguration, UploadId, VersionId, Versioning,
+    Checksum, ETag, Lifecycle, Lock, ObjectLock, Quota, Restore, StorageClass, Tag, Tier, TieringConfiguration,
+    UploadId, VersionId, Versioning,
 };
 
+use crate::conditional::Completed;
 use crate::zones::Zones;
 
 /// A version or a delete marker.
@@ -40,13 +42,21 @@ pub struct Object {
     pub restore: Option<Restore>,
     /// Whether it may depend on a single zone: see `zones`.
     pub fragile: bool,
+    /// The one that is kept with it.
+    pub checksum: Option<Checksum>,
+    /// Numbers and sizes of the parts that it was made of, in bytes.
+    pub parts: Vec<(u16, u64)>,
+    pub lock: Lock,
+    pub acl: Option<Vec<u8>>,
+    /// Whether tags were set since it was made.
+    pub tags_set: bool,
 }
 
 impl std::fmt::Debug for Object {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Object { bytes, class, tier, restore, tags, .. } = self;
+        let Object { bytes, class, tier, restore, tags, lock, .. } = self;
         let tags: Vec<&str> = tags.iter().map(|tag| tag.value.as_str()).collect();
-        write!(f, "{} bytes, {}, {tier:?}, {restore:?}, {tags:?}", bytes.len(), class.name())
+        write!(f, "{} bytes, {}, {tier:?}, {restore:?}, {tags:?}, {lock:?}", bytes.len(), class.name())
     }
 }
 
@@ -63,6 +73,11 @@ impl Object {
             read: None,
             restore: None,
             fragile: class == StorageClass::OnezoneIa,
+            checksum: None,
+            parts: Vec::new(),
+            lock: Lock::default(),
+            acl: None,
+            tags_set: false,
         }
     }
 
@@ -99,6 +114,10 @@ pub struct Upload {
     pub class: StorageClass,
     pub tags: Vec<Tag>,
     pub parts: BTreeMap<u16, (Part, ETag)>,
+    /// Whether the key had an object when it began.
+    pub existed: bool,
+    /// Whether a part may depend on a single zone.
+    pub fragile: bool,
 }
 
 /// The bytes of a part.
@@ -121,6 +140,12 @@ pub struct Model {
     pub lifecycle: Option<Lifecycle>,
     pub tiering: Vec<TieringConfiguration>,
     pub zones: Zones,
+    pub quota: Quota,
+    /// `None` in a bucket without Object Lock.
+    pub locks: Option<ObjectLock>,
+    /// The upload that was completed last by a request that may be repeated.
+    pub completed: Option<Completed>,
+    pub documents: BTreeMap<&'static str, Vec<u8>>,
     /// What time did, and how often.
     pub seen: Seen,
 }
@@ -129,14 +154,18 @@ pub struct Model {
 pub type Seen = BTreeMap<&'static str, usize>;
 
 impl Model {
-    pub fn new(zones: usize) -> Model {
+    pub fn new(zones: usize, locked: bool) -> Model {
         Model {
-            versioning: Versioning::Unversioned,
+            versioning: if locked { Versioning::Enabled } else { Versioning::Unversioned },
             keys: BTreeMap::new(),
             uploads: Vec::new(),
             lifecycle: None,
             tiering: Vec::new(),
             zones: Zones { count: zones, ..Zones::default() },
+            quota: Quota::default(),
+            locks: locked.then(ObjectLock::default),
+            completed: None,
+            documents: BTreeMap::new(),
             seen: Seen::new(),
         }
     }
@@ -148,6 +177,12 @@ impl Model {
     /// The version at a place of the key's list.
     pub fn at(&self, key: &'static str, place: usize) -> Option<&Version> {
         self.keys.get(key)?.get(place)
+    }
+
+    /// The object of a key that was made then.
+    pub fn made_at(&mut self, key: &'static str, time: u64) -> &mut Object {
+        let made = self.versions(key).iter_mut().find(|version| version.time == time);
+        made.and_then(|version| version.object.as_mut()).expect("an object was made then")
     }
 
     /// What a put, a completed upload or a delete marker does.

@@ -2,11 +2,17 @@
 
 use proptest::prelude::{Just, Strategy, any, prop_oneof};
 use strata_storage::{
-    ConfigurationFilter, Lifecycle, RestoreSpeed, StorageClass, Tag, TieringConfiguration, Versioning,
+    ConfigurationFilter, Lifecycle, Quota, RestoreSpeed, StorageClass, Tag, TieringConfiguration, Versioning,
 };
 
+use crate::conditional::{Conditional, conditionals};
 use crate::drawn_rules::lifecycles;
+use crate::limits::quotas;
+use crate::locked::{Locking, lockings};
+use crate::parts::{Taken, taken};
+use crate::replicas::{Arrival, arrivals};
 use crate::support::STAGES;
+use crate::upkeep::{Upkeep, upkeep};
 
 /// Few keys, so that histories meet; prefixes of each other, so that filters differ.
 pub const KEYS: [&str; 3] = ["a", "a/b", "b"];
@@ -54,6 +60,17 @@ pub enum Op {
         place: usize,
         tags: Vec<Tag>,
     },
+    SetAcl {
+        key: usize,
+        place: usize,
+        acl: Option<u8>,
+    },
+    Conditional(Conditional),
+    Take(Taken),
+    Arrive(Arrival),
+    Lock(Locking),
+    SetQuota(Quota),
+    KeepUp(Upkeep),
     SetVersioning(Versioning),
     SetLifecycle(Option<Lifecycle>),
     PutTiering(TieringConfiguration),
@@ -102,6 +119,11 @@ pub enum Op {
     },
 }
 
+/// Steps in a bucket with Object Lock.
+pub fn ops_with_locks() -> impl Strategy<Value = Op> {
+    prop_oneof![4 => ops(), 1 => lockings().prop_map(Op::Lock)]
+}
+
 /// Steps, and what happens to zones.
 pub fn ops_with_zones() -> impl Strategy<Value = Op> {
     prop_oneof![
@@ -111,7 +133,7 @@ pub fn ops_with_zones() -> impl Strategy<Value = Op> {
     ]
 }
 
-fn contents() -> impl Strategy<Value = Content> {
+fn contents() -> impl Strategy<Value = Content> + Clone {
     prop_oneof![
         1 => Just(Content::Noise(1_000, 0)),
         1 => Just(Content::Noise(5_000, 0)),
@@ -184,6 +206,14 @@ pub fn ops() -> impl Strategy<Value = Op> {
             .prop_map(|(from, place, to, class)| Op::Copy { from, place, to, class }),
         4 => (places.clone(), any::<bool>()).prop_map(|(place, part)| Op::Read { place, part }),
         2 => (keys.clone(), places.clone(), tags()).prop_map(|(key, place, tags)| Op::SetTags { key, place, tags }),
+        1 => (keys.clone(), places.clone(), prop_oneof![Just(None), (0..200_u8).prop_map(Some)])
+            .prop_map(|(key, place, acl)| Op::SetAcl { key, place, acl }),
+        5 => conditionals(contents()).prop_map(Op::Conditional),
+        4 => taken().prop_map(Op::Take),
+        3 => arrivals(contents()).prop_map(Op::Arrive),
+        1 => lockings().prop_map(Op::Lock),
+        1 => quotas().prop_map(Op::SetQuota),
+        1 => upkeep().prop_map(Op::KeepUp),
         2 => prop_oneof![2 => Just(Versioning::Enabled), 1 => Just(Versioning::Suspended)].prop_map(Op::SetVersioning),
         4 => prop_oneof![6 => lifecycles().prop_map(Some), 1 => Just(None)].prop_map(Op::SetLifecycle),
         3 => tierings().prop_map(Op::PutTiering),

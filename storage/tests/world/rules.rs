@@ -3,8 +3,8 @@
 //! What is due together is one day's work: of it the strongest action is done, and a version takes one a day.
 
 use strata_storage::{
-    Expiration, Lifecycle, Restore, Rule, Status, StorageClass, Tier, Timestamp, TransitionMinimum, VersionId,
-    Versioning, When,
+    Expiration, Governance, Lifecycle, Restore, Rule, Status, StorageClass, Tier, Timestamp, TransitionMinimum,
+    VersionId, Versioning, When,
 };
 
 use crate::model::{Model, Object, Version};
@@ -227,6 +227,9 @@ fn due(
             });
         }
     }
+    // What is held stays until it is not, and goes on moving meanwhile.
+    let held = version.object.as_ref().is_some_and(|object| object.is_held(now, Governance::Binding));
+    acts.retain(|act| !held || *act != Act::Remove);
     acts
 }
 

@@ -5,15 +5,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use strata_storage::{
-    BucketChange, Clock as _, CompleteUpload, CompletedPart, CopyStage, DeleteCondition, DeleteObject, ETag, Entity,
-    Error, NewUpload, PutObject, Restore, RestoreOutcome, RestoreRequest, RestoreSpeed, StorageClass, Tag, Tier,
-    Timestamp, VersionId, VersionSelector, Versioning, WriteCondition, Written,
+    BucketChange, Clock as _, CopyStage, DeleteCondition, DeleteObject, ETag, Entity, Error, Governance, NewUpload,
+    PutObject, Restore, RestoreOutcome, RestoreRequest, RestoreSpeed, StorageClass, Tag, Tier, Timestamp, VersionId,
+    VersionSelector, Versioning, Written,
 };
 
+use crate::conditional::{Condition, Fault};
+use crate::histories::Setting;
 use crate::model::{Model, Object, Part, Seen, Upload, Version};
 use crate::ops::{Content, KEYS, Op};
+use crate::parts::crc;
 use crate::rules::days_after;
-use crate::support::{DAY, STAGES, World, bucket, key, md5, multipart_etag};
+use crate::support::{DAY, STAGES, World, bucket, key, md5};
 
 /// Open uploads at once.
 const UPLOADS_MAX: usize = 2;
@@ -26,8 +29,9 @@ pub struct Run {
 }
 
 impl Run {
-    pub async fn new(zones: usize) -> Run {
-        Run { world: World::new(zones).await, model: Model::new(zones) }
+    pub async fn new(setting: Setting) -> Run {
+        let Setting { zones, locked } = setting;
+        Run { world: World::new(zones, locked).await, model: Model::new(zones, locked) }
     }
 
     pub fn now(&self) -> u64 {
@@ -53,8 +57,15 @@ impl Run {
             }
             Op::CreateUpload { key, class } => self.create_upload(*key, *class).await,
             Op::PutPart { upload, number, content } => self.put_part(*upload, *number, *content).await,
-            Op::Complete { upload } => self.complete(*upload).await,
+            Op::Complete { upload } => self.complete_if(*upload, Condition::None, Fault::Nothing).await,
             Op::Abort { upload } => self.abort(*upload).await,
+            Op::SetAcl { key, place, acl } => self.set_acl(KEYS[*key], *place, *acl).await,
+            Op::Conditional(request) => self.conditional(request).await,
+            Op::Take(taken) => self.take(taken).await,
+            Op::Arrive(arrival) => self.arrive(arrival).await,
+            Op::Lock(locking) => self.lock(locking).await,
+            Op::SetQuota(quota) => self.set_quota(*quota).await,
+            Op::KeepUp(upkeep) => self.keep_up(upkeep).await,
             Op::Days(days) => self.days(*days).await,
             Op::Hours(hours) => self.hours(*hours).await,
             Op::LoseZone { zone, noticed } => self.lose_zone(*zone, *noticed).await,
@@ -72,6 +83,11 @@ impl Run {
     async fn configure(&mut self, op: &Op) {
         let model = &mut self.model;
         let change = match op.clone() {
+            Op::SetVersioning(Versioning::Suspended) if model.locks.is_some() => {
+                let change = BucketChange::Versioning(Versioning::Suspended);
+                let refused = self.world.store.change_bucket(&bucket(), change).await;
+                return assert!(matches!(refused, Err(Error::BucketState(_))), "{refused:?}");
+            }
             Op::SetVersioning(versioning) => {
                 model.versioning = versioning;
                 BucketChange::Versioning(versioning)
@@ -100,36 +116,55 @@ impl Run {
         let bytes = content.bytes();
         let staged = self.world.store.stage_bytes(bytes.clone()).await.expect("bytes are staged");
         let mut request = PutObject::new(bucket(), key(name), staged);
-        (request.class, request.tags) = (class, tags.to_vec());
-        let written = self.world.store.put(request).await.expect("it is stored");
-        self.written(name, bytes, class, tags, &written);
+        (request.class, request.tags, request.checksum) = (class, tags.to_vec(), crc(&bytes));
+        let (checksum, fits) = (crc(&bytes), self.model.has_room(name, bytes.len()));
+        match self.world.store.put(request).await {
+            Ok(written) => {
+                assert!(fits);
+                self.written(name, bytes, class, tags, &written);
+                self.model.made_at(name, written.modified.as_nanos()).checksum = checksum;
+            }
+            Err(Error::QuotaExceeded(_)) => {
+                assert!(!fits);
+                self.model.count("kept out by a quota", 1);
+            }
+            Err(error) => panic!("{error}"),
+        }
     }
 
     /// Has the model take over what a put or a copy made.
-    fn written(&mut self, name: &'static str, bytes: Vec<u8>, class: StorageClass, tags: &[Tag], written: &Written) {
+    pub fn written(
+        &mut self,
+        name: &'static str,
+        bytes: Vec<u8>,
+        class: StorageClass,
+        tags: &[Tag],
+        written: &Written,
+    ) {
         let (now, etag) = (self.now(), ETag::single(md5(&bytes)));
         let time = written.modified.as_nanos();
         assert!((now..now + 1_000).contains(&time), "an object is as old as its request");
         assert_eq!(written.version_id.is_some(), self.model.versioning == Versioning::Enabled);
         assert_eq!(written.etag, etag);
-        let object = Object::new(Arc::new(bytes), etag, class, tags.to_vec(), now);
+        let mut object = Object::new(Arc::new(bytes), etag, class, tags.to_vec(), now);
+        object.lock.retention = self.model.default_retention(time);
         let id = Some(written.version_id.unwrap_or(VersionId::Null));
         self.model.install(name, Version { time, id, object: Some(object), acted: None });
     }
 
     async fn delete(&mut self, name: &'static str) {
-        let request = DeleteObject {
-            bucket: bucket(),
-            key: key(name),
-            version: None,
-            condition: DeleteCondition::None,
-            governance: Default::default(),
-        };
-        let deleted = self.world.store.delete(request).await.expect("deleting succeeds");
+        self.delete_with(name, DeleteCondition::None).await.expect("deleting succeeds");
+    }
+
+    /// Deletes an object, or covers it.
+    pub async fn delete_with(&mut self, name: &'static str, condition: DeleteCondition) -> Result<(), Error> {
+        let governance = Governance::default();
+        let request = DeleteObject { bucket: bucket(), key: key(name), version: None, condition, governance };
+        let deleted = self.world.store.delete(request).await?;
         if self.model.versioning == Versioning::Unversioned {
             assert!(!deleted.marker && deleted.version_id.is_none());
             self.model.versions(name).clear();
-            return;
+            return Ok(());
         }
         let id = deleted.version_id.expect("a marker has an id");
         assert_eq!(id == VersionId::Null, self.model.versioning == Versioning::Suspended);
@@ -139,22 +174,33 @@ impl Run {
             VersionId::Null => self.now().max(newest),
         };
         self.model.install(name, Version { time, id: Some(id), object: None, acted: None });
+        Ok(())
     }
 
     async fn delete_version(&mut self, name: &'static str, place: usize) {
+        self.delete_version_with(name, place, Governance::Binding).await;
+    }
+
+    /// Removes the version at a place of the key's list, unless it is held.
+    pub async fn delete_version_with(&mut self, name: &'static str, place: usize, governance: Governance) {
+        let now = self.now();
         let Some(version) = self.model.at(name, place) else { return };
         let (id, marker) = (version.id.expect("every id is known"), version.object.is_none());
-        self.model.versions(name).remove(place);
+        let held = version.object.as_ref().is_some_and(|object| object.is_held(now, governance));
         let condition = DeleteCondition::None;
-        let request = DeleteObject {
-            bucket: bucket(),
-            key: key(name),
-            version: Some(id),
-            condition,
-            governance: Default::default(),
-        };
-        let deleted = self.world.store.delete(request).await.expect("deleting succeeds");
-        assert_eq!((deleted.marker, deleted.version_id), (marker, Some(id)));
+        let request = DeleteObject { bucket: bucket(), key: key(name), version: Some(id), condition, governance };
+        match self.world.store.delete(request).await {
+            Ok(deleted) => {
+                assert!(!held, "{name} can be removed");
+                assert_eq!((deleted.marker, deleted.version_id), (marker, Some(id)));
+                self.model.versions(name).remove(place);
+            }
+            Err(Error::ObjectLocked { .. }) => {
+                assert!(held, "{name} cannot be removed");
+                self.model.count("kept by a lock", 1);
+            }
+            Err(error) => panic!("{error}"),
+        }
     }
 
     async fn copy(&mut self, from: &'static str, place: usize, to: &'static str, class: StorageClass) {
@@ -171,10 +217,16 @@ impl Run {
                 self.accessed(from, place);
                 let mut request = PutObject::new(bucket(), key(to), staged);
                 (request.class, request.tags) = (class, tags.clone());
-                let written = self.world.store.put(request).await.expect("it is stored");
-                self.written(to, bytes.to_vec(), class, &tags, &written);
-                let copy = self.model.versions(to)[0].object.as_mut().expect("it is an object");
-                copy.fragile |= fragile;
+                let fits = self.model.has_room(to, bytes.len());
+                match self.world.store.put(request).await {
+                    Ok(written) => {
+                        assert!(fits);
+                        self.written(to, bytes.to_vec(), class, &tags, &written);
+                        self.model.made_at(to, written.modified.as_nanos()).fragile |= fragile;
+                    }
+                    Err(Error::QuotaExceeded(_)) => assert!(!fits),
+                    Err(error) => panic!("{error}"),
+                }
             }
             Err(_) if lacking => {}
             Err(Error::Archived { class, tier }) => assert!(!readable && (class, tier) == archived),
@@ -183,7 +235,7 @@ impl Run {
     }
 
     /// The object, with its id, at a place of the key's list.
-    fn object_at(&self, name: &'static str, place: usize) -> Option<(VersionId, &Object)> {
+    pub fn object_at(&self, name: &'static str, place: usize) -> Option<(VersionId, &Object)> {
         let version = self.model.at(name, place)?;
         Some((version.id.expect("every id is known"), version.object.as_ref()?))
     }
@@ -199,7 +251,7 @@ impl Run {
     }
 
     /// Notes an access.
-    fn accessed(&mut self, name: &'static str, place: usize) {
+    pub fn accessed(&mut self, name: &'static str, place: usize) {
         let now = self.now();
         if let Some(object) = self.model.versions(name)[place].object.as_mut().filter(|object| object.is_monitored()) {
             object.read = Some(now);
@@ -228,10 +280,23 @@ impl Run {
 
     async fn set_tags(&mut self, name: &'static str, place: usize, tags: &[Tag]) {
         let Some(version) = self.model.versions(name).get_mut(place) else { return };
-        let selector = VersionSelector::Id(version.id.expect("every id is known"));
+        let id = VersionSelector::Id(version.id.expect("every id is known"));
+        let selector = if place == 0 { VersionSelector::Current } else { id };
         let outcome = self.world.store.set_tags(&bucket(), &key(name), selector, tags.to_vec()).await;
         match (&mut version.object, outcome) {
-            (Some(object), Ok(_)) => object.tags = tags.to_vec(),
+            (Some(object), Ok(_)) => (object.tags, object.tags_set) = (tags.to_vec(), true),
+            (None, Err(Error::DeleteMarker { .. })) => {}
+            (_, outcome) => panic!("{name}: {outcome:?}"),
+        }
+    }
+
+    async fn set_acl(&mut self, name: &'static str, place: usize, acl: Option<u8>) {
+        let Some(version) = self.model.versions(name).get_mut(place) else { return };
+        let id = VersionSelector::Id(version.id.expect("every id is known"));
+        let acl = acl.map(|byte| vec![byte; 10]);
+        let outcome = self.world.store.set_acl(&bucket(), &key(name), id, acl.clone()).await;
+        match (&mut version.object, outcome) {
+            (Some(object), Ok(_)) => object.acl = acl,
             (None, Err(Error::DeleteMarker { .. })) => {}
             (_, outcome) => panic!("{name}: {outcome:?}"),
         }
@@ -295,45 +360,23 @@ impl Run {
         let tags = if index == 0 { vec![crate::ops::tag("1")] } else { Vec::new() };
         let new = NewUpload { class, tags: tags.clone(), ..NewUpload::default() };
         let id = self.world.store.create_upload(&bucket(), &key(KEYS[index]), new).await.expect("an upload begins");
-        self.model.uploads.push(Upload { key: index, id, class, tags, parts: BTreeMap::new() });
+        let existed = self.model.at(KEYS[index], 0).is_some_and(|newest| newest.object.is_some());
+        let (parts, fragile) = (BTreeMap::new(), false);
+        self.model.uploads.push(Upload { key: index, id, class, tags, parts, existed, fragile });
     }
 
     async fn put_part(&mut self, place: usize, number: u16, content: Content) {
-        let Some(upload) = self.model.uploads.get_mut(place) else { return };
+        let Some(upload) = self.model.uploads.get(place) else { return };
         let (bytes, store) = (content.bytes(), &self.world.store);
+        let fits = self.model.has_room_for_part(upload, number, bytes.len());
         let staged = store.stage_bytes(bytes.clone()).await.expect("bytes are staged");
         let part = store.put_part(&bucket(), &key(KEYS[upload.key]), upload.id, number, staged, None).await;
-        let etag = part.expect("the upload is open").etag;
-        assert_eq!(etag, ETag::single(md5(&bytes)));
-        upload.parts.insert(number, (Part(bytes), etag));
-    }
-
-    async fn complete(&mut self, place: usize) {
-        let Some(upload) = self.model.uploads.get(place).filter(|upload| !upload.parts.is_empty()) else { return };
-        let part = |(number, (_, etag)): (&u16, &(Part, ETag))| CompletedPart {
-            number: *number,
-            etag: etag.to_string(),
-            checksum: None,
+        let etag = match part {
+            Err(Error::QuotaExceeded(_)) => return assert!(!fits),
+            part => part.expect("the upload is open").etag,
         };
-        let request = CompleteUpload {
-            bucket: bucket(),
-            key: key(KEYS[upload.key]),
-            id: upload.id,
-            parts: upload.parts.iter().map(part).collect(),
-            size: None,
-            checksum: None,
-            condition: WriteCondition::None,
-            replica: None,
-        };
-        let done = self.world.store.complete_upload(request).await.expect("the upload can be completed");
-        let upload = self.model.uploads.remove(place);
-        let etags: Vec<ETag> = upload.parts.values().map(|(_, etag)| *etag).collect();
-        assert_eq!(done.etag, multipart_etag(&etags));
-        let bytes: Vec<u8> = upload.parts.values().flat_map(|(part, _)| part.0.iter().copied()).collect();
-        let object = Object::new(Arc::new(bytes), done.etag, upload.class, upload.tags, self.now());
-        let id = Some(done.version_id.unwrap_or(VersionId::Null));
-        let time = upload.id.0.time.as_nanos();
-        self.model.install(KEYS[upload.key], Version { time, id, object: Some(object), acted: None });
+        assert!(fits && etag == ETag::single(md5(&bytes)));
+        self.model.uploads[place].parts.insert(number, (Part(bytes), etag));
     }
 
     async fn abort(&mut self, place: usize) {
@@ -409,6 +452,7 @@ impl Run {
             self.work().await;
             self.world = self.world.crash_and_check().await;
         }
+        self.unlock_all().await;
         for name in KEYS {
             while self.model.at(name, 0).is_some() {
                 self.delete_version(name, 0).await;

@@ -21,6 +21,8 @@ pub const START: Timestamp = Timestamp::from_secs(1_700_000_000);
 
 /// Where a zone is while it is out of the engine's sight.
 const ASIDE: &str = "aside";
+/// Where checkpoints go.
+const COPY: &str = "copy";
 
 /// The stages of the workers: accesses, evaluation, settling, collection, healing.
 pub const STAGES: usize = 5;
@@ -32,14 +34,21 @@ pub struct World {
     pub store: Store,
     /// How many zones it has; with one, the data directory is it.
     zones: usize,
+    /// How often it was given another master key.
+    rotations: u8,
 }
 
-fn options(directory: &Path, clock: &Arc<ManualClock>, zones: usize) -> OpenOptions {
+/// The master key after so many rotations.
+fn master_key(rotations: u8) -> MasterKey {
+    MasterKey::new([1 + rotations; 32])
+}
+
+fn options(directory: &Path, clock: &Arc<ManualClock>, zones: usize, rotations: u8) -> OpenOptions {
     let mut options = OpenOptions::new(directory.join("data"));
     options.clock = Arc::clone(clock) as Arc<dyn strata_storage::Clock>;
     options.entropy = Arc::new(SeededEntropy::new(1));
     options.segment_bytes = 2 << 20;
-    options.master_key = Some(MasterKey::new([1; 32]));
+    options.master_key = Some(master_key(rotations));
     options.cache_bytes = 4 << 20;
     options.part_bytes_min = 1;
     options.collect_every = None;
@@ -59,12 +68,35 @@ fn options(directory: &Path, clock: &Arc<ManualClock>, zones: usize) -> OpenOpti
 
 impl World {
     /// A store with one bucket.
-    pub async fn new(zones: usize) -> World {
+    pub async fn new(zones: usize, locked: bool) -> World {
         let directory = tempfile::tempdir().expect("a temporary directory can be made");
         let clock = Arc::new(ManualClock::new(START));
-        let store = Store::open(options(directory.path(), &clock, zones)).await.expect("a new store opens");
-        store.create_bucket(&bucket(), NewBucket::default()).await.expect("a new bucket can be made");
-        World { directory, clock, store, zones }
+        let store = Store::open(options(directory.path(), &clock, zones, 0)).await.expect("a new store opens");
+        let new = NewBucket { object_lock: locked, ..NewBucket::default() };
+        store.create_bucket(&bucket(), new).await.expect("a new bucket can be made");
+        World { directory, clock, store, zones, rotations: 0 }
+    }
+
+    /// Gives the store another master key, with which it is to be opened from now on.
+    pub async fn rotate_key(&mut self) {
+        self.rotations += 1;
+        self.store.rotate_master_key(master_key(self.rotations)).await.expect("the key can be replaced");
+    }
+
+    /// Writes a checkpoint and opens it: the data directory is its only zone.
+    pub async fn write_copy(&self) -> Store {
+        let copy = self.directory.path().join(COPY);
+        self.store.checkpoint(&copy).await.expect("a checkpoint is written");
+        let mut options = options(self.directory.path(), &self.clock, 1, self.rotations);
+        (options.directory, options.entropy) = (copy, Arc::new(SeededEntropy::new(2)));
+        Store::open(options).await.expect("the copy opens")
+    }
+
+    /// Closes a checkpoint and removes it.
+    pub async fn forget_copy(&self, copy: Store) {
+        copy.close().await.expect("it closes");
+        drop(copy);
+        std::fs::remove_dir_all(self.directory.path().join(COPY)).expect("a directory can be removed");
     }
 
     /// Closes the store and opens it again.
@@ -76,21 +108,22 @@ impl World {
 
     /// Drops the store as if the process had died, looks whether it is sound, and opens it again.
     pub async fn crash_and_check(self) -> World {
-        let World { directory, clock, store, zones } = self;
-        let OpenOptions { directory: data, zones: places, master_key, .. } = options(directory.path(), &clock, zones);
+        let World { directory, clock, store, zones, rotations } = self;
+        let OpenOptions { directory: data, zones: places, master_key, .. } =
+            options(directory.path(), &clock, zones, rotations);
         drop(store);
         assert_sound(&data, places, master_key);
-        let store = Store::open(options(directory.path(), &clock, zones)).await.expect("it opens again");
-        World { directory, clock, store, zones }
+        let store = Store::open(options(directory.path(), &clock, zones, rotations)).await.expect("it opens again");
+        World { directory, clock, store, zones, rotations }
     }
 
     /// Drops the store as if the process had died, and opens it again.
     pub async fn crash(self) -> World {
-        let World { directory, clock, store, zones } = self;
+        let World { directory, clock, store, zones, rotations } = self;
         drop(store);
         loop {
-            match Store::open(options(directory.path(), &clock, zones)).await {
-                Ok(store) => return World { directory, clock, store, zones },
+            match Store::open(options(directory.path(), &clock, zones, rotations)).await {
+                Ok(store) => return World { directory, clock, store, zones, rotations },
                 // A task of the last one is not gone yet.
                 Err(Error::Locked) => tokio::task::yield_now().await,
                 Err(error) => panic!("{error}"),

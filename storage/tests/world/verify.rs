@@ -8,6 +8,7 @@ use strata_storage::{
 
 use crate::model::{Object, Version};
 use crate::ops::KEYS;
+use crate::parts::compare_attributes;
 use crate::run::Run;
 use crate::support::{DAY, bucket, key};
 
@@ -27,6 +28,9 @@ impl Run {
             }
         }
         self.compare_usage().await;
+        self.compare_parts().await;
+        self.compare_held().await;
+        self.compare_documents().await;
     }
 
     /// The list of versions, which also tells the ids of markers that the engine made by itself; and that of uploads.
@@ -103,6 +107,8 @@ impl Run {
         let expected = (object.class, tier, restore, readable, object.bytes.len() as u64, object.etag, &object.tags);
         assert_eq!(found, expected, "{name} at {}: {version:#?}", moment(now));
         assert_eq!(Some(info.version_id), version.id);
+        assert_eq!((info.protection.lock, &info.protection.owner.acl), (object.lock, &object.acl), "{name}");
+        compare_attributes(&open, object).await;
         if object.is_monitored() && readable {
             return;
         }
