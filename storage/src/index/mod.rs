@@ -208,6 +208,8 @@ impl ReadIndex {
         let mut options = Options::default();
         options.set_paranoid_checks(true);
         options.set_wal_recovery_mode(DBRecoveryMode::PointInTime);
+        // As it was written: told otherwise, RocksDB wants to forget the logs that it tracks, and dies of being read-only.
+        options.set_track_and_verify_wals_in_manifest(true);
         options.set_max_open_files(512);
         let families = Family::ALL.map(|family| family.descriptor(&cache));
         let db = DB::open_cf_descriptors_read_only(&options, directory, families, false)
