@@ -189,6 +189,9 @@ pub enum Error {
     /// A zone cannot be used as asked; the text says why, and what to do.
     #[error("{0}")]
     Zone(String),
+    /// A backup, or the repository it is in, cannot be used as asked; the text says why, and what to do.
+    #[error("{0}")]
+    Backup(String),
     /// Another process holds the data directory.
     #[error("the data directory is locked by another process")]
     Locked,

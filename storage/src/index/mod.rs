@@ -10,6 +10,7 @@ mod family;
 pub(crate) mod inline;
 pub(crate) mod key;
 pub(crate) mod record;
+mod scratch;
 mod watermark;
 
 use std::path::Path;
@@ -22,6 +23,7 @@ use rocksdb::{
 pub(crate) use batch::Batch;
 pub(crate) use commit::Committer;
 pub(crate) use family::Family;
+pub(crate) use scratch::Scratch;
 
 use crate::error::{Error, Result};
 use crate::fs::{blocking, sync_parent};
