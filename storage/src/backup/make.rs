@@ -21,10 +21,11 @@ use tokio::task::JoinSet;
 
 use super::files::{Files, Hash, INDEX, LISTS, UNFINISHED, hash_of};
 use super::moment::{Moment, Named, begin_table};
-use super::pack::{ListWriter, PackWriter};
+use super::pack::{ListWriter, PackId, PackWriter};
 use super::snapshot::{IndexFile, Snapshot};
 use super::{Told, moment};
 use crate::blob::Placement;
+use crate::cipher::salt;
 use crate::error::{Error, Result};
 use crate::fs::blocking;
 use crate::index::record::{Record as _, StoredBlob};
@@ -69,7 +70,7 @@ pub(super) async fn make(job: &Job) -> Result<String> {
     told.update(|status| status.total_bytes = live_bytes + index_bytes);
 
     let mut snapshot = Snapshot::new(&inner.directory.store_id, taken);
-    snapshot.lost_records = copy(job, &moment).await?;
+    snapshot.lost_records = copy(job, &moment, taken).await?;
     inner.backups.hold(None);
     read_all(inner, &moment).await?;
     write_lists(job, &moment, &present, &mut snapshot).await?;
@@ -137,9 +138,9 @@ async fn fill(job: &Job, table: Scratch, present: &mut Present) -> Result<(Scrat
 }
 
 /// Copies the chunks that the repository lacks, and returns how many could not be read.
-async fn copy(job: &Job, moment: &Arc<Moment>) -> Result<u64> {
+async fn copy(job: &Job, moment: &Arc<Moment>, taken: Timestamp) -> Result<u64> {
     let (inner, told) = (&job.inner, &job.told);
-    let mut packs = Packs { job, moment, open: None, sending: JoinSet::new() };
+    let mut packs = Packs { job, moment, taken, open: None, sending: JoinSet::new() };
     let (mut from, mut lost) = (Vec::new(), 0);
     loop {
         let (at, start) = (Arc::clone(moment), from);
@@ -209,10 +210,17 @@ fn joined<T>(outcome: std::result::Result<T, tokio::task::JoinError>) -> Result<
     })
 }
 
+/// A name that no other pack has: nothing is ever written over one, not even by a store whose randomness came back.
+fn new_id(taken: Timestamp, first: &StoredBlob, salt: [u8; 16]) -> PackId {
+    let all = [&taken.as_nanos().to_le_bytes()[..], &key::stored_blob(first), &salt].concat();
+    *blake3::hash(&all).as_bytes().first_chunk().expect("a hash has 32 bytes")
+}
+
 /// The pack that is being filled, and the one before it on its way.
 struct Packs<'a> {
     job: &'a Job,
     moment: &'a Arc<Moment>,
+    taken: Timestamp,
     open: Option<PackWriter>,
     /// At most one.
     sending: JoinSet<Result<()>>,
@@ -220,8 +228,8 @@ struct Packs<'a> {
 
 impl Packs<'_> {
     async fn add(&mut self, blob: StoredBlob, record: &[u8]) -> Result<()> {
-        let entropy = &self.job.inner.entropy;
-        let open = self.open.get_or_insert_with(|| PackWriter::new(crate::cipher::salt(&**entropy)));
+        let entropy = &*self.job.inner.entropy;
+        let open = self.open.get_or_insert_with(|| PackWriter::new(new_id(self.taken, &blob, salt(entropy))));
         open.add(blob, record);
         if open.is_full() { self.send().await } else { Ok(()) }
     }
