@@ -269,6 +269,7 @@ impl From<Error> for S3Error {
             Error::Corrupt { .. }
             | Error::UnknownFormat { .. }
             | Error::Zone(_)
+            | Error::Backup(_)
             | Error::Locked
             | Error::MasterKeyMissing
             | Error::MasterKeyWrong

@@ -18,6 +18,7 @@ pub mod policy;
 
 // What is said of the store itself.
 pub mod admin;
+mod backup;
 pub mod cli;
 
 // One request.

@@ -113,6 +113,16 @@ pub fn present(config: &Config) -> Result<Option<MasterKey>, MasterKeyError> {
     obtain(config, &SystemEntropy).map(Some)
 }
 
+/// The master key that the settings name, if there is one: none is generated, whatever is in the data directory. Blocks the
+/// thread.
+pub fn kept(config: &Config) -> Result<Option<MasterKey>, MasterKeyError> {
+    match MasterKeySource::of(config) {
+        MasterKeySource::File(path) => read(&path),
+        // Neither is generated.
+        MasterKeySource::Setting | MasterKeySource::Command(_) => obtain(config, &SystemEntropy).map(Some),
+    }
+}
+
 /// The key before the present one, if the settings name one.
 pub fn previous(config: &Config) -> Result<Option<MasterKey>, MasterKeyError> {
     let Some(text) = &config.previous_master_key else { return Ok(None) };

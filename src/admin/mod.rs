@@ -3,6 +3,7 @@
 //! One file per topic. The documents are types that the command line reads again.
 
 mod accounts;
+mod backup;
 mod buckets;
 mod cost;
 mod events;
@@ -28,6 +29,7 @@ use crate::request::{Context, Query};
 use crate::response::{Payload, Response};
 
 pub use accounts::{AccountDocument, AccountsDocument, KeysDocument};
+pub use backup::{BackupDocument, BackupQuestion};
 pub use buckets::{BucketDocument, BucketsDocument};
 pub use cost::CostDocument;
 pub use events::{
@@ -104,6 +106,8 @@ pub async fn run(topic: &str, ctx: &Context, request: AdminRequest) -> Result<Re
         "accounts/enable" => json(&accounts::enable(ctx, request.only(&[Method::POST])?).await?),
         "accounts/rotate-keys" => json(&accounts::rotate_keys(ctx, request.only(&[Method::POST])?).await?),
         "accounts/quota" => json(&accounts::quota(ctx, request.only(&[Method::POST])?).await?),
+        "backup" => json(&backup::get(ctx, request.only(&[Method::GET])?)),
+        "backup/start" => json(&backup::start(ctx, request.only(&[Method::POST])?).await?),
         "scrub" => json(&scrub::get(ctx, request.only(&[Method::GET])?).await?),
         "scrub/start" => json(&scrub::start(ctx, request.only(&[Method::POST])?).await?),
         "cost" => json(&cost::get(ctx, request.only(&[Method::GET, Method::POST])?).await?),

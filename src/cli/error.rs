@@ -64,6 +64,12 @@ pub enum CliError {
         /// The reason.
         reason: String,
     },
+    /// A backup, or what was to be done with one, did not succeed, or is not whole.
+    #[error("{0}")]
+    Backup(String),
+    /// A backup, or what was to be done with one, was not begun.
+    #[error("{0}")]
+    NotBegun(String),
     /// Buckets that were compared are not the same.
     #[error("the two sides are not the same; differences: {0}")]
     Differences(u64),
@@ -103,6 +109,7 @@ impl CliError {
                 | CliError::File { .. }
                 | CliError::Unchecked { .. }
                 | CliError::NotDone(_)
+                | CliError::NotBegun(_)
         );
         if not_begun { EXIT_NOT_BEGUN } else { 1 }
     }

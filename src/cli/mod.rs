@@ -5,6 +5,7 @@
 //! and prints a table, or the server's JSON.
 
 mod accounts;
+mod backup;
 mod buckets;
 mod check;
 mod client;
@@ -17,6 +18,7 @@ mod lifecycle;
 mod moving;
 mod replication;
 mod reports;
+mod restore;
 mod scrub;
 mod table;
 mod zones;
@@ -30,6 +32,7 @@ use crate::admin::{InfoDocument, StatusDocument};
 use crate::cost::DEFAULT_PRICES;
 
 pub use accounts::AccountCommand;
+pub use backup::BackupArgs;
 pub use buckets::BucketCommand;
 pub use check::CheckArgs;
 use client::Client;
@@ -39,6 +42,7 @@ pub use events::EventCommand;
 pub use keys::KeyCommand;
 pub use moving::{ExportArgs, ImportArgs};
 pub use replication::ReplicationCommand;
+pub use restore::RestoreArgs;
 pub use scrub::ScrubCommand;
 pub use table::printable;
 pub use zones::ZoneCommand;
@@ -63,6 +67,12 @@ pub enum Command {
     /// Checks a store that no server has open: whether all that it says of itself is so. Ends with 0 if it is sound, with 1
     /// if it has faults, with 2 if it could not be checked.
     Check(CheckArgs),
+    /// Backs the store of a running server up, to a directory or to a bucket of another store: what is there already is not
+    /// sent again. Ends with 0 if the backup is made and whole, with 1 if not, with 2 if it could not be begun.
+    Backup(BackupArgs),
+    /// Makes a store of a backup, where there is none, without a server. Ends with 0 if it is there and whole, with 1 if not,
+    /// with 2 if it was not begun.
+    Restore(RestoreArgs),
     /// Works with scrubbing: the reading and repairing of everything at rest, while the server runs.
     #[command(subcommand)]
     Scrub(ScrubCommand),
@@ -167,6 +177,8 @@ pub async fn run(command: Command, out: &mut impl Write) -> Result<(), CliError>
             }
         }
         Command::Check(args) => check::run(&args, out),
+        Command::Backup(args) => backup::run(&args, out).await,
+        Command::Restore(args) => restore::run(&args, out).await,
         Command::Scrub(command) => scrub::run(command, out).await,
         Command::Cost(args) => cost::run(&args, out).await,
         Command::Bucket(command) => buckets::run(command, out).await,

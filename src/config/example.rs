@@ -102,8 +102,8 @@ const LISTS: &str = "
 # length_max = 1000000                     # about how many entries are kept; all by default
 # replicas = 0                             # how many must have an entry before it counts as delivered
 
-# Other stores that speak S3 and buckets can be replicated to, as often as wanted. A destination bucket that is in this store
-# is replicated to here; any other is looked for in these regions, one after the other.
+# Other stores that speak S3, which buckets can be replicated to and backups be kept in; as often as wanted. A destination bucket
+# that is in this store is replicated to here; any other is looked for in these regions, one after the other.
 # [[regions]]
 # name = \"site-b\"                         # as messages call it
 # endpoint = \"https://b.example.com:9000\"

@@ -97,6 +97,11 @@ impl Destinations {
         Destinations { store, regions }
     }
 
+    /// The other stores.
+    pub fn regions(&self) -> &Regions {
+        &self.regions
+    }
+
     /// Finds the bucket `arn` for the source bucket `source`.
     pub async fn resolve(&self, source: &BucketName, arn: &str) -> Result<Found, Unresolved> {
         let name = bucket_of_arn(arn).ok_or_else(|| Unresolved::NotABucket(arn.to_owned()))?;

@@ -192,6 +192,9 @@ pub enum Error {
     /// What is asked for is not whole without a zone that cannot be reached. Retry when that is back.
     #[error("a zone cannot be reached, and what it holds is needed; bring it back, or drain it to give it up")]
     ZoneAway,
+    /// A backup, or the repository it is in, cannot be used as asked; the text says why, and what to do.
+    #[error("{0}")]
+    Backup(String),
     /// Another process holds the data directory.
     #[error("the data directory is locked by another process")]
     Locked,

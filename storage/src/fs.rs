@@ -265,6 +265,29 @@ pub(crate) fn rename_directory(from: &Path, to: &Path) -> Result<()> {
     sync_parent(to)
 }
 
+/// The names in a directory; none if it is missing. Blocking.
+pub(crate) fn names_in(path: &Path) -> Result<Vec<String>> {
+    match SystemDisk.read_dir(path) {
+        Ok(names) => Ok(names.into_iter().map(|name| name.to_string_lossy().into_owned()).collect()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(Error::io("list a directory", error)),
+    }
+}
+
+/// Removes files, and directories with all that is in them, as far as they are there. Blocking.
+pub(crate) fn remove_all(paths: &[std::path::PathBuf]) -> Result<()> {
+    for path in paths {
+        let removed = if path.is_dir() { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) };
+        match removed {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(Error::io("remove what a restore has left", error));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
 /// Makes the names in a directory survive a crash. Blocking.
 pub(crate) fn sync_directory(path: &Path) -> Result<()> {
     SystemDisk.sync_directory(path).map_err(|error| Error::io("sync a directory", error))

@@ -64,7 +64,8 @@ mod fs;
 mod blob;
 mod index;
 
-// The look at all of it.
+// The look at all of it, and all of it elsewhere.
+mod backup;
 mod check;
 
 // One file per path that a request can take.
@@ -121,6 +122,11 @@ pub use access::{Access, Accesses};
 pub use account::AccountId;
 pub use analytics::{AnalyticsConfiguration, AnalyticsExport};
 pub use attributes::Tagged;
+pub use backup::{
+    BackupInfo, BackupOptions, BackupProgress, BackupStatus, DirectoryRepository, Pending, Pruned, Repository,
+    RepositoryFile, RestoreOptions, Restored, VerifyReport, backups, prune_backups, restore, unlock_repository,
+    verify_backup,
+};
 pub use bucket::{
     Bucket, BucketChange, BucketDocument, BucketPage, BucketQuery, NewBucket, ObjectOwnership, Versioning,
 };

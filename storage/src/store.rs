@@ -9,6 +9,7 @@ use tokio::sync::{Semaphore, broadcast};
 use tokio::time::Instant;
 
 use crate::access::Accesses;
+use crate::backup::{Backups, forget_moment};
 use crate::blob::{Blobs, BlobsOptions, IDS_SKIPPED};
 use crate::cipher::{DataKey, KeyStatus, Keys, MasterKey};
 use crate::clock::{Clock, Entropy, SystemClock, SystemEntropy};
@@ -154,6 +155,7 @@ pub(crate) struct Inner {
     pub(crate) collector: worker::Collector,
     pub(crate) healer: worker::Healer,
     pub(crate) scrubber: worker::Scrubber,
+    pub(crate) backups: Backups,
     pub(crate) zones: Zones,
     pub(crate) mover: worker::Mover,
     pub(crate) restores: Restores,
@@ -178,11 +180,14 @@ pub(crate) struct Inner {
 }
 
 impl Inner {
+    /// Refuses work once the store is closing.
+    pub(crate) fn check_open(&self) -> Result<()> {
+        if self.closed.load(Ordering::Acquire) { Err(Error::Closed) } else { Ok(()) }
+    }
+
     /// Refuses work that could not be made durable.
     pub(crate) fn check_writable(&self) -> Result<()> {
-        if self.closed.load(Ordering::Acquire) {
-            return Err(Error::Closed);
-        }
+        self.check_open()?;
         if self.index.is_poisoned() { Err(Error::Poisoned) } else { Ok(()) }
     }
 
@@ -293,6 +298,7 @@ impl Store {
             tracing::warn!(%error, "accesses could not be stored; these reads do not count");
         }
         self.inner.closed.store(true, Ordering::Release);
+        self.inner.backups.stop().await;
         self.inner.mover.wait().await;
         self.inner.healer.wait().await;
         self.inner.collector.wait().await;
@@ -360,6 +366,7 @@ async fn open_when_free(options: OpenOptions) -> Result<Inner> {
 /// Blocking.
 fn open(options: OpenOptions) -> Result<Inner> {
     let mut directory = Directory::open(&options.directory, options.entropy.as_ref())?;
+    forget_moment(directory.path())?;
     let keys = Arc::new(directory.open_keys(options.master_key.as_ref(), &options.entropy)?);
     let index = Index::open(&directory.index(), options.cache_bytes)?;
     let zones::Opened { zones, places, draining, replaced } =
@@ -404,6 +411,7 @@ fn open(options: OpenOptions) -> Result<Inner> {
         collector: worker::Collector::new(&workers),
         healer: worker::Healer::new(&workers),
         scrubber: worker::Scrubber::new(&workers, options.scrub_every),
+        backups: Backups::new(&workers),
         zones,
         mover,
         restores: Restores::new(options.restore_times),
@@ -426,7 +434,7 @@ fn open(options: OpenOptions) -> Result<Inner> {
 }
 
 /// Above every segment that the index speaks of, so that a new segment is never taken for an old one.
-fn next_segment(index: &Index) -> Result<u64> {
+pub(crate) fn next_segment(index: &Index) -> Result<u64> {
     let rows = index.rows();
     let mut next = 1;
     for family in [Family::Segment, Family::Placement] {

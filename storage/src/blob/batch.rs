@@ -20,7 +20,7 @@ use crate::blob::sealing::seal_data;
 use crate::blob::segment::Segment;
 use crate::blob::segments::SegmentSet;
 use crate::blob::stripe::STRIPE_BYTES_MAX;
-use crate::cipher::{Keys, Seal, TAG_BYTES};
+use crate::cipher::{Keys, PieceCipher, Seal, TAG_BYTES};
 use crate::error::{Error, Result};
 use crate::fs::blocking;
 use crate::pool::Pool;
@@ -64,7 +64,7 @@ pub struct Prepared {
 
 impl Prepared {
     /// Where the record is, before its segment is known.
-    fn nowhere(&self, seal: Option<Seal>) -> Placement {
+    pub(super) fn nowhere(&self, seal: Option<Seal>) -> Placement {
         let stored_bytes = u32::try_from(self.stored.len()).expect("what is stored is not larger than the content");
         Placement { segment: 0, generation: 0, offset: 0, plain_bytes: self.plain_bytes, stored_bytes, seal }
     }
@@ -194,19 +194,24 @@ fn pack(buffer: &mut [u8], records: &[Prepared], keys: &Keys, (segment, start): 
         let placement =
             Placement { segment: segment.id, generation: segment.generation, offset, ..record.nowhere(seal) };
         end = at + placement.record_bytes() as usize;
-        let head = encode_head(&placement);
-        let data = at + HEAD_BYTES..at + HEAD_BYTES + record.stored.len();
-        buffer[at..data.start].copy_from_slice(&head);
-        buffer[data.clone()].copy_from_slice(&record.stored);
-        let seal = |cipher| seal_data(&cipher, record.plain_bytes as usize, &mut buffer[data.clone()]);
-        let tags = cipher.map_or_else(Vec::new, seal);
-        let tail = encode_tail(&head, &record.id, &record.table, &tags);
-        let tail_end = data.end + tail.len();
-        buffer[data.end..tail_end].copy_from_slice(&tail);
-        buffer[tail_end..end].fill(0);
+        lay_out(&mut buffer[at..end], record, &placement, cipher);
         placements.push(placement);
     }
     placements
+}
+
+/// Lays one record out in bytes of its size, and seals it there.
+pub(super) fn lay_out(buffer: &mut [u8], record: &Prepared, placement: &Placement, cipher: Option<PieceCipher>) {
+    let head = encode_head(placement);
+    let data = HEAD_BYTES..HEAD_BYTES + record.stored.len();
+    buffer[..data.start].copy_from_slice(&head);
+    buffer[data.clone()].copy_from_slice(&record.stored);
+    let seal = |cipher| seal_data(&cipher, record.plain_bytes as usize, &mut buffer[data.clone()]);
+    let tags = cipher.map_or_else(Vec::new, seal);
+    let tail = encode_tail(&head, &record.id, &record.table, &tags);
+    let tail_end = data.end + tail.len();
+    buffer[data.end..tail_end].copy_from_slice(&tail);
+    buffer[tail_end..].fill(0);
 }
 
 const _: () = {

@@ -239,7 +239,7 @@ impl Examiner {
 }
 
 /// What the bytes hold, if they are the record of that name and place, down to its content.
-fn verified(keys: &Arc<Keys>, id: &BlobId, placement: &Placement, mut record: Vec<u8>) -> Option<Prepared> {
+pub(super) fn verified(keys: &Arc<Keys>, id: &BlobId, placement: &Placement, mut record: Vec<u8>) -> Option<Prepared> {
     let prepared = |table, stored| Prepared { id: *id, table, plain_bytes: placement.plain_bytes, stored };
     if placement.is_compressed() {
         let file = Arc::new(ReadFile::named(Arc::new(Memory { record, at: placement.offset }), "a record".to_owned()));

@@ -51,6 +51,7 @@ mod examine;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod large;
+mod portable;
 mod read;
 mod read_frames;
 mod ways;
@@ -253,6 +254,17 @@ impl Blobs {
     pub async fn stored(&self, id: &BlobId, placement: &Placement) -> ReadResult<Prepared> {
         let (table, stored) = self.source(id, placement).stored().await?;
         Ok(Prepared { id: *id, table, plain_bytes: placement.plain_bytes, stored })
+    }
+
+    /// The bytes of a prepared chunk as a record that lies in no segment, sealed. Takes a processor for as long as it takes.
+    pub fn export(&self, record: &Prepared) -> Vec<u8> {
+        portable::export(&self.shared.segments.keys, record)
+    }
+
+    /// The chunk in bytes that [`Blobs::export`] made, here or in a store with the same keys, verified against its name.
+    /// Takes a processor for as long as it takes.
+    pub fn import(&self, id: &BlobId, bytes: &[u8]) -> Result<Prepared> {
+        portable::import(&self.shared.segments.keys, id, bytes)
     }
 
     /// How many reads found damage, or a disk that refused, and were served in another way.

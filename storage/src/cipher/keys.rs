@@ -142,6 +142,13 @@ impl Keys {
         Ok(Keys(Some(Ring { path, store_id, entropy: Arc::new(SystemEntropy), keys, file })))
     }
 
+    /// Whether a master key opens what such a file holds. `Err(MasterKeyWrong)`, or `Err(Corrupt)` if it is damaged.
+    pub fn check(text: &str, store_id: &[u8; 16], master: &MasterKey) -> Result<()> {
+        let path = Path::new(KEYS_FILE);
+        let lines = decode(text.as_bytes(), store_id).ok_or_else(|| damaged(path))?;
+        unwrap_all(&lines, master, store_id, path).map(drop)
+    }
+
     /// Whether what is written is sealed.
     pub fn seals(&self) -> bool {
         self.0.is_some()
@@ -214,9 +221,15 @@ impl Keys {
 
     /// Writes the file of a copy of the store. Blocking.
     pub fn copy_to(&self, directory: &Path) -> Result<()> {
-        let Some(ring) = &self.0 else { return Ok(()) };
+        let Some(text) = self.text() else { return Ok(()) };
+        fs::write_small_file(&directory.join(KEYS_FILE), text.as_bytes())
+    }
+
+    /// What is in the file; `None` if there are no keys.
+    pub fn text(&self) -> Option<String> {
+        let ring = self.0.as_ref()?;
         let file = ring.file.lock().unwrap_or_else(PoisonError::into_inner);
-        fs::write_small_file(&directory.join(KEYS_FILE), encode(&file.lines, &ring.store_id).as_bytes())
+        Some(encode(&file.lines, &ring.store_id))
     }
 }
 

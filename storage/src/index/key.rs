@@ -18,10 +18,12 @@
 //! Integers are big-endian. `esc` maps 00 to 00 FF and ends with 00 00, so that a key sorts before its extensions.
 
 use crate::account::AccountId;
+use crate::blob::BlobId;
 use crate::error::Error;
 use crate::index::record::StoredBlob;
 use crate::meter::{MeterKey, Metered, Month};
 use crate::object::StorageClass;
+use crate::pool::Pool;
 use crate::queue::{QueueId, TaskState};
 use crate::stamp::{Stamp, Timestamp};
 use crate::tiering::Tier;
@@ -169,6 +171,13 @@ pub(crate) fn stored_blob(blob: &StoredBlob) -> Vec<u8> {
     bytes.extend_from_slice(&blob.id.0);
     bytes.push(blob.pool.number());
     bytes
+}
+
+/// The blob and pool in a blob row's key.
+pub(crate) fn split_stored_blob(row: &[u8]) -> Option<StoredBlob> {
+    let (id, pool) = row.split_first_chunk::<32>()?;
+    let [pool] = pool else { return None };
+    Some(StoredBlob { id: BlobId(*id), pool: Pool::from_number(*pool)? })
 }
 
 /// The key of a reference row.

@@ -12,6 +12,7 @@ pub(crate) mod fuzzing;
 pub(crate) mod inline;
 pub(crate) mod key;
 pub(crate) mod record;
+mod scratch;
 mod watermark;
 
 use std::path::Path;
@@ -24,6 +25,7 @@ use rocksdb::{
 pub(crate) use batch::Batch;
 pub(crate) use commit::Committer;
 pub(crate) use family::Family;
+pub(crate) use scratch::Scratch;
 
 use crate::error::{Error, Result};
 use crate::fs::{blocking, sync_parent};

@@ -82,6 +82,11 @@ impl Collector {
         self.segments.lock().await
     }
 
+    /// Keeps every reference that there is while the guard lives, and with them the chunks.
+    pub(crate) async fn keep_references(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.references.lock().await
+    }
+
     /// Waits for the pass and the checkpoint under way.
     pub(crate) async fn wait(&self) {
         drop(self.pass.lock().await);

@@ -50,6 +50,7 @@ pub(crate) use rounds::{Next, Rounds};
 pub use scrub::{LostVersion, ScrubStatus};
 pub(crate) use scrub::{Scrubber, spawn as spawn_scrubber};
 pub(crate) use settle::{Mover, settle, spawn as spawn_mover};
+pub(crate) use widen::read_somewhere;
 
 /// Runs work to its end, with the locks that it holds, even if whoever asked for it goes away.
 async fn to_its_end<T: Send + 'static>(work: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {

@@ -4,7 +4,7 @@
 //! Whether a reference is the last one is looked for under three things that the batch holds until it is durable: the
 //! lock of those who delete references, of whom there are two, this and `release`; a claim on the blob, which keeps
 //! writes from relying on it meanwhile; and the locks of the keys. A blob that somebody else has pinned keeps its place
-//! and these references, and the caller tries again later.
+//! and these references, and the caller tries again later; so does one that a backup has still to copy.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -38,7 +38,13 @@ pub(super) async fn narrow(
     let looked_for = leaving.clone();
     let mut claimed = BTreeSet::new();
     let mut claims = BTreeSet::new();
-    for blob in inner.index.read(move |rows| unreferenced(rows, &looked_for, blobs)).await? {
+    let unused = inner.index.read(move |rows| unreferenced(rows, &looked_for, blobs)).await?;
+    let needed = inner.needed_by_backup(&unused).await?;
+    for blob in unused {
+        if needed.contains(&blob.id) {
+            kept.insert(blob);
+            continue;
+        }
         if !claims.contains(&blob.id) {
             let claim = match pins.remove(&blob.id) {
                 Some(pin) => inner.pins.claim(pin).map_err(|pin| _ = pins.insert(blob.id, pin)).ok(),

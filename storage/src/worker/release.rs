@@ -2,7 +2,7 @@
 //!
 //! A batch deletes references and, in the same moment, drops the blobs that nothing else refers to. A row that leads to
 //! others (a manifest page, an upload, the garbage row itself) is deleted only when all that it leads to is durably
-//! gone, so nothing is ever lost sight of. What only a pinned blob belongs to is kept, with all rows above it, and tried
+//! gone, so nothing is ever lost sight of. What only a pinned blob belongs to, or one that a backup has still to copy, is kept, with all rows above it, and tried
 //! again in the next pass. A blob that others refer to as well needs no claim, pinned or not, for it is not dropped: all
 //! who delete references do so one after another, so the one seen is there until a later batch deletes it.
 
@@ -184,7 +184,13 @@ impl<'a> Releaser<'a> {
         let blobs = leaving.iter().map(|&(blob, _)| blob).collect();
         let (mut claimed, mut pinned) = (BTreeSet::new(), BTreeSet::new());
         let mut claims = BTreeSet::new();
-        for blob in self.inner.index.read(move |rows| unreferenced(rows, &leaving, blobs)).await? {
+        let unused = self.inner.index.read(move |rows| unreferenced(rows, &leaving, blobs)).await?;
+        let needed = self.inner.needed_by_backup(&unused).await?;
+        for blob in unused {
+            if needed.contains(&blob.id) {
+                pinned.insert(blob);
+                continue;
+            }
             // A claim is on the blob in all its pools.
             if !claims.contains(&blob.id) {
                 let Some(claim) = self.inner.pins.collect(blob.id) else {

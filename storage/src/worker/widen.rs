@@ -208,6 +208,25 @@ pub(super) async fn read_as(inner: &Inner, blob: StoredBlob, from: (Pool, Placem
     Ok(prepared.expect("one was given, so one comes back").1)
 }
 
+/// Reads a blob that leaves the store no sooner than this has ended: where it is said to be, else wherever else it is,
+/// verified. The first error tells why it cannot be read anywhere.
+pub(crate) async fn read_somewhere(inner: &Inner, blob: StoredBlob, place: Placement) -> Result<Prepared> {
+    let first = match read_as(inner, blob, (blob.pool, place)).await {
+        Err(error) if !matches!(error, Error::Closed) => error,
+        read => return read,
+    };
+    for pool in Pool::ALL {
+        let other = StoredBlob { id: blob.id, pool };
+        let found: Option<Placement> = inner.index.record(Family::Blob, key::stored_blob(&other)).await?;
+        let Some(elsewhere) = found.filter(|found| pool != blob.pool || *found != place) else { continue };
+        match read_as(inner, blob, (pool, elsewhere)).await {
+            Err(error) if !matches!(error, Error::Closed) => {}
+            read => return read,
+        }
+    }
+    Err(first)
+}
+
 /// Brings what was read into the forms in which it is to be stored. What is to be compressed waits for its turn; the
 /// rest, such as restored copies, does not wait for that.
 async fn prepare_all(inner: &Inner, read: Vec<(StoredBlob, Read)>) -> Result<Vec<(StoredBlob, Prepared)>> {

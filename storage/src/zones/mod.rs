@@ -129,6 +129,16 @@ pub(crate) fn open(index: &Index, options: &[ZoneOptions], data: &Path, store_id
     })
 }
 
+/// As [`open`], for an index that was brought here without the zones that it lists: they are forgotten, and the settings
+/// say which there are. Blocking.
+pub(crate) fn open_anew(index: &Index, options: &[ZoneOptions], data: &Path, store_id: [u8; 16]) -> Result<Opened> {
+    let known = index.rows().record::<Registry>(Family::Meta, LIST)?.unwrap_or_default();
+    let mut batch = Batch::new();
+    batch.put(Family::Meta, LIST.to_vec(), &known.emptied());
+    index.commit_blocking(batch)?;
+    open(index, options, data, store_id)
+}
+
 /// The zones of a store that is only looked at.
 pub(crate) struct Places {
     /// Those that are there, for the blob layer.

@@ -91,9 +91,14 @@ impl Registry {
         matches!(&self.zones[..], [only] if only.directory == data)
     }
 
+    /// The list without any zones, which gives no number twice.
+    pub(super) fn emptied(&self) -> Registry {
+        Registry { next: self.next, zones: Vec::new() }
+    }
+
     /// The list of a copy, as it is stored, in which the shards of all zones lie in the data directory.
     pub(super) fn gathered(&self) -> Result<Registry> {
-        let mut gathered = Registry { next: self.next, zones: Vec::new() };
+        let mut gathered = self.emptied();
         gathered.add(DATA_ZONE, Path::new(""))?;
         Ok(gathered)
     }

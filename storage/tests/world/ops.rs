@@ -103,6 +103,8 @@ pub enum Op {
     /// So many hours pass, then the workers run.
     Hours(u32),
     Reopen,
+    /// A backup is made, everything else is gone, and a store is made of the backup.
+    BackUp,
     /// So many hours pass; then the process dies after this many stages of the workers, and starts again.
     Crash {
         hours: u32,
@@ -229,6 +231,7 @@ pub fn ops() -> impl Strategy<Value = Op> {
         10 => days().prop_map(Op::Days),
         5 => (1..30_u32).prop_map(Op::Hours),
         1 => Just(Op::Reopen),
+        1 => Just(Op::BackUp),
         2 => (0..30_u32, 0..=STAGES).prop_map(|(hours, stages)| Op::Crash { hours, stages }),
     ]
 }

@@ -71,6 +71,7 @@ impl Run {
             Op::LoseZone { zone, noticed } => self.lose_zone(*zone, *noticed).await,
             Op::ReturnZone { empty } => self.return_zone(*empty).await,
             Op::Reopen => self.world = self.world.reopen().await,
+            Op::BackUp => self = self.back_up().await,
             Op::Crash { hours, stages } => return self.crash(*hours, *stages).await,
             Op::SetVersioning(_) | Op::SetLifecycle(_) | Op::PutTiering(_) | Op::DeleteTiering { .. } => {
                 self.configure(op).await;

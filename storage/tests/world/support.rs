@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use md5::{Digest as _, Md5};
 use strata_storage::{
-    BucketName, ETag, Error, ManualClock, MasterKey, NewBucket, ObjectKey, OpenOptions, SeededEntropy, Store,
-    Timestamp, ZoneOptions,
+    BackupOptions, BucketName, DirectoryRepository, ETag, Error, ManualClock, MasterKey, NewBucket, ObjectKey,
+    OpenOptions, RestoreOptions, SeededEntropy, Store, Timestamp, ZoneOptions, restore,
 };
 use tempfile::TempDir;
 
@@ -115,6 +115,35 @@ impl World {
         assert_sound(&data, places, master_key);
         let store = Store::open(options(directory.path(), &clock, zones, rotations)).await.expect("it opens again");
         World { directory, clock, store, zones, rotations }
+    }
+
+    /// Makes a backup in the history's repository, removes the store, and makes one of the backup in its place.
+    pub async fn made_of_backup(self) -> World {
+        let World { directory, clock, store, zones } = self;
+        store.flush_accesses().await.expect("accesses are stored");
+        let repository = Arc::new(DirectoryRepository::new(directory.path().join("repository")));
+        let made = store.backup(repository.clone(), BackupOptions::default()).await.expect("a backup begins");
+        assert_eq!((made.error, made.lost_records), (None, 0));
+        store.close().await.expect("it closes");
+        drop(store);
+        let OpenOptions { directory: data, zones: places, master_key, .. } = options(directory.path(), &clock, zones);
+        for place in places.iter().map(|zone| &zone.directory).chain([&data]) {
+            while std::fs::remove_dir_all(place).is_err() {
+                // A task of the last one is not gone yet.
+                tokio::task::yield_now().await;
+            }
+        }
+        let its_zones = places.clone();
+        let options_of = |master_key| RestoreOptions { zones: its_zones, master_key, ..RestoreOptions::new(&data) };
+        let restored = restore(repository, &options_of(master_key), &mut |_| {}).await.expect("it is restored");
+        assert_eq!((Some(restored.snapshot), restored.lost_records), (made.snapshot, 0));
+        let world = World {
+            store: Store::open(options(directory.path(), &clock, zones)).await.expect("what was restored opens"),
+            directory,
+            clock,
+            zones,
+        };
+        world.crash_and_check().await
     }
 
     /// Drops the store as if the process had died, and opens it again.

@@ -52,6 +52,15 @@ impl Run {
         self.heal(ZoneState::Active, zone).await;
     }
 
+    /// Goes on with a store that was made of a backup, if all zones are there.
+    pub async fn back_up(mut self) -> Run {
+        if self.model.zones.away.is_none() && !self.model.zones.replaced {
+            self.world = self.world.made_of_backup().await;
+            self.model.count("made of a backup", 1);
+        }
+        self
+    }
+
     async fn heal(&mut self, state: ZoneState, zone: usize) {
         self.world.store.heal().await.expect("what can be healed is");
         let name = format!("z{zone}");

@@ -1,0 +1,256 @@
+//! What lies in a repository, and under which names.
+//!
+//! ```text
+//! repository             "strata-repository 1 <store id>": whose backups these are; made first
+//! lock                   who changes the repository at present, and since when
+//! packs/ab/<id>          records, as `pack` draws them
+//! index/ab/<hash>        pieces of the index's files
+//! lists/ab/<hash>        which chunk is in which pack
+//! unfinished/ab/<hash>   the same for the packs of a backup that has not ended
+//! snapshots/<id>.json    backups; a backup is there when its snapshot is
+//! ```
+//!
+//! What a hash names is verified when it is read, and so is a pack. Nothing is ever changed but `lock`.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use super::pack::{PackId, read_list};
+use super::repository::Repository;
+use super::snapshot::Snapshot;
+use crate::error::{Error, Result};
+use crate::index::record::StoredBlob;
+use crate::stamp::Timestamp;
+
+const REPOSITORY: &str = "repository";
+const LOCK: &str = "lock";
+const SNAPSHOTS: &str = "snapshots/";
+const JSON: &str = ".json";
+pub(super) const PACKS: &str = "packs/";
+pub(super) const INDEX: &str = "index/";
+pub(super) const LISTS: &str = "lists/";
+pub(super) const UNFINISHED: &str = "unfinished/";
+
+/// The name of what a hash names.
+pub(super) type Hash = [u8; 32];
+
+/// A repository, and what is known of its names.
+#[derive(Clone)]
+pub(super) struct Files {
+    repository: Arc<dyn Repository>,
+}
+
+/// Who changes a repository.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Holder {
+    /// What is done: `backup` or `prune`.
+    pub(super) what: String,
+    /// The store, in hex.
+    store: String,
+    /// Since when.
+    since: String,
+}
+
+impl Files {
+    pub(super) fn new(repository: Arc<dyn Repository>) -> Files {
+        Files { repository }
+    }
+
+    /// What people call the repository.
+    pub(super) fn place(&self) -> String {
+        self.repository.place()
+    }
+
+    /// Whose backups these are. `Err(Backup)` if there are none.
+    pub(super) async fn store_id(&self) -> Result<[u8; 16]> {
+        let found = self.repository.get(REPOSITORY).await?;
+        let text =
+            found.ok_or_else(|| Error::Backup(format!("there are no backups of a Strata in {}", self.place())))?;
+        let damaged = || Error::Corrupt { what: "REPOSITORY file", place: self.place() };
+        let text = std::str::from_utf8(&text).map_err(|_| damaged())?;
+        let words: Vec<&str> = text.split_whitespace().collect();
+        let mut id = [0; 16];
+        match words[..] {
+            ["strata-repository", "1", store] if hex::decode_to_slice(store, &mut id).is_ok() => Ok(id),
+            ["strata-repository", format, _] if format != "1" => {
+                Err(Error::UnknownFormat { found: format.parse().unwrap_or(0), known: 1 })
+            }
+            _ => Err(damaged()),
+        }
+    }
+
+    /// Makes the place the repository of a store, unless it is already. `Err(Backup)` if it is that of another one, or
+    /// holds something else.
+    pub(super) async fn claim(&self, store_id: &[u8; 16]) -> Result<()> {
+        if self.repository.get(REPOSITORY).await?.is_none() {
+            if !self.repository.list("").await?.is_empty() {
+                let message = format!("{} is not empty, and holds no backups; name a place of their own", self.place());
+                return Err(Error::Backup(message));
+            }
+            let text = format!("strata-repository 1 {}\n", hex::encode(store_id));
+            self.repository.put_new(REPOSITORY, text.into()).await?;
+        }
+        match self.store_id().await? {
+            found if found == *store_id => Ok(()),
+            found => Err(Error::Backup(format!(
+                "{} holds the backups of another store ({}); name a place of their own for those of this one ({})",
+                self.place(),
+                hex::encode(found),
+                hex::encode(store_id)
+            ))),
+        }
+    }
+
+    /// Keeps others from changing the repository. A backup of the same store that is told of as under way is none: its
+    /// process has ended. `Err(Backup)` if somebody else is at work.
+    pub(super) async fn lock(&self, what: &str, store_id: &[u8; 16], now: Timestamp) -> Result<()> {
+        let since = now.to_datetime().to_rfc3339();
+        let own = Holder { what: what.to_owned(), store: hex::encode(store_id), since };
+        let text = Bytes::from(serde_json::to_vec(&own).expect("a holder is text"));
+        if self.repository.put_new(LOCK, text.clone()).await? {
+            return Ok(());
+        }
+        match self.holder().await? {
+            Some(other) if other.what == "backup" && what == "backup" && other.store == own.store => {
+                self.repository.put(LOCK, text).await
+            }
+            other => {
+                let (what, since) = other.map_or(("something".to_owned(), "?".to_owned()), |it| (it.what, it.since));
+                Err(Error::Backup(format!(
+                    "{} is in use since {since} ({what}); if nobody is at work there any more, run `strata backup \
+                     unlock` on it",
+                    self.place()
+                )))
+            }
+        }
+    }
+
+    /// Who changes it, as far as that can be read.
+    async fn holder(&self) -> Result<Option<Holder>> {
+        let text = self.repository.get(LOCK).await?;
+        Ok(text.and_then(|text| serde_json::from_slice(&text).ok()))
+    }
+
+    /// Lets others change the repository.
+    pub(super) async fn unlock(&self) -> Result<()> {
+        self.repository.remove(LOCK).await
+    }
+
+    /// The ids of the snapshots, the oldest first.
+    pub(super) async fn snapshots(&self) -> Result<Vec<String>> {
+        let files = self.repository.list(SNAPSHOTS).await?;
+        let id = |name: &str| Some(name.strip_prefix(SNAPSHOTS)?.strip_suffix(JSON)?.to_owned());
+        let mut ids: Vec<String> = files.iter().filter_map(|file| id(&file.name)).collect();
+        ids.sort();
+        Ok(ids)
+    }
+
+    /// A snapshot. `Err(Backup)` if there is none of that id.
+    pub(super) async fn snapshot(&self, id: &str) -> Result<Snapshot> {
+        let bytes = self.repository.get(&format!("{SNAPSHOTS}{id}{JSON}")).await?;
+        let missing = || Error::Backup(format!("there is no backup {id:?} in {}", self.place()));
+        Snapshot::decode(id, &bytes.ok_or_else(missing)?)
+    }
+
+    /// Stores a snapshot, with which the backup is made, and returns its id and its size.
+    pub(super) async fn put_snapshot(&self, snapshot: &Snapshot) -> Result<(String, u64)> {
+        let (id, bytes) = snapshot.encode();
+        let size = bytes.len() as u64;
+        self.repository.put(&format!("{SNAPSHOTS}{id}{JSON}"), bytes.into()).await?;
+        Ok((id, size))
+    }
+
+    pub(super) async fn remove_snapshot(&self, id: &str) -> Result<()> {
+        self.repository.remove(&format!("{SNAPSHOTS}{id}{JSON}")).await
+    }
+
+    /// The packs that are there, by their sizes in bytes.
+    pub(super) async fn packs(&self) -> Result<std::collections::HashMap<PackId, u64>> {
+        let files = self.repository.list(PACKS).await?;
+        Ok(files.iter().filter_map(|file| Some((id_in(&file.name)?, file.bytes))).collect())
+    }
+
+    pub(super) async fn put_pack(&self, id: &PackId, bytes: Bytes) -> Result<()> {
+        self.repository.put(&pack_name(id), bytes).await
+    }
+
+    /// The bytes of a pack, not verified. `Err(Corrupt)` if it is gone.
+    pub(super) async fn pack(&self, id: &PackId) -> Result<Bytes> {
+        let name = pack_name(id);
+        let missing = || Error::Corrupt { what: "pack (missing)", place: hex::encode(id) };
+        self.repository.get(&name).await?.ok_or_else(missing)
+    }
+
+    /// What is there of a kind that hashes name.
+    pub(super) async fn hashes(&self, kind: &str) -> Result<HashSet<Hash>> {
+        let files = self.repository.list(kind).await?;
+        Ok(files.iter().filter_map(|file| id_in(&file.name)).collect())
+    }
+
+    /// Stores bytes under their hash.
+    pub(super) async fn put_hashed(&self, kind: &str, hash: &Hash, bytes: Bytes) -> Result<()> {
+        self.repository.put(&hashed_name(kind, hash), bytes).await
+    }
+
+    /// The bytes of that hash, verified.
+    pub(super) async fn hashed(&self, kind: &str, hash: &Hash) -> Result<Bytes> {
+        let name = hashed_name(kind, hash);
+        let found = self.repository.get(&name).await?;
+        let damaged = |what| Error::Corrupt { what, place: name.clone() };
+        let bytes = found.ok_or_else(|| damaged("file of a backup (missing)"))?;
+        match blake3::hash(&bytes) == *hash {
+            true => Ok(bytes),
+            false => Err(damaged("file of a backup")),
+        }
+    }
+
+    /// The entries of a list.
+    pub(super) async fn list(&self, kind: &str, hash: &Hash) -> Result<Vec<(StoredBlob, PackId)>> {
+        read_list(&self.hashed(kind, hash).await?)
+    }
+
+    pub(super) async fn remove_hashed(&self, kind: &str, hash: &Hash) -> Result<()> {
+        self.repository.remove(&hashed_name(kind, hash)).await
+    }
+
+    /// Every file of packs, lists and the index, with the leftovers of those that were not finished.
+    pub(super) async fn all(&self) -> Result<Vec<super::RepositoryFile>> {
+        let mut files = Vec::new();
+        for kind in [PACKS, INDEX, LISTS] {
+            files.extend(self.repository.list(kind).await?);
+        }
+        Ok(files)
+    }
+
+    pub(super) async fn remove(&self, name: &str) -> Result<()> {
+        self.repository.remove(name).await
+    }
+}
+
+/// A hash that a snapshot names.
+pub(super) fn hash_of(text: &str) -> Result<Hash> {
+    let mut hash = [0; 32];
+    let decoded = hex::decode_to_slice(text, &mut hash);
+    decoded.map(|()| hash).map_err(|_| Error::Corrupt { what: "snapshot", place: text.to_owned() })
+}
+
+/// How a pack is called.
+pub(super) fn pack_name(id: &PackId) -> String {
+    let id = hex::encode(id);
+    format!("{PACKS}{}/{id}", &id[..2])
+}
+
+/// How something of that hash is called.
+pub(super) fn hashed_name(kind: &str, hash: &Hash) -> String {
+    let hash = hex::encode(hash);
+    format!("{kind}{}/{hash}", &hash[..2])
+}
+
+/// The id at the end of a name.
+fn id_in<const N: usize>(name: &str) -> Option<[u8; N]> {
+    let mut id = [0; N];
+    hex::decode_to_slice(name.rsplit('/').next()?, &mut id).ok().map(|()| id)
+}

@@ -1,0 +1,122 @@
+//! Removing old backups. The order:
+//!
+//! 1. The repository is locked, so that no backup comes to rely on what is about to go.
+//! 2. What the backups that stay name is read, and what unfinished ones have. If any of it cannot be read, nothing is
+//!    removed.
+//! 3. The snapshots that go are removed, the oldest first.
+//! 4. Files that nothing names are removed.
+//!
+//! Dying anywhere leaves files that nothing names, which the next pruning removes, and the lock. A pack stays while any of
+//! its records is named.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use super::files::{Files, Hash, LISTS, UNFINISHED, hash_of};
+use super::pack::PackId;
+use super::repository::Repository;
+use crate::error::{Error, Result};
+use crate::stamp::Timestamp;
+
+/// What files in the making end in, which a crash leaves.
+const UNWRITTEN: &str = ".new";
+
+/// What was removed, and what is left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Pruned {
+    /// Backups that were removed.
+    pub removed: u64,
+    /// Backups that are left.
+    pub kept: u64,
+    /// Files that were removed, beside those of the backups themselves.
+    pub files: u64,
+    /// Their sizes in bytes.
+    pub bytes: u64,
+}
+
+/// What stays.
+#[derive(Default)]
+struct Named {
+    packs: HashSet<PackId>,
+    hashes: HashSet<Hash>,
+}
+
+/// Removes all backups but the newest `keep`, at least one, and every file that no backup names.
+///
+/// `Err(Backup)` if it is no repository, or somebody else changes it. `Err(Corrupt)` if what stays cannot be read; then
+/// nothing was removed.
+pub async fn prune_backups(repository: Arc<dyn Repository>, keep: usize, now: Timestamp) -> Result<Pruned> {
+    let files = Files::new(repository);
+    let store_id = files.store_id().await?;
+    files.lock("prune", &store_id, now).await?;
+    let pruned = prune(&files, keep.max(1)).await;
+    let unlocked = files.unlock().await;
+    let pruned = pruned?;
+    unlocked.map(|()| pruned)
+}
+
+/// Takes back the lock of somebody who is not at work any more. Whoever calls answers for that.
+pub async fn unlock_repository(repository: Arc<dyn Repository>) -> Result<()> {
+    let files = Files::new(repository);
+    files.store_id().await?;
+    files.unlock().await
+}
+
+async fn prune(files: &Files, keep: usize) -> Result<Pruned> {
+    let mut going = files.snapshots().await?;
+    let staying = going.split_off(going.len().saturating_sub(keep));
+    let named = named(files, &staying).await?;
+    let mut pruned = Pruned { removed: going.len() as u64, kept: staying.len() as u64, ..Pruned::default() };
+    for id in &going {
+        files.remove_snapshot(id).await?;
+    }
+    for file in files.all().await? {
+        if is_named(&file.name, &named) {
+            continue;
+        }
+        files.remove(&file.name).await?;
+        pruned.files += 1;
+        pruned.bytes += file.bytes;
+    }
+    Ok(pruned)
+}
+
+async fn named(files: &Files, staying: &[String]) -> Result<Named> {
+    let mut named = Named::default();
+    for id in staying {
+        let snapshot = files.snapshot(id).await?;
+        for piece in snapshot.index.iter().flat_map(|file| &file.pieces) {
+            named.hashes.insert(hash_of(piece)?);
+        }
+        for list in &snapshot.lists {
+            let hash = hash_of(list)?;
+            // Backups share most of their lists.
+            if named.hashes.insert(hash) {
+                named.packs.extend(files.list(LISTS, &hash).await?.into_iter().map(|(_, pack)| pack));
+            }
+        }
+    }
+    for hash in files.hashes(UNFINISHED).await? {
+        match files.list(UNFINISHED, &hash).await {
+            Ok(entries) => named.packs.extend(entries.into_iter().map(|(_, pack)| pack)),
+            // Nobody relies on it.
+            Err(Error::Corrupt { .. }) => files.remove_hashed(UNFINISHED, &hash).await?,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(named)
+}
+
+/// Whether a file stays: because it is named, or because it is not one that a backup has made.
+fn is_named(name: &str, named: &Named) -> bool {
+    let last = name.rsplit('/').next().unwrap_or_default();
+    if last.ends_with(UNWRITTEN) {
+        return false;
+    }
+    let (mut pack, mut hash) = (PackId::default(), Hash::default());
+    match (hex::decode_to_slice(last, &mut pack), hex::decode_to_slice(last, &mut hash)) {
+        (Ok(()), _) => named.packs.contains(&pack),
+        (_, Ok(())) => named.hashes.contains(&hash),
+        _ => true,
+    }
+}

@@ -1,0 +1,54 @@
+//! Old backups go, with what nothing names any more; what is left stays whole.
+
+use strata_storage::{Repository as _, backups, prune_backups, verify_backup};
+
+use crate::support::{Fixture, content, seen};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_left_is_whole() {
+    let fixture = Fixture::new(1).await;
+    for round in 0..4 {
+        fixture.put(&format!("{round}"), content(round, 300_000)).await;
+        fixture.back_up().await;
+        fixture.clock.advance(std::time::Duration::from_secs(3600));
+    }
+    let ids: Vec<String> =
+        backups(fixture.repository()).await.expect("they are listed").into_iter().map(|info| info.id).collect();
+    assert_eq!(ids.len(), 4);
+    std::fs::write(fixture.path("repository/packs/half.new"), b"half").expect("it can be written");
+    let now = Default::default();
+    let pruned = prune_backups(fixture.repository(), 2, now).await.expect("it is pruned");
+    assert_eq!((pruned.removed, pruned.kept), (2, 2));
+    assert!(pruned.files > 1 && pruned.bytes > 4, "{pruned:?}");
+    let left = backups(fixture.repository()).await.expect("they are listed");
+    assert_eq!(left.iter().map(|info| &info.id).collect::<Vec<_>>(), ids[2..].iter().collect::<Vec<_>>());
+    for info in &left {
+        let report = verify_backup(fixture.repository(), Some(&info.id), &mut |_| {}).await.expect("it can be read");
+        assert_eq!(report.damaged, Vec::<String>::new());
+    }
+    let again = prune_backups(fixture.repository(), 2, now).await.expect("it is pruned");
+    assert_eq!((again.removed, again.files), (0, 0));
+    let before = seen(&fixture.store).await;
+    assert_eq!(seen(&fixture.restored("restored", 1).await).await, before);
+    assert_eq!(fixture.back_up().await.sent_records, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_removed_if_what_stays_cannot_be_read() {
+    let fixture = Fixture::new(1).await;
+    for round in 0..2 {
+        fixture.put(&format!("{round}"), content(round, 10_000)).await;
+        fixture.back_up().await;
+    }
+    let newest = backups(fixture.repository()).await.expect("they are listed").pop().expect("there are two").id;
+    let path = fixture.path("repository/snapshots").join(format!("{newest}.json"));
+    std::fs::write(&path, b"{}").expect("it can be written");
+    let before = fixture.repository().list("").await.expect("it is listed").len();
+    assert!(prune_backups(fixture.repository(), 1, Default::default()).await.is_err());
+    assert_eq!(fixture.repository().list("").await.expect("it is listed").len(), before);
+    let unreadable = backups(fixture.repository()).await.expect("they are listed").pop().expect("it is listed");
+    assert_eq!(unreadable.taken, None);
+    // The next backup does not build upon it.
+    fixture.back_up().await;
+    fixture.restored("restored", 1).await;
+}
