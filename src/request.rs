@@ -12,6 +12,7 @@ use crate::body::Body;
 use crate::config::Config;
 use crate::control::AccessPoints;
 use crate::directory::Directory;
+use crate::document_room::DocumentRoom;
 use crate::encryption::Keyring;
 use crate::error::S3Error;
 use crate::events::Events;
@@ -49,6 +50,10 @@ pub struct Context {
     pub lags: Lags,
     /// Turns at storing a request body.
     pub uploads: UploadTurns,
+    /// Room for documents of those who are known.
+    pub documents: Arc<DocumentRoom>,
+    /// Room for documents of those who are not, who so cannot use up the others'.
+    pub strangers_documents: Arc<DocumentRoom>,
     /// Where randomness comes from.
     pub entropy: Arc<dyn Entropy>,
 }

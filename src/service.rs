@@ -31,6 +31,7 @@ use crate::control::{self, AccessPoints};
 use crate::cors;
 use crate::credentials::Secret;
 use crate::directory::Directory;
+use crate::document_room::{DocumentRoom, makes_document};
 use crate::encryption::Keyring;
 use crate::error::S3Error;
 use crate::events::Events;
@@ -56,6 +57,9 @@ use api::Api;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-amz-request-id");
 const HOST_ID: HeaderName = HeaderName::from_static("x-amz-id-2");
+
+/// Documents of those who have not signed have one part in this many of the room besides.
+const STRANGERS_PART: usize = 8;
 
 /// Answers requests; one per server.
 pub struct Service {
@@ -129,6 +133,9 @@ impl Service {
         let authenticator = Arc::new(Authenticator::new(config.region.clone(), directory.clone(), nobodys));
         let failures = Failures::new(&config.limits);
         let uploads = UploadTurns::new(config.limits.uploads);
+        let document_bytes = config.limits.document_bytes;
+        let documents = Arc::new(DocumentRoom::new(document_bytes));
+        let strangers_documents = Arc::new(DocumentRoom::new(document_bytes / STRANGERS_PART));
         let server_id = entropy.next_u64();
         let sts = Sts::new(directory.clone(), &config);
         let policies = BucketPolicies::default();
@@ -146,6 +153,8 @@ impl Service {
             troubles: Troubles::default(),
             lags: Lags::default(),
             uploads,
+            documents,
+            strangers_documents,
             entropy: Arc::clone(&entropy),
         };
         let context = Arc::new(context);
@@ -289,7 +298,11 @@ impl Service {
         if let Operation::CopyObject | Operation::UploadPartCopy = operation {
             trail.trace.copied = headers.get("x-amz-copy-source").cloned();
         }
-        let body = self.body(body, headers, payload)?;
+        let documents = match identity.account_id() {
+            Some(_) => &self.context.documents,
+            None => &self.context.strangers_documents,
+        };
+        let body = self.body(body, headers, payload)?.with_room(documents);
         trail.trace.body_bytes = body.size().ok().flatten();
         let mut request = Request {
             name: Arc::clone(name),
@@ -319,7 +332,11 @@ impl Service {
             // A form says only in its fields whether its sender may take a turn.
             _ => None,
         };
-        self.run(request, passed.afterwards).await
+        if !makes_document(operation) {
+            return self.run(request, passed.afterwards).await;
+        }
+        let making = documents.begin().await?;
+        making.end(self.run(request, passed.afterwards).await?).await
     }
 
     /// Runs the operation of a request that may pass.
@@ -396,7 +413,8 @@ impl Service {
         if !authenticated.identity.is_store_root() {
             return Err(S3Error::access_denied("Access Denied"));
         }
-        let mut body = self.body(body, &parts.headers, authenticated.payload)?;
+        let body = self.body(body, &parts.headers, authenticated.payload)?;
+        let mut body = body.with_room(&self.context.documents);
         let body = body.collect(self.context.config.limits.xml_bytes).await?;
         let request = AdminRequest { method: parts.method, query, headers: parts.headers, body, now };
         admin::run(topic, &self.context, request).await

@@ -10,12 +10,14 @@ mod plain;
 mod source;
 mod trailer;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, StatusCode};
 
 use crate::auth::PayloadAuth;
+use crate::document_room::{DocumentRoom, Space};
 use crate::error::S3Error;
 
 use chunked::Decoder;
@@ -35,6 +37,10 @@ pub struct Body {
     progress: Progress,
     /// What was read and then put back.
     again: Option<Bytes>,
+    /// Where there is room for it if it is collected.
+    room: Option<Arc<DocumentRoom>>,
+    /// The room that it takes.
+    space: Option<Space>,
 }
 
 enum Framing {
@@ -73,7 +79,21 @@ impl Body {
     /// A body inside of another, which knows where it ends and checks what can be checked.
     pub fn streamed(transport: Transport, idle: Duration) -> Body {
         let source = Source::new(transport, None, idle);
-        Body { source, framing: Framing::Streamed, length: None, progress: Progress::Reading, again: None }
+        Body {
+            source,
+            framing: Framing::Streamed,
+            length: None,
+            progress: Progress::Reading,
+            again: None,
+            room: None,
+            space: None,
+        }
+    }
+
+    /// The same; if it is collected, it takes room there for as long as it lives.
+    #[must_use]
+    pub fn with_room(self, room: &Arc<DocumentRoom>) -> Body {
+        Body { room: Some(Arc::clone(room)), ..self }
     }
 
     /// No body.
@@ -92,6 +112,8 @@ impl Body {
             length,
             progress: Progress::Reading,
             again: None,
+            room: None,
+            space: None,
         }
     }
 
@@ -147,11 +169,12 @@ impl Body {
     }
 
     /// Reads a whole small body. More than `most` bytes: 400 `MaxMessageLengthExceeded` with
-    /// `MaxMessageLengthBytes`, without reading when the length was declared.
+    /// `MaxMessageLengthBytes`, without reading when the length was declared. No room for it: 503 `SlowDown`.
     pub async fn collect(&mut self, most: usize) -> Result<Bytes, S3Error> {
         if self.length.is_some_and(|length| usize::try_from(length).map_or(true, |length| length > most)) {
             return Err(self.fail(too_long(most)));
         }
+        self.take_room(most).await?;
         let Some(first) = self.next().await? else { return Ok(Bytes::new()) };
         let Some(second) = self.next().await? else { return self.within(first, most) };
         let mut whole = BytesMut::from(&first[..]);
@@ -164,6 +187,15 @@ impl Body {
             next = self.next().await?;
         }
         self.within(whole.freeze(), most)
+    }
+
+    async fn take_room(&mut self, most: usize) -> Result<(), S3Error> {
+        let length = self.length.and_then(|length| usize::try_from(length).ok()).unwrap_or(most);
+        if let (Some(room), None, 1..) = (self.room.clone(), &self.space, length) {
+            let space = room.take(length).await;
+            self.space = Some(space.map_err(|error| self.fail(error))?);
+        }
+        Ok(())
     }
 
     fn build(transport: Transport, headers: &HeaderMap, payload: PayloadAuth, idle: Duration) -> Result<Body, S3Error> {
@@ -192,7 +224,7 @@ impl Body {
             PayloadAuth::StreamingUnsignedTrailer => chunked(None, Some(Trailers::announced_in(headers)?))?,
         };
         let source = Source::new(transport, lengths.wire(), idle);
-        Ok(Body { source, framing, length, progress: Progress::Reading, again: None })
+        Ok(Body { source, framing, length, progress: Progress::Reading, again: None, room: None, space: None })
     }
 
     /// Remembers an error, so that no later call can report the end.

@@ -1,9 +1,9 @@
-//! Where a body's bytes come from: the connection, read with an idle limit, its declared length enforced.
+//! Where a body's bytes come from: the connection, read with limited patience, its declared length enforced.
 
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http_body::{Body as _, Frame};
@@ -13,6 +13,7 @@ use hyper::body::Incoming;
 
 use super::fault;
 use crate::error::S3Error;
+use crate::patience::Patience;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -65,22 +66,25 @@ pub(super) struct Source {
     declared: Option<u64>,
     received: u64,
     ended: bool,
-    idle: Duration,
+    patience: Patience,
 }
 
 impl Source {
     /// Reads from `transport`, which declares this many bytes.
     pub(super) fn new(transport: Transport, declared: Option<u64>, idle: Duration) -> Source {
-        Source { transport, declared, received: 0, ended: false, idle }
+        Source { transport, declared, received: 0, ended: false, patience: Patience::new(idle) }
     }
 
     /// The next bytes, at least one, or `None` at the end if as many arrived as were declared.
     pub(super) async fn next(&mut self) -> Result<Option<Bytes>, S3Error> {
         while !self.ended {
             let frame = poll_fn(|context| self.transport.poll_frame(context));
-            let Ok(frame) = tokio::time::timeout(self.idle, frame).await else {
+            let patience = self.patience.wait(Instant::now());
+            let Ok(frame) = tokio::time::timeout(patience, frame).await else {
                 return Err(fault::request_timeout());
             };
+            let bytes = frame.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref()).map_or(0, Bytes::len);
+            self.patience.moved(bytes as u64, Instant::now());
             match frame.transpose() {
                 Ok(None) => self.ended = true,
                 // HTTP's own trailers say nothing to S3, whose trailers are inside the body.

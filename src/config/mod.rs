@@ -184,7 +184,7 @@ pub struct RootSettings {
 pub struct Limits {
     /// Open connections.
     pub connections: usize,
-    /// How long a connection may wait for the client's next byte, or for the client to take one, in seconds.
+    /// How long a connection may wait for a request head, or for 1 KiB a second of it to be sent or taken, in seconds.
     pub idle_seconds: u64,
     /// Request bodies being stored at once.
     pub uploads: usize,
@@ -194,6 +194,8 @@ pub struct Limits {
     pub xml_bytes: usize,
     /// The largest body of CompleteMultipartUpload and DeleteObjects, in bytes.
     pub xml_list_bytes: usize,
+    /// The memory for documents being read and sent, in bytes.
+    pub document_bytes: usize,
     /// The largest request line with headers, in bytes.
     pub header_bytes: usize,
     /// How long requests in flight may take to finish once the server stops, in seconds.
@@ -385,6 +387,7 @@ impl Config {
                 object_bytes: 0,
                 xml_bytes: 0,
                 xml_list_bytes: 0,
+                document_bytes: 0,
                 header_bytes: 0,
                 shutdown_seconds: 0,
                 failures_per_minute: 0,

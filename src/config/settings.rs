@@ -198,7 +198,7 @@ pub const SETTINGS: &[Setting] = &[
     setting(
         "limits.idle_seconds",
         "60",
-        "How long a connection may wait for a request head, for more of a body, or for the client to read.",
+        "How long a connection may wait for a request head, or for 1 KiB a second of it to be sent or taken.",
         |config, text| value::seconds(text, 1, DAY_SECONDS).map(|seconds| config.limits.idle_seconds = seconds),
     ),
     setting(
@@ -219,6 +219,14 @@ pub const SETTINGS: &[Setting] = &[
         "The largest XML body of CompleteMultipartUpload and DeleteObjects, which name thousands of things.",
         |config, text| {
             value::size(text, KIB, 64 * MIB).map(|bytes| config.limits.xml_list_bytes = bytes_in_memory(bytes))
+        },
+    ),
+    setting(
+        "limits.document_bytes",
+        r#""64MiB""#,
+        "The memory for XML bodies being read and lists being sent; others wait up to 20 s, then get SlowDown.",
+        |config, text| {
+            value::size(text, MIB, 64 * GIB).map(|bytes| config.limits.document_bytes = bytes_in_memory(bytes))
         },
     ),
     setting("limits.header_bytes", r#""32KiB""#, "The largest request line with headers.", |config, text| {

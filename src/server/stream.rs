@@ -9,6 +9,8 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, Re
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
 
+use crate::patience::Patience;
+
 /// How long a connection that is being closed still reads, so that the client sees the answer.
 const LINGER_TIME_MAX: Duration = Duration::from_secs(3);
 
@@ -18,14 +20,14 @@ const LINGER_BUFFER_BYTES: usize = 16 << 10;
 /// The stream. Only writes are timed here: while the server works on a request, nothing is read, and rightly so.
 pub struct ClientStream {
     stream: TcpStream,
-    idle: Duration,
+    patience: Patience,
     timer: Option<Pin<Box<Sleep>>>,
 }
 
 impl ClientStream {
-    /// Waits at most `idle` for the client to take bytes.
+    /// Waits at most `idle` for the client to take bytes, as often as it took as many as [`Patience`] wants.
     pub fn new(stream: TcpStream, idle: Duration) -> ClientStream {
-        ClientStream { stream, idle, timer: None }
+        ClientStream { stream, patience: Patience::new(idle), timer: None }
     }
 
     /// Waits for the first byte and leaves it where it is; `None` if the client sends none.
@@ -36,12 +38,14 @@ impl ClientStream {
     }
 
     /// Starts the timer when a write has to wait, and stops it once bytes were taken.
-    fn timed<T>(&mut self, cx: &mut Context<'_>, outcome: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
-        if outcome.is_ready() {
+    fn timed(&mut self, cx: &mut Context<'_>, outcome: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if let Poll::Ready(taken) = &outcome {
+            let bytes = taken.as_ref().map_or(0, |taken| *taken as u64);
+            self.patience.moved(bytes, std::time::Instant::now());
             self.timer = None;
             return outcome;
         }
-        let deadline = Instant::now() + self.idle;
+        let deadline = Instant::now() + self.patience.wait(std::time::Instant::now());
         let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
         match timer.as_mut().poll(cx) {
             Poll::Ready(()) => Poll::Ready(Err(io::Error::from(io::ErrorKind::TimedOut))),

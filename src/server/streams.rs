@@ -7,7 +7,7 @@
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -31,6 +31,8 @@ tokio::task_local! {
 struct Progress {
     /// Bytes of the answer were handed over, and no more asked for yet.
     is_sending: AtomicBool,
+    /// How many pieces were.
+    pieces: AtomicU64,
 }
 
 /// Spawns the streams of one connection for hyper, and ends them with it.
@@ -98,7 +100,7 @@ impl Drop for OpenStream {
     }
 }
 
-/// Runs a stream until it ends, or until its client took nothing for `idle`; then it is dropped, which resets it.
+/// Runs a stream until it ends, or until its client took less than a piece in `idle`; then it is dropped, which resets it.
 async fn give_up_on_stall(stream: impl Future<Output = ()>, progress: Arc<Progress>, idle: Duration) {
     let mut stream = pin!(stream);
     let mut timer = None;
@@ -110,12 +112,13 @@ async fn give_up_on_stall(stream: impl Future<Output = ()>, progress: Arc<Progre
             timer = None;
             return Poll::Pending;
         }
-        let timer = timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(idle)));
-        if timer.is_elapsed() {
-            return Poll::Ready(());
+        let pieces = progress.pieces.load(Ordering::Relaxed);
+        let (piece, timer) = timer.get_or_insert_with(|| (pieces, Box::pin(tokio::time::sleep(idle))));
+        // A client that takes a byte now and then takes as long as one that takes none.
+        if *piece != pieces {
+            *piece = pieces;
+            timer.as_mut().reset(Instant::now() + idle);
         }
-        // Whatever woke the stream but the timer is the client's doing.
-        timer.as_mut().reset(Instant::now() + idle);
         timer.as_mut().poll(cx)
     })
     .await;
@@ -150,6 +153,7 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Paced<B> {
                 end => return Poll::Ready(end),
             }
         }
+        self.progress.pieces.fetch_add(1, Ordering::Relaxed);
         self.progress.is_sending.store(true, Ordering::Relaxed);
         let length = self.rest.len().min(PIECE_BYTES_MAX);
         Poll::Ready(Some(Ok(Frame::data(self.rest.split_to(length)))))

@@ -39,7 +39,9 @@ impl Service {
             return Err(S3Error::new(StatusCode::NOT_FOUND, "UnknownOperationException", message));
         }
         let now = self.clock.now();
-        let body = self.body(body, &parts.headers, PayloadAuth::Unsigned)?.collect(BODY_BYTES_MAX).await?;
+        let body = self.body(body, &parts.headers, PayloadAuth::Unsigned)?;
+        let mut body = body.with_room(&self.context.strangers_documents);
+        let body = body.collect(BODY_BYTES_MAX).await?;
         let caller = match is_signed(&parts, &query) {
             true => {
                 let authenticated = self.authenticate(&parts, &query, Sent::Whole(&body), origin)?;
@@ -107,7 +109,8 @@ impl Service {
         if authenticated.identity.account_id().is_none() {
             return Err(S3Error::access_denied("Access Denied"));
         }
-        let mut body = self.body(body, &parts.headers, authenticated.payload)?;
+        let body = self.body(body, &parts.headers, authenticated.payload)?;
+        let mut body = body.with_room(&self.context.documents);
         let body = body.collect(self.context.config.limits.xml_bytes).await?;
         let asking = Asking {
             caller: authenticated.identity,

@@ -46,8 +46,8 @@ impl Store {
             .await
     }
 
-    /// Writes and removes documents. `Ok` means that all of it survives a power cut; after any `Err` but `Io`, `Index`
-    /// and `Poisoned` nothing has changed. Who reads before writing must keep others from writing meanwhile.
+    /// Writes and removes documents. `Ok` means that all of it survives a power cut; after any `Err` but `Io`, `Index`,
+    /// `NoSpace` and `Poisoned` nothing has changed. Who reads before writing must keep others from writing meanwhile.
     pub async fn write_documents(&self, changes: Vec<DocumentChange>) -> Result<()> {
         let mut batch = Batch::new();
         for DocumentChange { name, content } in changes {

@@ -166,11 +166,15 @@ fn room(found: rustix::fs::StatVfs) -> Room {
     }
 }
 
+/// The room on the file system of an open file or directory. Local file systems answer from memory.
+pub fn room_of(file: &File) -> io::Result<Room> {
+    Ok(room(rustix::fs::fstatvfs(file)?))
+}
+
 impl DirectoryLock {
     /// The room where the directory lies. Local file systems answer from memory.
     pub fn room(&self) -> Result<Room> {
-        let found = rustix::fs::fstatvfs(&self.directory);
-        found.map(room).map_err(|errno| Error::io("look for free space", errno.into()))
+        room_of(&self.directory).map_err(|error| Error::io("look for free space", error))
     }
 }
 

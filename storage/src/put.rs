@@ -93,7 +93,7 @@ impl Store {
     /// `Err(NotFound(Key))` that `IfMatch` found no visible object, `Err(NotFound(Bucket))` that the bucket is gone,
     /// `Err(QuotaExceeded)` that it has no room for the object, `Err(NoObjectLock)` that it knows no locks,
     /// `Err(SealMismatch)` that the bytes are not sealed as their encryption says.
-    /// After any `Err` but `Io`, `Index` and `Poisoned`, and after dropping the future before the commit, readers
+    /// After any `Err` but `Io`, `Index`, `NoSpace` and `Poisoned`, and after dropping the future before the commit, readers
     /// still see the previous version.
     pub async fn put(&self, request: PutObject) -> Result<Written> {
         let PutObject { bucket: name, key, staged, class, metadata, tags, checksum, protection, .. } = request;

@@ -14,6 +14,11 @@ use crate::zone::{Zone, ZoneId};
 const KEPT_FREE_BYTES: u64 = 512 << 20;
 /// The most that is kept free of a small file system: one part in this many.
 const KEPT_FREE_PARTS: u64 = 4;
+/// Kept free of what is kept free, in bytes: below it nothing is committed any more. RocksDB recovers from a full disk only
+/// once it has room for a write buffer, so it had better not meet one; a refused commit has certainly not happened.
+const KEPT_FOR_INDEX_BYTES: u64 = 64 << 20;
+/// The most of that on a small file system: one part in this many.
+const KEPT_FOR_INDEX_PARTS: u64 = 16;
 /// So long a zone's answer is believed: far less than it takes to write what is kept free.
 const BELIEVED: Duration = Duration::from_secs(1);
 
@@ -30,6 +35,11 @@ impl Room {
     /// Whether more may be stored without using up what is kept free.
     pub fn takes_more(self) -> bool {
         self.free_bytes >= KEPT_FREE_BYTES.min(self.total_bytes / KEPT_FREE_PARTS)
+    }
+
+    /// Whether the index on it may still log what changes.
+    pub fn takes_commits(self) -> bool {
+        self.free_bytes >= KEPT_FOR_INDEX_BYTES.min(self.total_bytes / KEPT_FOR_INDEX_PARTS)
     }
 }
 
@@ -87,6 +97,19 @@ mod tests {
         check(511, 1 << 20, false);
         check(25, 100, true);
         check(24, 100, false);
+        check(0, 0, true);
+    }
+
+    #[test]
+    fn commits_go_on_in_what_is_kept_free() {
+        fn check(free_mib: u64, total_mib: u64, expected: bool) {
+            let room = Room { free_bytes: free_mib << 20, total_bytes: total_mib << 20 };
+            assert_eq!(room.takes_commits(), expected, "{room:?}");
+        }
+        check(64, 1 << 20, true);
+        check(63, 1 << 20, false);
+        check(10, 160, true);
+        check(9, 160, false);
         check(0, 0, true);
     }
 

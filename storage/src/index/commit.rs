@@ -13,7 +13,14 @@
 //!
 //! Dying before 3 is durable leaves none of the group; after it, all. A failed write poisons the committer: what the
 //! log holds is unknown then, so every later commit is refused until the store is opened anew.
+//!
+//! A full disk is no reason to open anew. With too little room nothing is written, and a refused batch has not happened.
+//! If others use up the rest, and RocksDB cannot write out what memory holds, it refuses writes until it can, which it
+//! tries every 5 s; the log is whole all the while, so commits go on then. Only a log that could not be written to its
+//! end poisons. RocksDB would recover from that, too, by writing out family by family, but a crash in the middle of it
+//! leaves families that are ahead of a torn log, which it does not open. So its background work is ended with the poisoning.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -38,6 +45,8 @@ use crate::usage::Usage;
 const QUEUE_MAX: usize = 4096;
 /// The most batches in one write.
 const GROUP_MAX: usize = 1024;
+/// What errors name.
+const ACTION: &str = "commit a batch";
 /// A write is ended when it holds this many bytes.
 const GROUP_BYTES_MAX: usize = 4 << 20;
 
@@ -59,7 +68,8 @@ impl Committer {
     pub(super) fn start(db: Arc<DB>, watermark: Watermark, ledger: Arc<Ledger>) -> Result<Committer> {
         let (queue, requests) = mpsc::channel(QUEUE_MAX);
         let poisoned = Arc::new(AtomicBool::new(false));
-        let thread = Thread { db, watermark, ledger, requests, poisoned: Arc::clone(&poisoned) };
+        let thread =
+            Thread { db, watermark, ledger, requests, poisoned: Arc::clone(&poisoned), full: Cell::new(false) };
         let thread = std::thread::Builder::new()
             .name("strata-commit".to_owned())
             .spawn(move || thread.run())
@@ -118,6 +128,8 @@ struct Thread {
     ledger: Arc<Ledger>,
     requests: mpsc::Receiver<Request>,
     poisoned: Arc<AtomicBool>,
+    /// Whether the last write met a full disk.
+    full: Cell<bool>,
 }
 
 impl Thread {
@@ -162,20 +174,51 @@ impl Thread {
             return Err(Error::Poisoned);
         }
         group.finish();
-        if group.writes.is_empty() {
+        // After a refusal one without changes tells whether others would be taken.
+        if group.writes.is_empty() && !self.full.get() {
             return Ok(());
+        }
+        if self.watermark.room().is_some_and(|room| !room.takes_commits()) {
+            return Err(self.refused_for_room("too little is left for the log"));
         }
         let mut options = WriteOptions::default();
         options.set_sync(true);
         self.db.write_opt(group.writes, &options).map_err(|source| {
+            if is_recoverable(source.as_ref()) {
+                return self.refused_for_room(source.as_ref());
+            }
             tracing::error!(%source, "a commit failed; the store refuses writes until it is reopened");
             self.poisoned.store(true, Ordering::Release);
-            Error::Index { action: "commit a batch", source }
+            self.db.cancel_all_background_work(false);
+            Error::Index { action: ACTION, source }
         })?;
+        if self.full.take() {
+            tracing::info!("there is room again; commits go on");
+        }
         // This thread alone writes, so the latest change is one of this group.
         self.watermark.advance(self.db.latest_sequence_number());
         Ok(())
     }
+}
+
+impl Thread {
+    /// Says so once, not for every commit.
+    fn refused_for_room(&self, reason: &str) -> Error {
+        if !self.full.replace(true) {
+            tracing::error!(reason, "the index's disk is full; commits are refused until there is room");
+        }
+        Error::NoSpace { action: ACTION }
+    }
+}
+
+/// Whether RocksDB will recover by itself from an error of its, told by its text, with nothing lost or torn: a full disk,
+/// met when something else was written than the log.
+fn is_recoverable(text: &str) -> bool {
+    let Some(rest) = text.strip_prefix("IO error: No space left on device: ") else { return false };
+    let mut parts = rest.split(": ");
+    let (context, file) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+    let is_table = [".sst", ".blob"].iter().any(|ending| file.ends_with(ending));
+    is_table && !context.contains("sync")
 }
 
 /// An outcome is told to several tasks, but the sources of errors cannot be cloned.
@@ -183,6 +226,7 @@ fn copy(error: &Error) -> Error {
     match error {
         Error::Index { action, source } => Error::Index { action, source: source.clone() },
         Error::Corrupt { what, place } => Error::Corrupt { what, place: place.clone() },
+        Error::NoSpace { action } => Error::NoSpace { action },
         _ => Error::Poisoned,
     }
 }
@@ -305,4 +349,26 @@ impl<'a> Group<'a> {
 
 fn bytes(placement: Placement) -> i64 {
     i64::try_from(placement.record_bytes()).expect("a record is far smaller than 2^63 bytes")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_recoverable;
+
+    #[test]
+    fn full_disks_that_rocksdb_recovers_from() {
+        fn check(text: &str, expected: bool) {
+            assert_eq!(is_recoverable(text), expected, "{text}");
+        }
+        let full = "IO error: No space left on device";
+        check(&format!("{full}: While appending to file: /srv/a: b/000010.sst: No space left on device"), false);
+        check(&format!("{full}: While appending to file: /srv/sync/000010.sst: No space left on device"), true);
+        check(&format!("{full}: While open a file for appending: /srv/000011.blob: No space left on device"), true);
+        check(&format!("{full}: While fdatasync: /srv/000010.sst: No space left on device"), false);
+        check(&format!("{full}: While appending to file: /srv/000009.log: No space left on device"), false);
+        check(&format!("{full}: While fsync: a directory: No space left on device"), false);
+        check(full, false);
+        check("IO error: While appending to file: /srv/000009.log: Input/output error", false);
+        check("Corruption: No space left on device", false);
+    }
 }

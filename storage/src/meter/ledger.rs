@@ -30,6 +30,8 @@ pub(crate) fn spawn(inner: Weak<Inner>) {
 /// The shared locks travel with the batch, so that no row is left behind by a bucket that is removed meanwhile.
 pub(crate) async fn flush(inner: &Arc<Inner>) -> Result<()> {
     let _flushing = inner.meter.flushing.lock().await;
+    // What was noted stays noted while commits are refused, as on a full disk.
+    inner.index.commit(Batch::new()).await?;
     let store = Store::of(Arc::clone(inner));
     let Shard { requests, counters } = inner.meter.take();
     let month = Month::of(inner.clock.now());

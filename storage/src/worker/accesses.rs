@@ -36,6 +36,8 @@ pub(crate) fn spawn(inner: &Arc<Inner>) {
 
 /// Stores what was noted so far.
 pub(crate) async fn flush(inner: &Arc<Inner>) -> Result<()> {
+    // What was noted stays noted while commits are refused, as on a full disk.
+    inner.index.commit(Batch::new()).await?;
     let accesses = inner.accesses.drain();
     for some in accesses.chunks(ACCESSES_PER_BATCH) {
         inner.check_writable()?;
