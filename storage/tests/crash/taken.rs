@@ -72,7 +72,7 @@ impl Teller {
             Taken::Replica { key, bytes, seed, ago, null } => {
                 let time = self.clock.now().as_nanos() - ago * 1_000_000_000;
                 let version = Stamp { time: Timestamp::from_nanos(time), random: ago };
-                let replica = Replica { version, null, changes: Default::default() };
+                let replica = Replica { version, null, changes: Default::default(), imported: false };
                 self.put_replica(key, bytes.map(|bytes| content(seed, bytes)), replica).await;
             }
             Taken::Tags { key: name, value } => {

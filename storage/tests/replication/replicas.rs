@@ -77,7 +77,7 @@ async fn a_replica_that_comes_again_is_answered_with_the_same_id() {
     source.put("a", "1", vec![]).await;
     let version = work(&source.tasks(THERE).await[0]).version;
     for (null, key_text) in [(true, "null"), (false, "named")] {
-        let replica = Replica { version, null, changes: Default::default() };
+        let replica = Replica { version, null, changes: Default::default(), imported: false };
         for _ in 0..2 {
             let staged = there.store.stage_bytes(&b"1"[..]).await.expect("staged");
             let put = PutObject { replica: Some(replica), ..PutObject::new(bucket(), key(key_text), staged) };

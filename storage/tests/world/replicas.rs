@@ -41,7 +41,7 @@ impl Run {
             Arrival::Version { key, content, minutes, null } => {
                 let time = self.now() - u64::from(minutes) * 60_000_000_000 + 7;
                 let version = Stamp { time: Timestamp::from_nanos(time), random: u64::from(minutes) };
-                let replica = Replica { version, null, changes: Default::default() };
+                let replica = Replica { version, null, changes: Default::default(), imported: false };
                 match content {
                     Some(content) => self.put_replica(KEYS[key], content, replica).await,
                     None => self.put_marker(KEYS[key], replica).await,
@@ -53,7 +53,7 @@ impl Run {
                     return;
                 };
                 let (is_object, version) = (object.is_some(), *version);
-                let replica = Replica { version, null: false, changes: Default::default() };
+                let replica = Replica { version, null: false, changes: Default::default(), imported: false };
                 if is_object {
                     self.put_replica(KEYS[key], content, replica).await;
                 } else {

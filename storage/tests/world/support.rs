@@ -119,14 +119,15 @@ impl World {
 
     /// Makes a backup in the history's repository, removes the store, and makes one of the backup in its place.
     pub async fn made_of_backup(self) -> World {
-        let World { directory, clock, store, zones } = self;
+        let World { directory, clock, store, zones, rotations } = self;
         store.flush_accesses().await.expect("accesses are stored");
         let repository = Arc::new(DirectoryRepository::new(directory.path().join("repository")));
         let made = store.backup(repository.clone(), BackupOptions::default()).await.expect("a backup begins");
         assert_eq!((made.error, made.lost_records), (None, 0));
         store.close().await.expect("it closes");
         drop(store);
-        let OpenOptions { directory: data, zones: places, master_key, .. } = options(directory.path(), &clock, zones);
+        let OpenOptions { directory: data, zones: places, master_key, .. } =
+            options(directory.path(), &clock, zones, rotations);
         for place in places.iter().map(|zone| &zone.directory).chain([&data]) {
             while std::fs::remove_dir_all(place).is_err() {
                 // A task of the last one is not gone yet.
@@ -138,10 +139,13 @@ impl World {
         let restored = restore(repository, &options_of(master_key), &mut |_| {}).await.expect("it is restored");
         assert_eq!((Some(restored.snapshot), restored.lost_records), (made.snapshot, 0));
         let world = World {
-            store: Store::open(options(directory.path(), &clock, zones)).await.expect("what was restored opens"),
+            store: Store::open(options(directory.path(), &clock, zones, rotations))
+                .await
+                .expect("what was restored opens"),
             directory,
             clock,
             zones,
+            rotations,
         };
         world.crash_and_check().await
     }
