@@ -1,8 +1,8 @@
 //! Read path: a version is found in the index, and its bytes come verified, piece by piece.
 //!
 //! No lock is taken. A reader enters its epoch before it looks at the index, so that the collector keeps every blob
-//! and manifest page that it may find, and leaves it when the body that it found is registered as held; small bytes that live in the index are read at once, together with their
-//! version's row. A row that vanishes between two reads means that a write came between: the lookup begins again.
+//! and manifest page that it may find, and leaves it when the body that it found is registered as held. Which version
+//! it is, what is known about it and, where they live in the index, its bytes are read as of one moment.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -10,13 +10,14 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::blob::{BlobId, ChunkReader, Placement, ReadError};
-use crate::bucket::{Bucket, Versioning};
+use crate::bucket::Bucket;
 use crate::cipher::DataKey;
 use crate::error::{Entity, Error, Result};
 use crate::get_sealed::SealedRange;
-use crate::index::record::{Body, Content, ContentForm, ObjectRecord, Record as _, StoredBlob, VersionRecord};
+use crate::index::record::{Body, Content, ContentForm, ObjectRecord, Record as _, StoredBlob};
 use crate::index::{Family, inline, key};
 use crate::locks::{Held, Reader};
+use crate::lookup::{Found, Sought};
 use crate::lost::may_be_lost;
 use crate::name::{BucketName, ObjectKey};
 use crate::object::{ObjectInfo, ObjectPart, StorageClass, VersionSelector};
@@ -29,10 +30,6 @@ use crate::store::{Inner, Store};
 use crate::tiering::{Tier, is_monitored};
 use crate::worker::Foreground;
 use crate::zone::ZoneState;
-
-/// How often a lookup begins again when writes come between its reads. Each time means that another write of the
-/// same key finished, so this many in a row do not happen by chance.
-const LOOKUPS_MAX: usize = 100;
 
 /// How often chunks may be found moved in one read. The collector moves a chunk at most once a pass, so a read that
 /// meets this many has met a segment that is lost.
@@ -307,65 +304,52 @@ impl Store {
     /// `Err(NotFound(Bucket | Key | Version))` as it says; `Err(DeleteMarker)` if the version found is a marker.
     pub async fn object(&self, bucket: &BucketName, key: &ObjectKey, version: VersionSelector) -> Result<OpenObject> {
         let reader = self.inner.readers.enter();
-        let bucket = self.bucket(bucket).await?;
-        for _ in 0..LOOKUPS_MAX {
-            let stamp = match version {
-                VersionSelector::Current => self.inner.visible_stamp(&bucket, key).await?,
-                VersionSelector::Id(VersionId::Stamp(stamp)) => stamp,
-                VersionSelector::Id(VersionId::Null) => {
-                    let newest = self.inner.newest(&bucket, key).await?;
-                    match self.inner.null_version(&bucket, key, newest.as_ref()).await? {
-                        Some(stamp) => stamp,
-                        // The two rows were read one after the other: absence counts only if neither moved between.
-                        None if self.inner.newest(&bucket, key).await? == newest => {
-                            return Err(Error::NotFound(Entity::Version));
-                        }
-                        None => continue,
-                    }
-                }
-            };
-            let row = key::version(bucket.id, key.as_str(), stamp);
-            let record = self.inner.index.record::<VersionRecord>(Family::Version, row).await?;
-            match (record, version) {
-                (Some(record), _) => {
-                    let loses = record.object.as_ref().is_some_and(|object| may_be_lost(object.residence.class));
-                    let loses = loses.then(|| VersionName { bucket: bucket.id, key: key.as_str().to_owned(), stamp });
-                    let opened = self.open_version(&reader, &bucket, stamp, record, version).await;
-                    // Small bytes are read at once.
-                    if let (Err(Error::Corrupt { .. }), Some(name)) = (&opened, &loses) {
-                        self.inner.tell_lost(name).await;
-                    }
-                    if let Some(mut open) = opened? {
-                        open.loses = loses;
-                        let tiered = open.info.class == StorageClass::IntelligentTiering;
-                        open.accessed = (tiered && is_monitored(open.info.size)).then(|| Accessed {
-                            bucket: bucket.id,
-                            key: key.clone(),
-                            stamp,
-                        });
-                        return Ok(open);
-                    }
-                }
-                (None, VersionSelector::Id(VersionId::Stamp(_))) => return Err(Error::NotFound(Entity::Version)),
-                (None, _) => {}
+        loop {
+            let known = self.bucket(bucket).await?;
+            match self.object_in(&reader, &known, key, version).await {
+                // Versioning may have been enabled since, and the key may have got a marker.
+                Err(Error::NotFound(_)) if !known.was_versioned() && self.bucket(bucket).await?.was_versioned() => {}
+                opened => return opened,
             }
         }
-        Err(Error::Conflict)
     }
 
-    /// Opens a version whose row was found; `None` if it was removed before its small bytes were read.
-    async fn open_version(
+    async fn object_in(
         &self,
         reader: &Reader,
         bucket: &Bucket,
-        stamp: Stamp,
-        record: VersionRecord,
+        key: &ObjectKey,
         version: VersionSelector,
-    ) -> Result<Option<OpenObject>> {
-        let by_stamp = matches!(version, VersionSelector::Id(VersionId::Stamp(_)));
-        if record.null && by_stamp {
-            return Err(Error::NotFound(Entity::Version));
+    ) -> Result<OpenObject> {
+        let sought = Sought { bucket: bucket.id, versioned: bucket.was_versioned(), key: key.clone(), version };
+        let found = self.inner.index.at_once(move |rows| sought.look_up(rows)).await?;
+        let missing = if version == VersionSelector::Current { Entity::Key } else { Entity::Version };
+        let found = found.ok_or(Error::NotFound(missing))?;
+        let stamp = found.stamp;
+        let loses = found.record.object.as_ref().is_some_and(|object| may_be_lost(object.residence.class));
+        let loses = loses.then(|| VersionName { bucket: bucket.id, key: key.as_str().to_owned(), stamp });
+        let opened = self.open_version(reader, bucket, found, version);
+        // Small bytes are read at once.
+        if let (Err(Error::Corrupt { .. }), Some(name)) = (&opened, &loses) {
+            self.inner.tell_lost(name).await;
         }
+        let mut open = opened?;
+        open.loses = loses;
+        let tiered = open.info.class == StorageClass::IntelligentTiering;
+        open.accessed =
+            (tiered && is_monitored(open.info.size)).then(|| Accessed { bucket: bucket.id, key: key.clone(), stamp });
+        Ok(open)
+    }
+
+    /// Opens a version that was found.
+    fn open_version(
+        &self,
+        reader: &Reader,
+        bucket: &Bucket,
+        found: Found,
+        version: VersionSelector,
+    ) -> Result<OpenObject> {
+        let Found { stamp, record, inline } = found;
         let version_id = if record.null { VersionId::Null } else { VersionId::Stamp(stamp) };
         let Some(object) = record.object else {
             let by_id = version != VersionSelector::Current;
@@ -373,31 +357,19 @@ impl Store {
         };
         let inline = match &object.body {
             Body::Single(content) if content.form == ContentForm::Inline => {
-                match self.inner.inline(content.id).await? {
-                    Some(bytes) => Some(whole(bytes, content)?),
-                    None => return Ok(None),
-                }
+                let value = inline.ok_or_else(|| missing("inline bytes", content.id))?;
+                Some(whole(inline::decode(&self.inner.keys, content.id, value)?, content)?)
             }
             _ => None,
         };
         let pools = object.residence.pools;
         let (info, body) = split(object, stamp, version_id, bucket, self.inner.clock.now());
         let (inner, held) = (Arc::clone(&self.inner), Arc::new(reader.hold(body.id())));
-        Ok(Some(OpenObject { inner, held, info, body, pools, inline, key: None, accessed: None, loses: None }))
+        Ok(OpenObject { inner, held, info, body, pools, inline, key: None, accessed: None, loses: None })
     }
 }
 
 impl Inner {
-    /// The stamp of the newest version: the visible object, or a delete marker.
-    async fn visible_stamp(&self, bucket: &Bucket, key: &ObjectKey) -> Result<Stamp> {
-        let newest = match self.current(bucket.id, key).await? {
-            Some(current) => Some(current.stamp),
-            None if bucket.versioning == Versioning::Unversioned => None,
-            None => self.newest(bucket, key).await?.map(|newest| newest.stamp),
-        };
-        newest.ok_or(Error::NotFound(Entity::Key))
-    }
-
     /// Where a blob is that something readable refers to, looked for in `pools` first. A blob that is brought from one
     /// pool to another is in at least one of them at every moment.
     pub(crate) async fn placement(&self, blob: &BlobId, pools: PoolSet) -> Result<(Pool, Placement)> {

@@ -84,6 +84,7 @@ mod list;
 mod list_versions;
 mod live;
 mod locks;
+mod lookup;
 mod lost;
 mod meter;
 mod multipart;

@@ -20,6 +20,7 @@ use std::sync::Arc;
 
 use rocksdb::{
     Cache, DB, DBRawIterator, DBRecoveryMode, ErrorKind, FlushOptions, IteratorMode, Options, ReadOptions, ReadTier,
+    Snapshot,
 };
 
 pub(crate) use batch::Batch;
@@ -121,9 +122,25 @@ impl Index {
         }
     }
 
+    /// Runs `work`, whose reads all see the rows as of one moment: here if they are in memory, else it is run anew on the
+    /// blocking pool.
+    pub(crate) async fn at_once<T: Send + 'static>(
+        &self,
+        work: impl Fn(&Rows<'_>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let found = work(&Rows { db: &self.db, moment: Some(&self.db.snapshot()), in_memory: true });
+        match found {
+            Err(Error::Index { source, .. }) if source.kind() == ErrorKind::Incomplete => {
+                let db = Arc::clone(&self.db);
+                blocking(move || work(&Rows { moment: Some(&db.snapshot()), ..Rows::of(&db) })).await?
+            }
+            found => found,
+        }
+    }
+
     /// Blocking reads, for callers that may block.
     pub(crate) fn rows(&self) -> Rows<'_> {
-        Rows { db: &self.db }
+        Rows::of(&self.db)
     }
 
     /// Runs `work`, which may scan and wait for the disk, on the blocking pool.
@@ -132,7 +149,7 @@ impl Index {
         work: impl FnOnce(&Rows<'_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let db = Arc::clone(&self.db);
-        blocking(move || work(&Rows { db: &db })).await?
+        blocking(move || work(&Rows::of(&db))).await?
     }
 
     /// The books of what has a quota.
@@ -230,7 +247,7 @@ impl ReadIndex {
 
     /// Its rows.
     pub(crate) fn rows(&self) -> Rows<'_> {
-        Rows { db: &self.db }
+        Rows::of(&self.db)
     }
 }
 
@@ -238,6 +255,10 @@ impl ReadIndex {
 #[derive(Clone, Copy)]
 pub(crate) struct Rows<'a> {
     db: &'a DB,
+    /// As of when; without it each read sees the rows as they are then.
+    moment: Option<&'a Snapshot<'a>>,
+    /// Fails with `Incomplete` rather than wait for the disk.
+    in_memory: bool,
 }
 
 /// What a scan should do after a row.
@@ -273,9 +294,24 @@ impl Cursor<'_> {
 }
 
 impl<'a> Rows<'a> {
+    fn of(db: &'a DB) -> Rows<'a> {
+        Rows { db, moment: None, in_memory: false }
+    }
+
+    fn options(&self) -> ReadOptions {
+        let mut options = ReadOptions::default();
+        if let Some(moment) = self.moment {
+            options.set_snapshot(moment);
+        }
+        if self.in_memory {
+            options.set_read_tier(ReadTier::BlockCache);
+        }
+        options
+    }
+
     /// A cursor at the first row from `from` to `to` (exclusive; empty means the family's end).
     pub(crate) fn cursor(&self, family: Family, from: &[u8], to: &[u8]) -> Cursor<'a> {
-        let mut options = ReadOptions::default();
+        let mut options = self.options();
         if !to.is_empty() {
             options.set_iterate_upper_bound(to);
         }
@@ -295,7 +331,8 @@ impl<'a> Rows<'a> {
 
 impl Rows<'_> {
     pub(crate) fn get(&self, family: Family, key: &[u8]) -> Result<Option<Vec<u8>>> {
-        self.db.get_cf(handle(self.db, family), key).map_err(|source| Error::Index { action: "read a row", source })
+        let found = self.db.get_cf_opt(handle(self.db, family), key, &self.options());
+        found.map_err(|source| Error::Index { action: "read a row", source })
     }
 
     pub(crate) fn record<R: Record>(&self, family: Family, key: &[u8]) -> Result<Option<R>> {
@@ -311,7 +348,7 @@ impl Rows<'_> {
         to: &[u8],
         mut visit: impl FnMut(&[u8], &[u8]) -> Result<Step>,
     ) -> Result<()> {
-        let mut options = ReadOptions::default();
+        let mut options = self.options();
         if !to.is_empty() {
             options.set_iterate_upper_bound(to);
         }
@@ -337,7 +374,7 @@ impl Rows<'_> {
         to: &[u8],
         mut visit: impl FnMut(&[u8], &[u8]) -> Result<Step>,
     ) -> Result<()> {
-        let mut options = ReadOptions::default();
+        let mut options = self.options();
         options.set_iterate_lower_bound(from);
         options.set_iterate_upper_bound(to);
         let mut rows = self.db.raw_iterator_cf_opt(handle(self.db, family), options);
@@ -363,7 +400,7 @@ impl Rows<'_> {
 
     /// The last row of a family; for counters taken from the greatest key.
     pub(crate) fn last(&self, family: Family) -> Result<Option<(Vec<u8>, Vec<u8>)>> {
-        let mut rows = self.db.iterator_cf(handle(self.db, family), IteratorMode::End);
+        let mut rows = self.db.iterator_cf_opt(handle(self.db, family), self.options(), IteratorMode::End);
         match rows.next() {
             None => Ok(None),
             Some(Ok((key, value))) => Ok(Some((key.into_vec(), value.into_vec()))),
