@@ -392,10 +392,11 @@ impl Blobs {
     /// written.
     ///
     /// `budget` is told before each step how many bytes it reads and writes; it may block the thread that it is called
-    /// on, and its error ends the call. What is read is not verified: damage in the others makes a shard that is damaged
-    /// in the same place. `Err(Conflict)` if the segment is not sealed or gone, if too few others are there, if the zone
-    /// is not active, or if the shard is being rebuilt already. No two shards should come to be in one zone, which is up
-    /// to the caller. Dropping the future does not stop it.
+    /// on, and its error ends the call. What is read is not verified here: damage in the others makes a shard that is
+    /// damaged in the same place, so whoever calls it has seen that the records in use are sound. `Err(Conflict)` if the
+    /// segment is not sealed or gone, if too few others are there, if the zone is not active, or if the shard is being
+    /// rebuilt already. No two shards should come to be in one zone, which is up to the caller. Dropping the future does
+    /// not stop it.
     pub async fn rebuild_shard(
         &self,
         segment: u64,

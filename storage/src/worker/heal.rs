@@ -4,7 +4,9 @@
 //!
 //! 1. Look at the zones (`zones`): some may be lost, back, or replaced by an empty directory.
 //! 2. Rebuild missing and damaged shards of sealed segments, one after another, each in a zone that has no other shard
-//!    of its segment. As many missing shards as there are zones that are expected back are left to those.
+//!    of its segment. As many missing shards as there are zones that are expected back are left to those. Before that,
+//!    every record in use of the segment is verified in all zones that have it, and written elsewhere if it is damaged in
+//!    one: what a shard is rebuilt from is sound wherever somebody will read it.
 //! 3. Have the collector write segments anew that lie in zones being drained, or are spread over fewer or more zones than
 //!    there are now.
 //!
@@ -18,6 +20,7 @@ use crate::blob::{Layout, SegmentInfo};
 use crate::error::{Error, Result};
 use crate::store::{Inner, Store};
 use crate::worker::progress::{Progress, Workers};
+use crate::worker::records::next_group;
 use crate::worker::{self, Next, Rounds, to_its_end};
 use crate::zone::{Damage, ZoneId, ZoneInfo, ZoneState};
 
@@ -118,12 +121,13 @@ async fn heal(inner: &Arc<Inner>, progress: &Progress, ending: &mut BTreeSet<u64
     let (infos, zones) = (inner.blobs.segments(), inner.blobs.zones());
     let damaged = inner.blobs.damaged();
     let mut left = damaged.len() as u64;
+    let mut verified = BTreeSet::new();
     for damage in damaged {
         progress.set_backlog(left);
         let info = infos.iter().find(|info| info.id == damage.segment);
-        let target = info.and_then(|info| target(info, damage, &zones, awaited));
+        let target = info.and_then(|info| Some((info, target(info, damage, &zones, awaited)?)));
         match target {
-            Some(zone) => match rebuild(inner, damage, zone).await {
+            Some((info, zone)) => match rebuild(inner, info, damage, zone, &mut verified).await {
                 Ok(bytes) => {
                     healed.shards += 1;
                     healed.bytes += bytes;
@@ -167,8 +171,17 @@ fn target(info: &SegmentInfo, damage: Damage, zones: &[ZoneInfo], awaited: usize
     zones.iter().filter(vacant).min_by_key(|zone| zone.bytes).map(|zone| zone.id)
 }
 
-/// Rebuilds a shard and returns the bytes written.
-async fn rebuild(inner: &Arc<Inner>, damage: Damage, zone: ZoneId) -> Result<u64> {
+/// Rebuilds a shard and returns the bytes written. The segment is verified first, unless it was in this round.
+async fn rebuild(
+    inner: &Arc<Inner>,
+    segment: &SegmentInfo,
+    damage: Damage,
+    zone: ZoneId,
+    verified: &mut BTreeSet<u64>,
+) -> Result<u64> {
+    if verified.insert(segment.id) {
+        verify(inner, segment).await?;
+    }
     // The segment must not be removed meanwhile.
     let _segments_stay = inner.collector.keep_segments().await;
     let (budget, runtime) = (Arc::clone(&inner.budget), tokio::runtime::Handle::current());
@@ -177,6 +190,18 @@ async fn rebuild(inner: &Arc<Inner>, damage: Damage, zone: ZoneId) -> Result<u64
         Ok(())
     };
     inner.blobs.rebuild_shard(damage.segment, damage.shard, zone, spend).await
+}
+
+/// Reads all records in use of a segment in all zones that have it, and writes anew what is damaged. What nobody has
+/// any more the next pass of scrubbing tells of, and so does whoever reads it.
+async fn verify(inner: &Arc<Inner>, segment: &SegmentInfo) -> Result<()> {
+    let (mut next, end) = ((segment.id, 0), segment.id + 1);
+    while let Some(group) = inner.index.read(move |rows| next_group(rows, next, end)).await? {
+        next = group.next;
+        inner.budget.spend(group.read_bytes(segment)).await;
+        group.verify(inner).await?;
+    }
+    Ok(())
 }
 
 /// Has the collector write segments anew that are in drained zones or not spread as they would be now. Returns how many

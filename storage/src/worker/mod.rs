@@ -18,6 +18,7 @@ mod heal;
 mod narrow;
 mod pace;
 mod progress;
+mod records;
 mod reindex;
 mod release;
 mod rounds;
