@@ -15,21 +15,22 @@
 use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::task::JoinSet;
 
 use super::files::{Files, Hash, INDEX, LISTS, UNFINISHED, hash_of};
-use super::moment::{Moment, Named, begin_table};
+use super::moment::{AtWork, Moment, Named, Table, begin_table};
 use super::pack::{ListWriter, PackId, PackWriter};
-use super::snapshot::{IndexFile, Snapshot};
+use super::snapshot::{IndexFile, Snapshot, time_of};
 use super::{Told, moment};
 use crate::blob::Placement;
 use crate::cipher::salt;
 use crate::error::{Error, Result};
 use crate::fs::blocking;
 use crate::index::record::{Record as _, StoredBlob};
-use crate::index::{Family, Scratch, Step, key};
+use crate::index::{Family, Step, key};
 use crate::stamp::Timestamp;
 use crate::store::Inner;
 use crate::worker::{ROW_BYTES, read_somewhere};
@@ -55,11 +56,12 @@ struct Present {
     index: HashSet<Hash>,
 }
 
-/// Makes a backup and returns the id of its snapshot.
-pub(super) async fn make(job: &Job) -> Result<String> {
+/// Makes a backup and returns the id of its snapshot. What it holds of the data directory, `at_work` tells, also after the
+/// future was dropped.
+pub(super) async fn make(job: &Job, at_work: AtWork) -> Result<String> {
     let Job { inner, files, told, .. } = job;
     let data = inner.directory.path().to_path_buf();
-    let table = blocking(move || begin_table(&data)).await??;
+    let table = blocking(move || begin_table(&data, at_work)).await??;
     let mut present = Present { lists: files.hashes(LISTS).await?, index: files.hashes(INDEX).await? };
     let (table, taken_least) = fill(job, table, &mut present).await?;
     let taken = inner.clock.now().max(taken_least);
@@ -92,21 +94,23 @@ pub(super) async fn make(job: &Job) -> Result<String> {
 /// Fills the table with what the repository has, and returns the earliest time that the next snapshot can have.
 ///
 /// What cannot be read there is taken for missing: it is sent anew.
-async fn fill(job: &Job, table: Scratch, present: &mut Present) -> Result<(Scratch, Timestamp)> {
+async fn fill(job: &Job, table: Table, present: &mut Present) -> Result<(Table, Timestamp)> {
     let files = &job.files;
     let mut lists: Vec<(&str, Hash)> = Vec::new();
+    let after = |taken: Timestamp| taken.plus(Duration::from_millis(1));
     let mut taken = Timestamp::default();
     for id in files.snapshots().await?.iter().rev() {
         match files.snapshot(id).await {
             Ok(snapshot) => {
-                taken = snapshot.taken().plus(std::time::Duration::from_millis(1));
+                taken = taken.max(after(snapshot.taken()));
                 for list in &snapshot.lists {
                     lists.push((LISTS, hash_of(list)?));
                 }
                 break;
             }
             Err(error @ Error::Corrupt { .. }) => {
-                tracing::warn!(%error, id, "a backup cannot be read; it is not built upon")
+                tracing::warn!(%error, id, "a backup cannot be read; it is not built upon");
+                taken = taken.max(after(time_of(id).unwrap_or_default()));
             }
             Err(error) => return Err(error),
         }

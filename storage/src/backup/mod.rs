@@ -184,11 +184,14 @@ async fn run(job: Job) {
     let backups = &job.inner.backups;
     backups.progress.begin();
     tracing::info!(repository = job.files.place(), "a backup begins");
+    let (at_work, mut ended) = tokio::sync::mpsc::channel(1);
     let outcome = tokio::select! {
-        outcome = make::make(&job) => outcome,
+        outcome = make::make(&job, at_work) => outcome,
         () = backups.closing.notified() => Err(Error::Closed),
     };
     backups.hold(None);
+    // If it was given up, some of it may still run, on threads that nobody can stop.
+    while ended.recv().await.is_some() {}
     let data = job.inner.directory.path().to_path_buf();
     if let Ok(Err(error)) = blocking(move || forget_moment(&data)).await {
         tracing::warn!(%error, "the copy of the index that a backup was made of is still there");

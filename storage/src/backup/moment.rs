@@ -15,6 +15,8 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use tokio::sync::mpsc;
+
 use super::pack::PackId;
 use crate::blob::{BlobId, Placement};
 use crate::error::{Error, Result};
@@ -32,10 +34,26 @@ const GROUP_CHUNKS: usize = 1024;
 const GROUP_WANTED: usize = 64;
 const GROUP_BYTES: u64 = 8 << 20;
 
+/// As long as one lives, somebody may be at work in the directory, even if the backup was given up.
+pub(super) type AtWork = mpsc::Sender<()>;
+
+/// Which chunks the repository has.
+pub(super) struct Table {
+    rows: Scratch,
+    at_work: AtWork,
+}
+
+impl Table {
+    /// Says in which packs chunks are. Blocking.
+    pub(super) fn put(&self, chunks: impl IntoIterator<Item = (Vec<u8>, PackId)>) -> Result<()> {
+        self.rows.put(chunks)
+    }
+}
+
 /// The copy of the index, and how far the repository has what it names.
 pub(crate) struct Moment {
     index: ReadIndex,
-    copied: Scratch,
+    copied: Table,
     /// Where the files of the copy are.
     pub(super) directory: PathBuf,
 }
@@ -58,11 +76,12 @@ impl Moment {
     /// Which packs hold what of the moment is still to be said. From this call on, what the index names is kept.
     ///
     /// Drops of chunks are durable or not begun while it runs, because it holds the lock of those who delete references.
-    pub(super) async fn begin(inner: &Arc<Inner>, copied: Scratch) -> Result<Arc<Moment>> {
+    pub(super) async fn begin(inner: &Arc<Inner>, copied: Table) -> Result<Arc<Moment>> {
         let _nothing_is_dropped = inner.collector.keep_references().await;
         let directory = moment_in(inner.directory.path()).join("index");
-        let (store, path) = (Arc::clone(inner), directory.clone());
+        let (store, path, at_work) = (Arc::clone(inner), directory.clone(), copied.at_work.clone());
         let index = blocking(move || {
+            let _at_work = at_work;
             store.index.checkpoint(&path)?;
             ReadIndex::open(&path, CACHE_BYTES)
         });
@@ -125,24 +144,24 @@ impl Moment {
 
     /// Notes in which pack chunks are, durably. Blocking.
     pub(super) fn note(&self, blobs: &[StoredBlob], pack: &PackId) -> Result<()> {
-        self.copied.put(blobs.iter().map(|blob| (key::stored_blob(blob), pack)))
+        self.copied.rows.put(blobs.iter().map(|blob| (key::stored_blob(blob), pack)))
     }
 
     /// Notes that a chunk cannot be read: there is no use in keeping it. Blocking.
     pub(super) fn give_up(&self, blob: &StoredBlob) -> Result<()> {
-        self.copied.put([(key::stored_blob(blob), [])])
+        self.copied.rows.put([(key::stored_blob(blob), [])])
     }
 
     /// Where a chunk is: in a pack, or nowhere if it cannot be read. `None` if it is still to be copied. Blocking.
     pub(super) fn pack(&self, blob: &StoredBlob) -> Result<Option<Option<PackId>>> {
-        let found = self.copied.get(&key::stored_blob(blob))?;
+        let found = self.copied.rows.get(&key::stored_blob(blob))?;
         Ok(found.map(|pack| pack.try_into().ok()))
     }
 
     /// Whether the backup still needs a chunk. Blocking.
     fn needs(&self, blob: &StoredBlob) -> Result<bool> {
         let row = key::stored_blob(blob);
-        Ok(self.rows().get(Family::Blob, &row)?.is_some() && self.copied.get(&row)?.is_none())
+        Ok(self.rows().get(Family::Blob, &row)?.is_some() && self.copied.rows.get(&row)?.is_none())
     }
 }
 
@@ -166,11 +185,11 @@ impl Inner {
 }
 
 /// Makes the table of what the repository has, in place of what an earlier backup may have left. Blocking.
-pub(super) fn begin_table(data: &Path) -> Result<Scratch> {
+pub(super) fn begin_table(data: &Path, at_work: AtWork) -> Result<Table> {
     forget_moment(data)?;
     let directory = moment_in(data);
     create_directories(&directory)?;
-    Scratch::make(&directory.join("copied"))
+    Ok(Table { rows: Scratch::make(&directory.join("copied"))?, at_work })
 }
 
 /// Removes what a backup has left in a data directory. Blocking.

@@ -103,14 +103,23 @@ fn short_hash(bytes: &[u8]) -> String {
     hex::encode(&blake3::hash(bytes).as_bytes()[..HASH_BYTES])
 }
 
-/// Ids are in the order of time.
+/// How ids begin, so that they are in the order of time.
+const TIME: &str = "%Y%m%dt%H%M%S.%3fz";
+
 fn id(taken: Timestamp, bytes: &[u8]) -> String {
-    format!("{}-{}", taken.to_datetime().format("%Y%m%dt%H%M%S.%3fz"), short_hash(bytes))
+    format!("{}-{}", taken.to_datetime().format(TIME), short_hash(bytes))
+}
+
+/// When a snapshot was taken, to the millisecond, as its id says. `None` if that is no id.
+pub(super) fn time_of(id: &str) -> Option<Timestamp> {
+    let (time, _) = id.rsplit_once('-')?;
+    let time = chrono::NaiveDateTime::parse_from_str(time, TIME).ok()?;
+    Some(Timestamp::from_nanos(u64::try_from(time.and_utc().timestamp_nanos_opt()?).ok()?))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{IndexFile, Snapshot};
+    use super::{IndexFile, Snapshot, time_of};
     use crate::stamp::Timestamp;
 
     #[test]
@@ -119,6 +128,8 @@ mod tests {
         snapshot.index.push(IndexFile { name: "CURRENT".to_owned(), bytes: 3, pieces: vec!["aa".to_owned()] });
         let (id, mut bytes) = snapshot.encode();
         assert!(id.starts_with("20270115t080000.000z-"), "{id}");
+        assert_eq!(time_of(&id), Some(snapshot.taken()));
+        assert_eq!((time_of("whatever"), time_of("what-ever")), (None, None));
         assert_eq!(Snapshot::decode(&id, &bytes).unwrap(), snapshot);
         assert!(Snapshot::decode("20270115t080000.000z-0000000000000000", &bytes).is_err());
         for at in 0..bytes.len() {
