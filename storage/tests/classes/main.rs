@@ -2,6 +2,8 @@
 //! nothing is lost or left over on the way.
 
 mod audit;
+#[path = "../shared/entropy.rs"]
+mod entropy;
 mod lost;
 mod restore;
 mod settle;

@@ -4,10 +4,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::entropy::entropy;
 use strata_storage::{
     BucketName, CompleteUpload, CompletedPart, CopyStage, DeleteObject, Error, ManualClock, MasterKey, NewBucket,
-    NewUpload, ObjectInfo, ObjectKey, OpenOptions, PutObject, Result, SeededEntropy, StorageClass, Store, Timestamp,
-    VersionSelector, WriteCondition,
+    NewUpload, ObjectInfo, ObjectKey, OpenOptions, PutObject, Result, StorageClass, Store, Timestamp, VersionSelector,
+    WriteCondition,
 };
 use tempfile::TempDir;
 
@@ -32,7 +33,7 @@ pub fn key(text: &str) -> ObjectKey {
 pub fn options(directory: PathBuf, clock: &Arc<ManualClock>) -> OpenOptions {
     let mut options = OpenOptions::new(directory);
     options.clock = Arc::clone(clock) as Arc<dyn strata_storage::Clock>;
-    options.entropy = Arc::new(SeededEntropy::new(1));
+    options.entropy = entropy();
     options.segment_bytes = 4 << 20;
     options.master_key = Some(MasterKey::new([1; 32]));
     options.cache_bytes = 4 << 20;

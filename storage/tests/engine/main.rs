@@ -1,6 +1,8 @@
 //! The engine from the outside: its promises against a reference model, under races, and across reopening.
 
 mod analytics;
+#[path = "../shared/entropy.rs"]
+mod entropy;
 mod model;
 mod preview;
 mod quota;

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use crate::entropy::entropy;
 use strata_storage::{
-    BucketName, ManualClock, NewBucket, ObjectKey, OpenOptions, PutObject, Result, SeededEntropy, Store, Timestamp,
-    VersionSelector, WriteCondition, Written,
+    BucketName, ManualClock, NewBucket, ObjectKey, OpenOptions, PutObject, Result, Store, Timestamp, VersionSelector,
+    WriteCondition, Written,
 };
 use tempfile::TempDir;
 
@@ -18,7 +19,7 @@ pub struct Fixture {
 pub fn options(directory: &TempDir, clock: &Arc<ManualClock>) -> OpenOptions {
     let mut options = OpenOptions::new(directory.path());
     options.clock = Arc::clone(clock) as Arc<dyn strata_storage::Clock>;
-    options.entropy = Arc::new(SeededEntropy::new(1));
+    options.entropy = entropy();
     options.segment_bytes = 4 << 20;
     options.cache_bytes = 4 << 20;
     options.part_bytes_min = 1;

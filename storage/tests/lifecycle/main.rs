@@ -1,5 +1,7 @@
 //! Lifecycle rules, tiering and re-indexing at work: days pass by moving the clock.
 
+#[path = "../shared/entropy.rs"]
+mod entropy;
 mod expiration;
 mod noncurrent;
 mod object_lock;

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use crate::entropy::entropy;
 use strata_storage::{
     BucketChange, BucketName, DeleteObject, Evaluated, Expiration, Filter, FilterForm, Lifecycle, ManualClock,
     NewBucket, NoncurrentExpiration, NoncurrentTransition, ObjectKey, OpenObject, OpenOptions, PutObject, Result, Rule,
-    SeededEntropy, Status, StorageClass, Store, Tag, Timestamp, Transition, TransitionMinimum, VersionEntry, VersionId,
+    Status, StorageClass, Store, Tag, Timestamp, Transition, TransitionMinimum, VersionEntry, VersionId,
     VersionSelector, Versioning, VersionsQuery, When, Written,
 };
 use tempfile::TempDir;
@@ -34,7 +35,7 @@ pub fn midnight(day: u64) -> Timestamp {
 pub fn options(directory: &TempDir, clock: &Arc<ManualClock>) -> OpenOptions {
     let mut options = OpenOptions::new(directory.path());
     options.clock = Arc::clone(clock) as Arc<dyn strata_storage::Clock>;
-    options.entropy = Arc::new(SeededEntropy::new(1));
+    options.entropy = entropy();
     options.segment_bytes = 4 << 20;
     options.cache_bytes = 4 << 20;
     options.part_bytes_min = 1;

@@ -4,6 +4,8 @@
 
 mod conditional;
 mod drawn_rules;
+#[path = "../shared/entropy.rs"]
+mod entropy;
 mod findings;
 mod histories;
 mod limits;

@@ -4,10 +4,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::entropy::entropy;
 use md5::{Digest as _, Md5};
 use strata_storage::{
     BackupOptions, BucketName, DirectoryRepository, ETag, Error, ManualClock, MasterKey, NewBucket, ObjectKey,
-    OpenOptions, RestoreOptions, SeededEntropy, Store, Timestamp, ZoneOptions, restore,
+    OpenOptions, RestoreOptions, Store, Timestamp, ZoneOptions, restore,
 };
 use tempfile::TempDir;
 
@@ -46,7 +47,7 @@ fn master_key(rotations: u8) -> MasterKey {
 fn options(directory: &Path, clock: &Arc<ManualClock>, zones: usize, rotations: u8) -> OpenOptions {
     let mut options = OpenOptions::new(directory.join("data"));
     options.clock = Arc::clone(clock) as Arc<dyn strata_storage::Clock>;
-    options.entropy = Arc::new(SeededEntropy::new(1));
+    options.entropy = entropy();
     options.segment_bytes = 2 << 20;
     options.master_key = Some(master_key(rotations));
     options.cache_bytes = 4 << 20;
@@ -88,7 +89,7 @@ impl World {
         let copy = self.directory.path().join(COPY);
         self.store.checkpoint(&copy).await.expect("a checkpoint is written");
         let mut options = options(self.directory.path(), &self.clock, 1, self.rotations);
-        (options.directory, options.entropy) = (copy, Arc::new(SeededEntropy::new(2)));
+        (options.directory, options.entropy) = (copy, entropy());
         Store::open(options).await.expect("the copy opens")
     }
 

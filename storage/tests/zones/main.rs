@@ -2,13 +2,17 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that unwraps fails where it should, also in what tests share")]
 
+#[path = "../shared/entropy.rs"]
+mod entropy;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use entropy::entropy;
 use strata_storage::{
     BucketChange, BucketName, DeleteObject, Error, EventKind, ManualClock, MasterKey, NewBucket, NotificationRule,
-    ObjectKey, OpenOptions, PutObject, QueueName, SeededEntropy, StorageClass, Store, Timestamp, VersionSelector,
-    ZoneOptions, ZoneState,
+    ObjectKey, OpenOptions, PutObject, QueueName, StorageClass, Store, Timestamp, VersionSelector, ZoneOptions,
+    ZoneState,
 };
 
 /// A store over zones that are directories side by side.
@@ -46,7 +50,7 @@ impl World {
     async fn try_open(&self) -> Result<Store, Error> {
         let mut options = OpenOptions::new(self.data());
         options.clock = Arc::new(ManualClock::new(Timestamp::from_secs(1_800_000_000)));
-        options.entropy = Arc::new(SeededEntropy::new(5));
+        options.entropy = entropy();
         (options.collect_every, options.settle_every, options.evaluate_every, options.heal_every) =
             (None, None, None, None);
         options.segment_bytes = 4 << 20;
