@@ -228,7 +228,10 @@ impl<'a> Evaluator<'a> {
         if cause == Cause::Reindex && verdict.act != Act::Nothing {
             verdict = Verdict { act: Act::Nothing, next: Some(self.now) };
         }
-        self.drop_row(&key, row, cause);
+        // The version's own timer stays with its record: it may be due again at the same moment.
+        if !matches!(cause, Cause::Due(at, _) if record.due == Some(at)) {
+            self.drop_row(&key, row, cause);
+        }
         self.carry_out(&case, &key, row.stamp, verdict)?;
         if let (Cause::Due(_, older), Position::Noncurrent { .. }) = (cause, position) {
             self.wake_older(&bucket, &key, row.stamp, older)?;

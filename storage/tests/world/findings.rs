@@ -5,7 +5,7 @@ use strata_storage::{
     Timestamp, TransitionMinimum, Versioning, When,
 };
 
-use crate::histories::check;
+use crate::histories::{Setting, check, check_in};
 use crate::ops::{Content, Op};
 use crate::replicas::Arrival;
 
@@ -73,6 +73,23 @@ fn versions_that_wait_for_newer_ones_expire_when_several_come_at_once() {
             small(),
             small(),
             Op::Days(1),
+        ],
+    );
+}
+
+/// The rules made it due at once, as did the access: what had to be done after the marker was due at the same moment, and
+/// the row that was dealt with was the one that says so.
+#[test]
+fn a_version_that_expires_in_the_moment_of_its_way_up_keeps_its_timer() {
+    let setting = Setting { zones: 1, locked: true };
+    let expiration = Some(Expiration::When(When::Days(1)));
+    check_in(
+        setting,
+        &[
+            put(Content::Text(133_000), StorageClass::IntelligentTiering),
+            Op::Days(83),
+            Op::Read { place: 0, part: false },
+            only(Rule { expiration, ..rule() }),
         ],
     );
 }
