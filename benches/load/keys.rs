@@ -87,22 +87,25 @@ impl KeySpace {
                 Page { bucket, query, expected, element: "CommonPrefixes" }
             }
             Work::ListVersions => {
-                let start = encoded(&self.digits(random.below(self.last_start(max_keys, self.versions))));
+                let start = encoded(&self.start(max_keys, self.versions, random));
                 let query = format!("key-marker={prefix}{start}&{page}&versions=");
                 Page { bucket, query, expected: max_keys.min(here * self.versions), element: "Version" }
             }
             _ => {
-                let start = encoded(&self.digits(random.below(self.last_start(max_keys, 1))));
+                let start = encoded(&self.start(max_keys, 1, random));
                 let query = format!("list-type=2&{page}&start-after={prefix}{start}");
                 Page { bucket, query, expected: max_keys.min(here), element: "Key" }
             }
         }
     }
 
-    /// Scattered keys are nearly even: before this hash there is a page and a half to come.
-    fn last_start(&self, max_keys: u64, versions: u64) -> u64 {
+    /// A place with a page and a half to come, as scattered keys are nearly even; the very beginning if there is no other.
+    fn start(&self, max_keys: u64, versions: u64, random: &mut Random) -> String {
         let left_out = (max_keys as f64 * 1.5 / versions as f64).max(SPARE_KEYS);
         let share = 1.0 - (left_out * self.buckets as f64 / self.objects as f64).min(1.0);
-        ((share * u64::MAX as f64) as u64).max(1)
+        match (share * u64::MAX as f64) as u64 {
+            0 => String::new(),
+            last => self.digits(random.below(last)),
+        }
     }
 }
