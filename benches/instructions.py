@@ -23,6 +23,8 @@ from drive import Server, commit, load_generator, run_load
 
 BASELINE = Path(__file__).with_name("instructions.txt")
 VALGRIND = ["valgrind", "--tool=cachegrind", "--cache-sim=no", "--branch-sim=no"]
+# How often a work that seems to have become worse is counted again.
+RECOUNTS = 2
 # Idle threads that look for work are noise: the runtime gets one.
 ENVIRONMENT = {"TOKIO_WORKER_THREADS": "1"}
 # Objects filled in, requests, and the load generator's work and size.
@@ -63,12 +65,17 @@ def executed(options: argparse.Namespace, work: str, times: int) -> int:
         shutil.rmtree(home)
 
 
-def count(options: argparse.Namespace, work: str) -> list[float]:
+def count(options: argparse.Namespace, work: str, repeat: int) -> list[float]:
     """Instructions of one request, as often as asked for."""
     requests = WORKS[work][1]
     with ThreadPoolExecutor(options.jobs) as pool:
-        runs = list(pool.map(lambda times: executed(options, work, times), [1, 2] * options.repeat))
+        runs = list(pool.map(lambda times: executed(options, work, times), [1, 2] * repeat))
     return [(twice - once) / requests for once, twice in zip(runs[::2], runs[1::2])]
+
+
+def too_many(options: argparse.Namespace, found: float, old: int) -> bool:
+    """Whether it is so many more than on record that it counts as a failure."""
+    return found > old * (1 + options.most / 100)
 
 
 def read_baseline() -> dict[str, int]:
@@ -113,11 +120,15 @@ def main() -> int:
     found, worse = {}, []
     print(f"{'work':<20} {'on record':>13} {'now':>13} {'change':>8} {'spread':>8}")
     for work in options.works or WORKS:
-        counts = count(options, work)
-        found[work] = round(median(counts))
+        counts = count(options, work, options.repeat)
         old = baseline.get(work)
+        if old and too_many(options, median(counts), old):
+            # Chance, such as background work that one run has more of, does not last: what is really worse is so each time.
+            counts += count(options, work, RECOUNTS)
+            counts = counts if too_many(options, min(counts), old) else [min(counts)]
+        found[work] = round(median(counts))
         change = 100 * (found[work] / old - 1) if old else None
-        if change is not None and change > options.most:
+        if old and too_many(options, found[work], old):
             worse.append(work)
         spread = 100 * (max(counts) - min(counts)) / found[work]
         shown = ("", "") if old is None else (f"{old:,}", f"{change:+.1f} %")
