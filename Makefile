@@ -26,7 +26,7 @@ SOAK_MINUTES ?= 60
 CLIENT_ARGS ?=
 FUZZ_MINUTES ?= 16
 
-.PHONY: help run test soak fuzz bench clean build fmt licences clippy doc unit clients
+.PHONY: help run test soak fuzz bench instructions instructions-record scaling plots clean build fmt licences clippy doc unit clients
 
 help:
 	@echo 'make run      build the server and start it; data in ./strata-data (RUN_ARGS=)'
@@ -34,6 +34,8 @@ help:
 	@echo 'make soak     crash, race, compare and fuzz, with new seeds, each for SOAK_MINUTES ($(SOAK_MINUTES)) minutes'
 	@echo 'make fuzz     give what nobody would write to every parser, for FUZZ_MINUTES ($(FUZZ_MINUTES)) minutes'
 	@echo 'make bench    run the benchmarks'
+	@echo 'make instructions         count what requests execute, compared with the record (instructions-record writes it)'
+	@echo 'make scaling RECORD=DIR   measure 10 k to 10 M objects (SCALING_ARGS=); make plots RECORD=DIR draws a record'
 	@echo 'make clean    remove what was built; stored data is kept'
 	@echo
 	@echo 'Parts of make test: fmt licences clippy doc unit (TEST_ARGS=) clients (CLIENT_ARGS=)'
@@ -105,6 +107,19 @@ bench:
 	@.ci/packages build
 	@.ci/rocksdb build
 	@.ci/step 'Benchmarks' cargo bench --locked --bench '*' $(BENCH_ARGS)
+
+# The load generator is built by the scripts themselves, as `make bench` does.
+instructions instructions-record: build
+	@.ci/packages counts
+	@STRATA_BIN="$(STRATA)" .ci/step 'Instructions of each request (some minutes)' \
+		benches/instructions.py $(if $(findstring record,$@),--record) $(INSTRUCTIONS_ARGS)
+
+scaling: build
+	@STRATA_BIN="$(STRATA)" .ci/step 'The store as it grows (about twenty minutes)' \
+		benches/scaling.py --record "$(or $(RECORD),$(error name a directory: RECORD=DIRECTORY))" $(SCALING_ARGS)
+
+plots:
+	@benches/plots.py "$(or $(RECORD),$(error name a directory: RECORD=DIRECTORY))"
 
 # RocksDB's archive stays: it only changes with its version, and takes long.
 clean:

@@ -4,7 +4,6 @@
 //! grow with what is written. When checking, it compares every body and every signature with its own idea of them.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
@@ -158,17 +157,29 @@ fn list(objects: &Objects, bucket: &str, query: &str) -> Response<Full<Bytes>> {
     };
     let max_keys = value("max-keys").parse().unwrap_or(1000);
     let prefix = format!("{bucket}/{}", value("prefix"));
-    let from = format!("{bucket}/{}", value("start-after"));
+    let from = format!("{bucket}/{}{}", value("start-after"), value("key-marker"));
+    let (delimiter, of_versions) = (value("delimiter"), query.contains("versions="));
     let after = (std::ops::Bound::Excluded(from), std::ops::Bound::Unbounded);
-    let mut contents = String::new();
-    let mut count = 0;
-    for (key, (_, bytes)) in objects.range(after).take_while(|(key, _)| key.starts_with(&prefix)).take(max_keys) {
-        let key = &key[bucket.len() + 1..];
-        write!(contents, "<Contents><Key>{key}</Key><Size>{bytes}</Size></Contents>")
-            .expect("writing to memory cannot fail");
-        count += 1;
+    let mut entries: Vec<String> = Vec::new();
+    for (path, (_, bytes)) in objects.range(after).take_while(|(path, _)| path.starts_with(&prefix)) {
+        let (key, below) = (&path[bucket.len() + 1..], &path[prefix.len()..]);
+        let entry = match below.split_once(&delimiter).filter(|_| !delimiter.is_empty()) {
+            Some((group, _)) => format!("<CommonPrefixes><Prefix>{group}</Prefix></CommonPrefixes>"),
+            None if of_versions => format!("<Version><Key>{key}</Key><Size>{bytes}</Size></Version>"),
+            None => format!("<Contents><Key>{key}</Key><Size>{bytes}</Size></Contents>"),
+        };
+        if entries.last() != Some(&entry) {
+            entries.push(entry);
+        }
+        if entries.len() == max_keys {
+            break;
+        }
     }
-    tagged(format!("<ListBucketResult><KeyCount>{count}</KeyCount>{contents}</ListBucketResult>").into())
+    let count = match of_versions {
+        true => String::new(),
+        false => format!("<KeyCount>{}</KeyCount>", entries.len()),
+    };
+    tagged(format!("<ListResult>{count}{}</ListResult>", entries.concat()).into())
 }
 
 fn tagged(body: Bytes) -> Response<Full<Bytes>> {

@@ -5,6 +5,7 @@ mod content;
 mod failure;
 mod fake;
 mod histogram;
+mod keys;
 mod local;
 mod options;
 mod pace;

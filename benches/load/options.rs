@@ -29,6 +29,21 @@ pub struct Options {
     /// Bucket; created if missing
     #[arg(long, default_value = "load")]
     pub bucket: String,
+    /// Spread the keys over so many buckets, whose names begin with --bucket
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    pub buckets: u64,
+    /// Prefix of the keys [default: a new one for put and multipart, else one by --size and --objects]
+    #[arg(long)]
+    pub prefix: Option<String>,
+    /// Put a slash after the third digit of the keys, as list-prefixes always does: 4,096 common prefixes
+    #[arg(long)]
+    pub folders: bool,
+    /// Number of the first key that put, multipart and delete take
+    #[arg(long, default_value_t = 0)]
+    pub first: u64,
+    /// Have the buckets keep versions, and let put and filling write each key so many times
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
+    pub versions: Option<u64>,
     /// What the connections do
     #[arg(long, value_enum, default_value_t = Work::Put)]
     pub work: Work,
@@ -50,13 +65,14 @@ pub struct Options {
     /// Requests after which the work ends, whatever --duration says
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
     pub total: Option<u64>,
-    /// Objects filled in before get, head, list, mixed and delete [default: 10000, or as many as 1 GiB holds]
+    /// Objects filled in before works other than put and multipart [default: 10000, or as many as 1 GiB holds], or the
+    /// most that put makes [default: no end]
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
     pub objects: Option<u64>,
-    /// Take the objects as already filled in by an earlier run with the same --size and --objects
+    /// Take the buckets and objects as they were made by an earlier run with the same --size, --objects and form of keys
     #[arg(long)]
     pub no_fill: bool,
-    /// Keys per LIST
+    /// Entries per LIST
     #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..=1000))]
     pub max_keys: u64,
     /// Part size for multipart
@@ -102,12 +118,18 @@ pub struct Options {
 pub enum Work {
     /// New objects
     Put,
+    /// New contents of random objects of the filled key space
+    Overwrite,
     /// Random objects of the filled key space
     Get,
     /// Metadata of random objects
     Head,
     /// One page from a random place
     List,
+    /// One page of common prefixes from a random place
+    ListPrefixes,
+    /// One page of versions from a random place
+    ListVersions,
     /// 70 % GET, 30 % PUT over the same keys
     Mixed,
     /// Create, upload parts, complete
@@ -121,9 +143,12 @@ impl Work {
     pub fn name(self) -> &'static str {
         match self {
             Work::Put => "put",
+            Work::Overwrite => "overwrite",
             Work::Get => "get",
             Work::Head => "head",
             Work::List => "list",
+            Work::ListPrefixes => "list-prefixes",
+            Work::ListVersions => "list-versions",
             Work::Mixed => "mixed",
             Work::Multipart => "multipart",
             Work::Delete => "delete",

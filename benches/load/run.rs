@@ -15,7 +15,6 @@ use tokio::task::{JoinSet, LocalSet};
 use crate::content::{Random, mix};
 use crate::failure::Failure;
 use crate::histogram::Histogram;
-use crate::options::Work;
 use crate::pace::Pace;
 use crate::sign::{Endpoint, wall_clock};
 use crate::worker::{Done, Plan, Step, Worker};
@@ -140,10 +139,9 @@ impl Shared {
 pub fn run(label: &str, plan: &Plan, endpoint: &Endpoint, load: Load) -> Result<Outcome, Failure> {
     let begun = Instant::now();
     let measured_from = begun + load.warm_up;
-    let pace = load.rate.map(|rate| {
-        let most = if matches!(plan.work, Work::Put | Work::Delete) { plan.objects } else { u64::MAX };
-        Pace::begin(rate, load.warm_up + load.duration, most.min(load.total), load.connections)
-    });
+    let pace = load
+        .rate
+        .map(|rate| Pace::begin(rate, load.warm_up + load.duration, plan.requests().min(load.total), load.connections));
     let shared = Arc::new(Shared {
         pace,
         measured_from,
@@ -287,14 +285,14 @@ async fn work(shared: Arc<Shared>, mut worker: Worker) -> Outcome {
     outcome
 }
 
-/// Creates the bucket.
-pub fn create_bucket(plan: &Plan, endpoint: &Endpoint) -> Result<(), Failure> {
+/// Creates the buckets.
+pub fn create_buckets(plan: &Plan, endpoint: &Endpoint) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(Failure::io("start a client thread"))?;
     let mut worker = Worker::new(Arc::new(plan.clone()), endpoint, Arc::default(), run_seed());
-    runtime.block_on(worker.create_bucket())
+    runtime.block_on(worker.create_buckets())
 }
 
 /// Differs from run to run, so that no run stores what an earlier one has stored.

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use crate::failure::Failure;
+use crate::keys::KeySpace;
 use crate::local::Local;
 use crate::options::{Options, Work};
 use crate::reference;
 use crate::report::{Row, table};
-use crate::run::{Load, Outcome, UNTIL_DONE, create_bucket, run, run_seed};
+use crate::run::{Load, Outcome, UNTIL_DONE, create_buckets, run, run_seed};
 use crate::sign::Endpoint;
 use crate::target::{DataDir, Target};
 use crate::worker::Plan;
@@ -124,7 +125,7 @@ fn measure_case(case: &Case, options: &Options, data: &DataDir) -> Result<Outcom
     };
     if case.work == Work::List {
         // The key space of its own keeps other rows' objects off its pages at an endpoint that outlives the row.
-        plan.bucket = format!("{}-list", plan.bucket);
+        plan.keys.bucket = format!("{}-list", plan.keys.bucket);
     }
     let fill = Fill::of(options, case.work);
     measure(options, &target.endpoint, &plan, case.connections, fill)
@@ -160,17 +161,27 @@ fn measure_reference(case: &Case, options: &Options, data: &DataDir) -> Result<O
 fn plan(options: &Options, work: Work, size: u64, objects: u64) -> Plan {
     // What is filled in can be used again by a later run; what a PUT run writes must be new each time.
     let (prefix, objects) = match work {
-        Work::Put => (format!("put-{:016x}/", run_seed()), u64::MAX),
+        Work::Put => {
+            (format!("put-{:016x}/", run_seed()), options.objects.filter(|_| !options.suite).unwrap_or(u64::MAX))
+        }
         Work::Multipart => (format!("multipart-{:016x}/", run_seed()), u64::MAX),
         _ => (format!("filled-{size}-{objects}/"), objects),
     };
+    let keys = KeySpace {
+        bucket: options.bucket.clone(),
+        buckets: options.buckets,
+        prefix: options.prefix.clone().unwrap_or(prefix),
+        folders: options.folders || work == Work::ListPrefixes,
+        first: options.first,
+        objects,
+        versions: options.versions.unwrap_or(1),
+    };
     Plan {
         work,
-        bucket: options.bucket.clone(),
-        prefix,
+        keys,
+        versioned: options.versions.is_some(),
         size,
         part_size: options.part_size.max(1),
-        objects,
         max_keys: options.max_keys,
         verify: options.verify,
     }
@@ -185,7 +196,7 @@ fn load(options: &Options, connections: u32) -> Load {
     Load { connections, threads: options.client_threads(), warm_up, duration, total, rate }
 }
 
-/// Creates the bucket, fills it if asked to, and runs the plan.
+/// Creates the buckets, fills them if asked to, and runs the plan.
 pub fn measure(
     options: &Options,
     endpoint: &Endpoint,
@@ -193,7 +204,9 @@ pub fn measure(
     connections: u32,
     fill: Fill,
 ) -> Result<Outcome, Failure> {
-    create_bucket(plan, endpoint)?;
+    if !options.no_fill {
+        create_buckets(plan, endpoint)?;
+    }
     let threads = options.client_threads();
     if fill == Fill::First {
         let filling = Plan { work: Work::Put, ..plan.clone() };

@@ -5,8 +5,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::connection::{Connection, Expect, Response, Sink, count_elements, element};
-use crate::content::{Content, Random, Verifier, mix};
+use crate::content::{Content, Random, Verifier};
 use crate::failure::Failure;
+use crate::keys::KeySpace;
 use crate::options::Work;
 use crate::sign::{Endpoint, Signer};
 
@@ -18,20 +19,29 @@ const MIXED_GET_PERCENT: u64 = 70;
 pub struct Plan {
     /// What the connections do.
     pub work: Work,
-    /// Bucket.
-    pub bucket: String,
-    /// Prefix of the keys.
-    pub prefix: String,
+    /// The keys it is done with.
+    pub keys: KeySpace,
+    /// Whether the buckets keep versions.
+    pub versioned: bool,
     /// Object size.
     pub size: u64,
     /// Part size of multipart uploads.
     pub part_size: u64,
-    /// Keys in the space.
-    pub objects: u64,
-    /// Keys per LIST.
+    /// Entries per LIST.
     pub max_keys: u64,
     /// Whether GETs compare every byte.
     pub verify: bool,
+}
+
+impl Plan {
+    /// How many requests there are to do until the work is used up.
+    pub fn requests(&self) -> u64 {
+        match self.work {
+            Work::Put => self.keys.objects.saturating_mul(self.keys.versions),
+            Work::Delete => self.keys.objects,
+            _ => u64::MAX,
+        }
+    }
 }
 
 /// One finished request, or the several of a multipart upload.
@@ -95,62 +105,69 @@ impl Worker {
 
     /// Does the next piece of work. After an `Err` the worker can go on: the next step opens a new connection.
     pub async fn step(&mut self) -> Result<Step, Failure> {
-        let objects = self.plan.objects;
-        match self.plan.work {
-            Work::Put => match self.take_index(objects) {
-                Some(index) => self.put(index).await.map(Step::Done),
-                None => Ok(Step::Exhausted),
+        let objects = self.plan.keys.objects;
+        let done = match self.plan.work {
+            Work::Put | Work::Delete | Work::Multipart => match self.take_index() {
+                Some(index) => self.write(index).await,
+                None => return Ok(Step::Exhausted),
             },
-            Work::Delete => match self.take_index(objects) {
-                Some(index) => self.delete(index).await.map(Step::Done),
-                None => Ok(Step::Exhausted),
-            },
+            Work::Overwrite => {
+                let index = self.random.below(objects);
+                self.put(index).await
+            }
             Work::Get => {
                 let index = self.random.below(objects);
-                self.get(index).await.map(Step::Done)
+                self.get(index).await
             }
             Work::Head => {
                 let index = self.random.below(objects);
-                self.head(index).await.map(Step::Done)
+                self.head(index).await
             }
             Work::Mixed => {
                 let index = self.random.below(objects);
                 match self.random.below(100) < MIXED_GET_PERCENT {
-                    true => self.get(index).await.map(Step::Done),
-                    false => self.put(index).await.map(Step::Done),
+                    true => self.get(index).await,
+                    false => self.put(index).await,
                 }
             }
-            Work::List => self.list().await.map(Step::Done),
-            Work::Multipart => self.multipart().await.map(Step::Done),
-        }
-    }
-
-    /// Creates the bucket; one that is already there is fine.
-    pub async fn create_bucket(&mut self) -> Result<(), Failure> {
-        let path = format!("/{}", self.plan.bucket);
-        let request = Request {
-            operation: "create bucket",
-            method: "PUT",
-            path: &path,
-            query: "",
-            body: Some((Content { index: 0, version: 0 }, 0)),
-            expect: Expect::Body,
-            status: 200,
+            Work::List => self.list("LIST").await,
+            Work::ListPrefixes => self.list("LIST prefixes").await,
+            Work::ListVersions => self.list("LIST versions").await,
         };
-        match self.exchange(&request, Sink::Count).await {
-            Err(Failure::Refused { code, .. }) if code == "BucketAlreadyOwnedByYou" => Ok(()),
-            other => other.map(|_| ()),
+        done.map(Step::Done)
+    }
+
+    /// Creates the buckets, those that are already there excepted, and has them keep versions if the plan says so.
+    pub async fn create_buckets(&mut self) -> Result<(), Failure> {
+        for number in 0..self.plan.keys.buckets {
+            let path = format!("/{}", self.plan.keys.bucket(number));
+            let create = Request { method: "PUT", ..read("create bucket", &path, "", Expect::Body) };
+            match self.exchange(&create, Sink::Count).await {
+                Err(Failure::Refused { code, .. }) if code == "BucketAlreadyOwnedByYou" => {}
+                other => {
+                    other?;
+                }
+            }
+            if self.plan.versioned {
+                let keep = Request { method: "PUT", ..read("keep versions", &path, "versioning=", Expect::Body) };
+                let xml = "<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>";
+                self.exchange_xml(&keep, xml, Sink::Count).await?;
+            }
         }
+        Ok(())
     }
 
-    fn take_index(&self, bound: u64) -> Option<u64> {
-        let index = self.serial.fetch_add(1, Ordering::Relaxed);
-        (index < bound).then_some(index)
+    fn take_index(&self) -> Option<u64> {
+        let number = self.serial.fetch_add(1, Ordering::Relaxed);
+        (number < self.plan.requests()).then(|| self.plan.keys.index(number))
     }
 
-    /// Keys are scattered, so that neither writes nor reads run along the index.
-    fn path(&self, index: u64) -> String {
-        format!("/{}/{}{:016x}", self.plan.bucket, self.plan.prefix, mix(index))
+    async fn write(&mut self, index: u64) -> Result<Done, Failure> {
+        match self.plan.work {
+            Work::Delete => self.delete(index).await,
+            Work::Multipart => self.multipart(index).await,
+            _ => self.put(index).await,
+        }
     }
 
     fn new_content(&mut self, index: u64) -> Content {
@@ -158,7 +175,7 @@ impl Worker {
     }
 
     async fn put(&mut self, index: u64) -> Result<Done, Failure> {
-        let path = self.path(index);
+        let path = self.plan.keys.path(index);
         let body = Some((self.new_content(index), self.plan.size));
         let request = Request {
             operation: "PUT",
@@ -174,7 +191,7 @@ impl Worker {
     }
 
     async fn get(&mut self, index: u64) -> Result<Done, Failure> {
-        let path = self.path(index);
+        let path = self.plan.keys.path(index);
         let mut verifier = Verifier::new(index);
         let sink = if self.plan.verify { Sink::Verify(&mut verifier) } else { Sink::Count };
         let request = read("GET", &path, "", Expect::Body);
@@ -187,7 +204,7 @@ impl Worker {
     }
 
     async fn head(&mut self, index: u64) -> Result<Done, Failure> {
-        let path = self.path(index);
+        let path = self.plan.keys.path(index);
         let request = read("HEAD", &path, "", Expect::HeadOnly);
         let (response, latency) = self.exchange(&request, Sink::Count).await?;
         self.check_size("HEAD", &response)?;
@@ -203,46 +220,37 @@ impl Worker {
     }
 
     async fn delete(&mut self, index: u64) -> Result<Done, Failure> {
-        let path = self.path(index);
+        let path = self.plan.keys.path(index);
         let request = Request { method: "DELETE", status: 204, ..read("DELETE", &path, "", Expect::Body) };
         let (_, latency) = self.exchange(&request, Sink::Count).await?;
         Ok(Done { operation: "DELETE", bytes: 0, latency })
     }
 
-    /// One page from a random place, far enough from the end to be full.
-    async fn list(&mut self) -> Result<Done, Failure> {
-        let Plan { objects, max_keys, .. } = *self.plan;
-        let expected = max_keys.min(objects);
-        // Scattered keys are nearly even: leaving out the last page and a half, the page is full.
-        let share = 1.0 - (max_keys as f64 * 1.5 / objects as f64).min(1.0);
-        let bound = (share * u64::MAX as f64) as u64;
-        let start = self.random.below(bound.max(1));
-        // Percent-encoded as SigV4 wants it; the prefix has no other character to encode.
-        let prefix = self.plan.prefix.replace('/', "%2F");
-        let query = format!("list-type=2&max-keys={max_keys}&prefix={prefix}&start-after={prefix}{start:016x}");
-        let path = format!("/{}", self.plan.bucket);
+    /// One page from a random place.
+    async fn list(&mut self, operation: &'static str) -> Result<Done, Failure> {
+        let page = self.plan.keys.page(self.plan.work, self.plan.max_keys, &mut self.random);
+        let path = format!("/{}", page.bucket);
         let mut kept = std::mem::take(&mut self.kept);
         kept.clear();
-        let result = self.exchange(&read("LIST", &path, &query, Expect::Body), Sink::Keep(&mut kept)).await;
-        // Searching the whole page would cost the shared cores more than it tells.
+        let result = self.exchange(&read(operation, &path, &page.query, Expect::Body), Sink::Keep(&mut kept)).await;
+        // Searching the whole page costs the shared cores more than it tells; only some listings leave no other way.
         let found = match element(&kept[..kept.len().min(1024)], "KeyCount") {
             Some(count) => count.parse().unwrap_or(0),
-            None => count_elements(&kept, "Key"),
+            None => count_elements(&kept, page.element),
         };
         self.kept = kept;
         let (_, latency) = result?;
-        if found < expected {
-            let what = format!("{found} keys instead of {expected} after {start:016x}");
-            return Err(Failure::Wrong { operation: "LIST", what });
+        if found < page.expected {
+            let what = format!("{found} keys instead of {} with {}", page.expected, page.query);
+            return Err(Failure::Wrong { operation, what });
         }
-        Ok(Done { operation: "LIST", bytes: 0, latency })
+        Ok(Done { operation, bytes: 0, latency })
     }
 
     /// A whole upload: create, parts one after another, complete.
-    async fn multipart(&mut self) -> Result<Done, Failure> {
+    async fn multipart(&mut self, index: u64) -> Result<Done, Failure> {
         let begun = Instant::now();
-        let index = self.serial.fetch_add(1, Ordering::Relaxed);
-        let path = self.path(index);
+        let path = self.plan.keys.path(index);
         let mut kept = Vec::new();
         let create = Request { method: "POST", ..read("create upload", &path, "uploads=", Expect::Body) };
         self.exchange(&create, Sink::Keep(&mut kept)).await?;
@@ -269,12 +277,9 @@ impl Worker {
     }
 
     async fn complete(&mut self, path: &str, query: &str, list: &str) -> Result<(), Failure> {
-        self.out.clear();
-        self.signer.write_head(&mut self.out, "POST", path, query, Some(list.len() as u64));
-        self.out.extend_from_slice(list.as_bytes());
         let mut kept = Vec::new();
         let request = Request { method: "POST", ..read("complete upload", path, query, Expect::Body) };
-        self.transfer(&request, Sink::Keep(&mut kept)).await?;
+        self.exchange_xml(&request, list, Sink::Keep(&mut kept)).await?;
         // S3 may begin with status 200 and fail afterwards: the body decides.
         match element(&kept, "ETag") {
             Some(_) => Ok(()),
@@ -293,6 +298,14 @@ impl Worker {
         };
         self.signer.write_head(&mut self.out, request.method, request.path, request.query, body_bytes);
         self.transfer(request, sink).await
+    }
+
+    async fn exchange_xml(&mut self, request: &Request<'_>, xml: &str, sink: Sink<'_>) -> Result<(), Failure> {
+        self.out.clear();
+        let bytes = Some(xml.len() as u64);
+        self.signer.write_head(&mut self.out, request.method, request.path, request.query, bytes);
+        self.out.extend_from_slice(xml.as_bytes());
+        self.transfer(request, sink).await.map(|_| ())
     }
 
     /// Sends what is in `out` and the body, and receives the answer.
