@@ -30,6 +30,7 @@ pub(crate) use scratch::Scratch;
 use crate::error::{Error, Result};
 use crate::fs::{blocking, sync_parent};
 use crate::quota::Ledger;
+use crate::sync::step;
 use record::Record;
 use watermark::Watermark;
 
@@ -86,6 +87,7 @@ impl Index {
     pub(crate) async fn get(&self, family: Family, key: Vec<u8>) -> Result<Option<Vec<u8>>> {
         let mut options = ReadOptions::default();
         options.set_read_tier(ReadTier::BlockCache);
+        step();
         match self.db.get_cf_opt(handle(&self.db, family), &key, &options) {
             Ok(value) => Ok(value),
             Err(error) if error.kind() == ErrorKind::Incomplete => self.read(move |rows| rows.get(family, &key)).await,
@@ -104,6 +106,7 @@ impl Index {
         options.set_read_tier(ReadTier::BlockCache);
         options.set_iterate_lower_bound(from.as_slice());
         options.set_iterate_upper_bound(to.as_slice());
+        step();
         let found = {
             let mut rows = self.db.raw_iterator_cf_opt(handle(&self.db, family), options);
             rows.seek(&from);
@@ -295,6 +298,7 @@ impl<'a> Rows<'a> {
 
 impl Rows<'_> {
     pub(crate) fn get(&self, family: Family, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        step();
         self.db.get_cf(handle(self.db, family), key).map_err(|source| Error::Index { action: "read a row", source })
     }
 
@@ -316,6 +320,7 @@ impl Rows<'_> {
             options.set_iterate_upper_bound(to);
         }
         options.set_iterate_lower_bound(from);
+        step();
         let mut rows = self.db.raw_iterator_cf_opt(handle(self.db, family), options);
         rows.seek(from);
         while let Some((key, value)) = rows.item() {
@@ -340,6 +345,7 @@ impl Rows<'_> {
         let mut options = ReadOptions::default();
         options.set_iterate_lower_bound(from);
         options.set_iterate_upper_bound(to);
+        step();
         let mut rows = self.db.raw_iterator_cf_opt(handle(self.db, family), options);
         rows.seek_to_last();
         while let Some((key, value)) = rows.item() {
