@@ -149,45 +149,70 @@ async fn put_part(fixture: &Fixture, id: UploadId) -> Result<String, Error> {
     Ok(fixture.store.put_part(&bucket(), &key("key"), id, 1, staged, None).await?.etag.to_string())
 }
 
-/// A copy of an object that goes away, with its bytes.
+/// Copies of objects that go away, with their bytes.
 fn copy_against_delete() -> impl Fn() + Clone + Send + Sync + 'static {
     case(
-        |fixture| async move { fixture.put("from", content(1, SIZE)).await },
         |fixture| async move {
-            let copier = spawn(in_store(&fixture, |fixture| async move { fixture.copy("from", "to").await }));
-            let deleter = spawn(in_store(&fixture, |fixture| async move {
-                fixture.delete("from").await;
-                fixture.collect().await;
-            }));
-            let copied = copier.await.expect("it ends");
+            for (seed, name) in (1..).zip(NAMES) {
+                fixture.put(name, content(seed, SIZE)).await;
+            }
+        },
+        |fixture| async move {
+            let copiers = NAMES.map(|name| {
+                spawn(in_store(&fixture, move |fixture| async move { fixture.copy(name, &copy_of(name)).await }))
+            });
+            let deleter = spawn(in_store(&fixture, |fixture| async move { delete_all(&fixture).await }));
             deleter.await.expect("it ends");
+            let mut copied = Vec::new();
+            for copier in copiers {
+                copied.push(copier.await.expect("it ends"));
+            }
             fixture.collect().await;
-            match copied {
-                Ok(()) => fixture.assert_reads("to", &content(1, SIZE)).await,
-                Err(Error::NotFound(Entity::Key)) => assert!(!fixture.has("to").await),
-                Err(error) => panic!("{error}"),
+            for ((seed, name), copied) in (1..).zip(NAMES).zip(copied) {
+                match copied {
+                    Ok(()) => fixture.assert_reads(&copy_of(name), &content(seed, SIZE)).await,
+                    Err(Error::NotFound(Entity::Key)) => assert!(!fixture.has(&copy_of(name)).await),
+                    Err(error) => panic!("{error}"),
+                }
             }
         },
     )
 }
 
-/// A body that is being read loses its name and is collected.
+/// Bodies that are being read lose their names and are collected.
 fn read_against_delete() -> impl Fn() + Clone + Send + Sync + 'static {
     case(
-        |fixture| async move { fixture.put("key", content(1, SIZE)).await },
         |fixture| async move {
-            let reader = spawn(in_store(&fixture, |fixture| async move { fixture.read("key").await }));
-            let deleter = spawn(in_store(&fixture, |fixture| async move {
-                fixture.delete("key").await;
-                fixture.collect().await;
-                fixture.collect().await;
-            }));
-            match reader.await.expect("it ends") {
-                Ok(read) => assert!(read == content(1, SIZE)),
-                Err(Error::NotFound(Entity::Key)) => {}
-                Err(error) => panic!("{error}"),
+            for (seed, name) in (1..).zip(NAMES) {
+                fixture.put(name, content(seed, SIZE)).await;
+            }
+        },
+        |fixture| async move {
+            let readers =
+                NAMES.map(|name| spawn(in_store(&fixture, move |fixture| async move { fixture.read(name).await })));
+            let deleter = spawn(in_store(&fixture, |fixture| async move { delete_all(&fixture).await }));
+            for (seed, reader) in (1..).zip(readers) {
+                match reader.await.expect("it ends") {
+                    Ok(read) => assert!(read == content(seed, SIZE)),
+                    Err(Error::NotFound(Entity::Key)) => {}
+                    Err(error) => panic!("{error}"),
+                }
             }
             deleter.await.expect("it ends");
         },
     )
+}
+
+const NAMES: [&str; 3] = ["a", "b", "c"];
+
+fn copy_of(name: &str) -> String {
+    format!("copy of {name}")
+}
+
+async fn delete_all(fixture: &Fixture) {
+    for name in NAMES {
+        fixture.delete(name).await;
+    }
+    fixture.collect().await;
+    fixture.collect().await;
 }

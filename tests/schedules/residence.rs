@@ -20,14 +20,17 @@ fn move_against_get() -> impl Fn() + Clone + Send + Sync + 'static {
     case(
         |fixture| async move { fixture.put_as("key", StorageClass::StandardIa, content(1, SIZE)).await },
         |fixture| async move {
-            let reader = spawn(in_store(&fixture, |fixture| async move { fixture.read("key").await }));
+            let readers =
+                [(); 3].map(|()| spawn(in_store(&fixture, |fixture| async move { fixture.read("key").await })));
             let mover = spawn(in_store(&fixture, |fixture| async move {
                 fixture.settle().await;
                 fixture.collect().await;
             }));
-            match reader.await.expect("it ends") {
-                Ok(read) => assert!(read == content(1, SIZE)),
-                Err(error) => panic!("{error}"),
+            for reader in readers {
+                match reader.await.expect("it ends") {
+                    Ok(read) => assert!(read == content(1, SIZE)),
+                    Err(error) => panic!("{error}"),
+                }
             }
             mover.await.expect("it ends");
             fixture.assert_reads("key", &content(1, SIZE)).await;
@@ -112,16 +115,19 @@ fn restore_expiry_against_get() -> impl Fn() + Clone + Send + Sync + 'static {
         },
         |fixture| async move {
             let expires = expires(&fixture).await;
-            let reader = spawn(in_store(&fixture, |fixture| async move { fixture.read("key").await }));
+            let readers =
+                [(); 3].map(|()| spawn(in_store(&fixture, |fixture| async move { fixture.read("key").await })));
             let expiry = spawn(in_store(&fixture, move |fixture| async move {
                 fixture.clock.set(expires);
                 fixture.settle().await;
                 fixture.collect().await;
             }));
-            match reader.await.expect("it ends") {
-                Ok(read) => assert!(read == content(1, SIZE)),
-                Err(Error::Archived { .. }) => {}
-                Err(error) => panic!("{error}"),
+            for reader in readers {
+                match reader.await.expect("it ends") {
+                    Ok(read) => assert!(read == content(1, SIZE)),
+                    Err(Error::Archived { .. }) => {}
+                    Err(error) => panic!("{error}"),
+                }
             }
             expiry.await.expect("it ends");
             assert!(matches!(fixture.read("key").await, Err(Error::Archived { .. })));
