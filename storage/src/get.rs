@@ -26,7 +26,6 @@ use crate::residence::Residence;
 use crate::residence_change::VersionName;
 use crate::stamp::{Stamp, Timestamp, VersionId};
 use crate::store::{Inner, Store};
-use crate::sync::{Flaw, planted};
 use crate::tiering::{Tier, is_monitored};
 use crate::worker::Foreground;
 use crate::zone::ZoneState;
@@ -217,7 +216,7 @@ impl ObjectReader {
             Ok(None) => {}
             Err(ReadError::Moved) => {
                 self.moved += 1;
-                if self.moved > MOVES_MAX || planted(Flaw::MovedIsLost) {
+                if self.moved > MOVES_MAX {
                     return Err(Error::Corrupt { what: "segment (missing)", place: format!("{:?}", self.left) });
                 }
             }

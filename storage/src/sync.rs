@@ -45,8 +45,6 @@ pub enum Flaw {
     RefusalsUntold,
     /// Blobs are repointed wherever they are by now.
     MovesUnlooked,
-    /// A chunk that was found moved is not looked for again.
-    MovedIsLost,
     /// What a body has gathered is taken before there is room for it.
     PiecesTakenEarly,
 }

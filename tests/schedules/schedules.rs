@@ -1,7 +1,8 @@
 //! The engine under schedules that are chosen, not met: `make schedules`.
 //!
 //! The whole store runs on one thread, and at every lock, channel, atomic and row of the index a scheduler decides who
-//! goes on. Each race is a test; beside it others plant the fault that the race is about, which must be found.
+//! goes on. Each race is a test; beside most of them another plants the fault that it is about, which
+//! must be found.
 
 mod explore;
 mod fixture;
