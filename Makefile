@@ -26,13 +26,15 @@ SOAK_MINUTES ?= 60
 CLIENT_ARGS ?=
 FUZZ_MINUTES ?= 16
 
-.PHONY: help run test soak fuzz bench instructions instructions-record scaling plots clean build fmt licences clippy doc unit clients
+.PHONY: help run test soak fuzz schedules bench instructions instructions-record scaling plots clean build fmt licences clippy
+.PHONY: doc unit clients
 
 help:
 	@echo 'make run      build the server and start it; data in ./strata-data (RUN_ARGS=)'
 	@echo 'make test     check everything, as continuous integration does'
 	@echo 'make soak     crash, race, compare and fuzz, with new seeds, each for SOAK_MINUTES ($(SOAK_MINUTES)) minutes'
 	@echo 'make fuzz     give what nobody would write to every parser, for FUZZ_MINUTES ($(FUZZ_MINUTES)) minutes'
+	@echo 'make schedules run the races of the engine under schedules that are chosen, not met'
 	@echo 'make bench    run the benchmarks'
 	@echo 'make instructions         count what requests execute, compared with the record (instructions-record writes it)'
 	@echo 'make scaling RECORD=DIR   measure 10 k to 10 M objects (SCALING_ARGS=); make plots RECORD=DIR draws a record'
@@ -88,7 +90,17 @@ soak:
 		$(SOAK) --test linear -- --nocapture --test-threads 1 whatever
 	@STRATA_WORLD_MINUTES=$(SOAK_MINUTES) .ci/step 'Histories beside the model for $(SOAK_MINUTES) minutes' \
 		$(SOAK) --test world -- --nocapture --test-threads 4 random_histories
+	@cd tests/schedules && STRATA_SCHEDULES_SECONDS=$$(($(SOAK_MINUTES) * 60 / 15)) \
+		../../.ci/step 'Schedules for $(SOAK_MINUTES) minutes' $(SCHEDULES) -- --test-threads 1 holds
 	@$(MAKE) --no-print-directory fuzz FUZZ_MINUTES=$(SOAK_MINUTES)
+
+# The engine built anew, with shuttle's tokio. Each case prints its seed and how many schedules it saw; STRATA_SCHEDULES_SEED
+# repeats a run.
+SCHEDULES := cargo test $(CARGO_FLAGS)
+schedules:
+	@.ci/packages build
+	@.ci/rocksdb build
+	@cd tests/schedules && ../../.ci/step 'Schedules (some minutes the first time)' $(SCHEDULES) $(TEST_ARGS)
 
 # Needs a nightly compiler and cargo-fuzz, and says so.
 fuzz:

@@ -13,6 +13,7 @@ use md5_many::{Md5Many, Md5State};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::error::{Error, Result};
+use crate::sync::{Flaw, planted, thread};
 
 /// What a body gathers before it hands it in, in bytes.
 const JOB_BYTES: usize = 256 << 10;
@@ -45,7 +46,7 @@ struct Job {
 impl Lanes {
     pub(crate) fn start() -> Result<Lanes> {
         let (jobs, queue) = mpsc::channel(QUEUE_MAX);
-        std::thread::Builder::new()
+        thread::Builder::new()
             .name("strata-lanes".to_owned())
             .spawn(move || run(queue))
             .map_err(|source| Error::Io { action: "start the hashing thread", source })?;
@@ -104,9 +105,10 @@ impl LaneMd5 {
     }
 
     async fn hand_in(&mut self, lanes: &Lanes) -> Result<()> {
+        let early = planted(Flaw::PiecesTakenEarly).then(|| std::mem::take(&mut self.gathered));
         let state = self.back().await?;
         let room = lanes.jobs.reserve().await.map_err(|_| Error::Closed)?;
-        let mut pieces = std::mem::take(&mut self.gathered);
+        let mut pieces = early.unwrap_or_else(|| std::mem::take(&mut self.gathered));
         pieces.reverse();
         self.gathered_bytes = 0;
         let (done, away) = oneshot::channel();

@@ -60,6 +60,9 @@ mod clock;
 mod directory;
 mod fs;
 
+// What threads meet at.
+mod sync;
+
 // The two stores.
 mod blob;
 mod index;
@@ -111,6 +114,11 @@ mod zones;
 
 // What runs by itself.
 mod worker;
+
+/// Cases of what meets in memory, for the schedules of `tests/schedules`.
+#[cfg(shuttle)]
+#[path = "../../tests/schedules/inside/mod.rs"]
+pub mod schedules;
 
 /// Doors for fuzzers.
 #[cfg(fuzzing)]

@@ -4,9 +4,8 @@
 
 use std::sync::Arc;
 
-use tokio::sync::broadcast;
-
 use crate::event::Event;
+use crate::sync::broadcast;
 
 /// Events that are kept for a listener that is slow; then it misses the oldest.
 const KEPT_MAX: usize = 1024;

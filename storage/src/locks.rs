@@ -4,18 +4,19 @@
 //! released when that batch is durable, so a dropped future never leaves a half-guarded commit.
 
 use std::collections::{BTreeMap, HashMap};
-use std::hash::{BuildHasher, Hash, RandomState};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::hash::{BuildHasher, Hash};
+use std::sync::{Arc, PoisonError};
 
 use tokio::sync::{Mutex as AsyncMutex, Notify, OwnedMutexGuard, OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
 
 use crate::blob::BlobId;
 use crate::stamp::Stamp;
+use crate::sync::{Flaw, Mutex, MutexGuard, RandomState, planted};
 
 /// Stripes of the locks of buckets and of uploads: enough that unrelated ones seldom meet, few enough to make at open.
-const STRIPES: usize = 1024;
+const STRIPES: usize = if cfg!(shuttle) { 64 } else { 1024 };
 /// Stripes of the locks of keys: more, since batches of background work hold hundreds at once.
-const KEY_STRIPES: usize = 16_384;
+const KEY_STRIPES: usize = if cfg!(shuttle) { 64 } else { 16_384 };
 
 /// What a batch holds until it is durable. The fields are kept for their drop alone.
 #[expect(dead_code, reason = "guards work by being dropped")]
@@ -71,7 +72,7 @@ pub(crate) struct Locks {
 impl Locks {
     pub(crate) fn new() -> Locks {
         Locks {
-            hasher: RandomState::new(),
+            hasher: RandomState::default(),
             buckets: (0..STRIPES).map(|_| Arc::default()).collect(),
             uploads: (0..STRIPES).map(|_| Arc::default()).collect(),
             keys: (0..KEY_STRIPES).map(|_| Arc::default()).collect(),
@@ -84,6 +85,10 @@ impl Locks {
 
     fn key_stripe(&self, bucket: u64, key: &str) -> usize {
         self.one_of(KEY_STRIPES, (bucket, key))
+    }
+
+    fn key_lock(&self, stripe: usize) -> Arc<AsyncMutex<()>> {
+        if planted(Flaw::KeysUnlocked) { Arc::default() } else { self.keys[stripe].clone() }
     }
 
     fn one_of(&self, stripes: usize, value: impl Hash) -> usize {
@@ -102,12 +107,14 @@ impl Locks {
 
     /// Serialises changes of one upload.
     pub(crate) async fn upload(&self, upload: Stamp) -> OwnedMutexGuard<()> {
-        self.uploads[self.stripe(upload)].clone().lock_owned().await
+        let lock =
+            if planted(Flaw::UploadsUnlocked) { Arc::default() } else { self.uploads[self.stripe(upload)].clone() };
+        lock.lock_owned().await
     }
 
     /// Serialises changes of one key. A task never holds two of these, but for those taken by [`Locks::try_keys`].
     pub(crate) async fn key(&self, bucket: u64, key: &str) -> OwnedMutexGuard<()> {
-        self.keys[self.key_stripe(bucket, key)].clone().lock_owned().await
+        self.key_lock(self.key_stripe(bucket, key)).lock_owned().await
     }
 
     /// As [`Locks::bucket_shared`], for background work that holds other locks already; `None` if it would have to wait.
@@ -127,7 +134,7 @@ impl Locks {
         if held.0.contains_key(&stripe) {
             return true;
         }
-        let Ok(guard) = self.keys[stripe].clone().try_lock_owned() else { return false };
+        let Ok(guard) = self.key_lock(stripe).try_lock_owned() else { return false };
         held.0.insert(stripe, guard);
         true
     }
@@ -174,6 +181,8 @@ impl Pins {
             let collected = self.collected.notified();
             tokio::pin!(collected);
             collected.as_mut().enable();
+            // A pin of what nobody stores.
+            let blob = if planted(Flaw::PinsKeepNothing) { BlobId([0; 32]) } else { blob };
             match lock(&self.blobs).entry(blob).or_insert(PinState::Pinned(0)) {
                 PinState::Collecting => {}
                 PinState::Pinned(count) => {
@@ -227,7 +236,9 @@ pub(crate) struct Collecting {
 impl Drop for Collecting {
     fn drop(&mut self) {
         lock(&self.pins.blobs).remove(&self.blob);
-        self.pins.collected.notify_waiters();
+        if !planted(Flaw::ClaimsEndSilently) {
+            self.pins.collected.notify_waiters();
+        }
     }
 }
 
@@ -286,12 +297,13 @@ impl Readers {
 
     /// Whether no reader of `epoch` or an earlier one is left.
     pub(crate) fn passed(&self, epoch: u64) -> bool {
-        lock(&self.0).active.first_key_value().is_none_or(|(&oldest, _)| oldest > epoch)
+        let passed = lock(&self.0).active.first_key_value().is_none_or(|(&oldest, _)| oldest > epoch);
+        passed || planted(Flaw::EpochsPass)
     }
 
     /// Whether a body is being read. Once nobody can find it any more, `false` is for good.
     pub(crate) fn holds(&self, body: Stamp) -> bool {
-        lock(&self.0).held.contains_key(&body)
+        lock(&self.0).held.contains_key(&body) && !planted(Flaw::EpochsPass)
     }
 }
 

@@ -17,7 +17,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError};
 
 use crate::account::AccountId;
 use crate::bucket::{Bucket, Versioning};
@@ -28,6 +28,7 @@ use crate::name::{BucketName, ObjectKey};
 use crate::protection::Quota;
 use crate::stamp::UploadId;
 use crate::store::{Inner, Store};
+use crate::sync::{Mutex, MutexGuard, RwLock};
 use crate::usage::Usage;
 
 /// How often the books are asked: before and after the counters were read. A bucket that they do not know even then is

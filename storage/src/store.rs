@@ -1,11 +1,10 @@
 //! The store: opened once per data directory, shared by everything that serves from it.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, broadcast};
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use crate::access::Accesses;
@@ -27,6 +26,8 @@ use crate::queue::{Arrivals, latest_task};
 use crate::quota::Quotas;
 use crate::restore::{RestoreTimes, Restores};
 use crate::store_buckets::BucketCache;
+use crate::sync::atomic::{AtomicBool, Ordering};
+use crate::sync::{Mutex, broadcast};
 use crate::worker::{self, Evaluated, WorkerStatus};
 use crate::zone::{Trouble, ZoneId, ZoneState};
 use crate::zones::{self, ZoneOptions, Zones};

@@ -3,9 +3,7 @@
 //! Each change is one batch under the bucket's exclusive lock, which no write of an object in it can hold meanwhile.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-
-use tokio::sync::watch;
+use std::sync::{Arc, PoisonError};
 
 use crate::bucket::{
     Bucket, BucketChange, BucketDocument, BucketPage, BucketQuery, BucketRules, NewBucket, Versioning,
@@ -19,6 +17,7 @@ use crate::protection::{ObjectLock, Quota};
 use crate::queue::QueueName;
 use crate::replication::{Destination, Replication};
 use crate::store::Store;
+use crate::sync::{Mutex, MutexGuard, watch};
 use crate::worker;
 
 /// Buckets kept in memory; more are read from the index each time.

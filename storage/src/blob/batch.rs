@@ -6,7 +6,7 @@
 //! and the next one goes to another segment; what a full disk refused to write gives its place back.
 
 use std::ops::Range;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use bytes::Bytes;
 
@@ -24,6 +24,7 @@ use crate::cipher::{Keys, PieceCipher, Seal, TAG_BYTES};
 use crate::error::{Error, Result};
 use crate::fs::blocking;
 use crate::pool::Pool;
+use crate::sync::Mutex;
 
 /// The most that is reserved and written at once, in bytes: the largest record. Any record fits, and a run of small
 /// ones is long enough for the full rate of any disk.

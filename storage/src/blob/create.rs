@@ -8,7 +8,6 @@ use std::collections::BTreeSet;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use crate::blob::TroubleCallback;
 use crate::blob::buffer::AlignedBuffer;
@@ -22,6 +21,7 @@ use crate::blob::stripe::Layout;
 use crate::error::{Error, Result, is_full_disk};
 use crate::fs::DiskFile;
 use crate::pool::Pool;
+use crate::sync::atomic::Ordering;
 use crate::zone::{Trouble, Zone, ZoneId, ZoneState};
 
 /// Ids are not reused, so every segment is in its first life.

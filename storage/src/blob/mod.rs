@@ -15,7 +15,6 @@ use std::fmt;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::thread::JoinHandle;
 
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
@@ -26,6 +25,7 @@ use crate::error::{Error, Result};
 use crate::fs::blocking;
 use crate::pool::Pool;
 use crate::room::Room;
+use crate::sync::thread::{self, JoinHandle};
 use crate::zone::{Damage, Stray, Trouble, Zone, ZoneId, ZoneInfo, ZoneState};
 
 mod codec;
@@ -191,7 +191,7 @@ impl Blobs {
             let (queue, jobs) = mpsc::channel(append::QUEUE_MAX);
             let segments = shared.segments.clone();
             let name = format!("append-{}", pool.name());
-            let appender = std::thread::Builder::new().name(name).spawn(move || append::run(pool, segments, jobs));
+            let appender = thread::Builder::new().name(name).spawn(move || append::run(pool, segments, jobs));
             shared.queues.push(queue);
             shared.appenders.push(appender.map_err(|error| Error::io("start the appending thread", error))?);
         }

@@ -4,14 +4,15 @@
 //! because after a failed sync a second one may report success for bytes that were lost. Only a full disk is
 //! forgiven where nothing was synced: the bytes are not acknowledged and their place may be written once more.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use crate::blob::layout::BLOCK_BYTES;
 use crate::blob::shard_name::SegmentName;
 use crate::blob::stripe::Layout;
 use crate::error::{Error, Result};
 use crate::fs::{DiskFile, blocking};
+use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::{Mutex, MutexGuard};
 
 const WRITE: &str = "write segment";
 const SYNC: &str = "sync segment";

@@ -9,8 +9,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
 use std::path::PathBuf;
-use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use crate::blob::known::Known;
 use crate::blob::layout::{BLOCK_BYTES, Placement, SegmentHeader};
@@ -24,6 +23,8 @@ use crate::error::{Error, Result};
 use crate::fs::{DiskFile, blocking};
 use crate::pool::Pool;
 use crate::room::Rooms;
+use crate::sync::atomic::AtomicU64;
+use crate::sync::{Mutex, MutexGuard};
 use crate::zone::{Damage, Stray, Trouble, Zone, ZoneId, ZoneState};
 
 /// Descriptors kept open for reading; far below the usual limit of a process.

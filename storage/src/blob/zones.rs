@@ -3,8 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use crate::blob::BlobsOptions;
 use crate::blob::known::{Known, ShardFile, Stale};
@@ -13,6 +12,8 @@ use crate::blob::segments::{SegmentSet, State, ZoneEntry, check_header, remove_n
 use crate::blob::shard_name::{Entry, SegmentName, ShardName, parse};
 use crate::error::{Error, Result};
 use crate::room::{Room, Rooms};
+use crate::sync::Mutex;
+use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::zone::{Stray, Trouble, Zone, ZoneId, ZoneInfo, ZoneState};
 
 const SCAN: &str = "read segment directory";

@@ -23,8 +23,6 @@
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
 
 use rocksdb::{DB, WriteBatch, WriteOptions};
 use tokio::sync::{mpsc, oneshot};
@@ -39,6 +37,9 @@ use crate::index::{handle, key};
 use crate::live::Untold;
 use crate::queue::Arriving;
 use crate::quota::{Amount, Ledger, Reservation};
+use crate::sync::atomic::{AtomicBool, Ordering};
+use crate::sync::thread::{self, JoinHandle};
+use crate::sync::{Flaw, planted, step};
 use crate::usage::Usage;
 
 /// Batches that may wait; further ones make their tasks wait.
@@ -70,7 +71,7 @@ impl Committer {
         let poisoned = Arc::new(AtomicBool::new(false));
         let thread =
             Thread { db, watermark, ledger, requests, poisoned: Arc::clone(&poisoned), full: Cell::new(false) };
-        let thread = std::thread::Builder::new()
+        let thread = thread::Builder::new()
             .name("strata-commit".to_owned())
             .spawn(move || thread.run())
             .map_err(|source| Error::Io { action: "start the commit thread", source })?;
@@ -143,11 +144,15 @@ impl Thread {
                     Err(_) => break,
                 }
             }
+            if planted(Flaw::GuardsLeaveEarly) {
+                taken.iter_mut().for_each(|taken| taken.guards.clear());
+            }
             let reservations = taken.iter_mut().filter_map(|taken| taken.reservation.take()).collect();
             let written = self.write(group, reservations);
             for taken in taken {
                 drop((taken.guards, taken.arriving));
-                let outcome = match (taken.refused, &written) {
+                let refused = if planted(Flaw::RefusalsUntold) { None } else { taken.refused };
+                let outcome = match (refused, &written) {
                     (Some(error), _) => Err(error),
                     (None, Err(error)) => Err(copy(error)),
                     (None, Ok(())) => Ok(()),
@@ -178,6 +183,7 @@ impl Thread {
         if group.writes.is_empty() && !self.full.get() {
             return Ok(());
         }
+        step();
         if self.watermark.room().is_some_and(|room| !room.takes_commits()) {
             return Err(self.refused_for_room("too little is left for the log"));
         }
@@ -294,7 +300,7 @@ impl<'a> Group<'a> {
                 }
             }
             Change::MoveBlob(id, from, to) => {
-                if self.place(id) == Some(from) {
+                if self.place(id) == Some(from) || planted(Flaw::MovesUnlooked) {
                     self.set_place(id, Some(to));
                 }
             }

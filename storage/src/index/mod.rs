@@ -31,6 +31,7 @@ pub(crate) use scratch::Scratch;
 use crate::error::{Error, Result};
 use crate::fs::{blocking, sync_parent};
 use crate::quota::Ledger;
+use crate::sync::step;
 use record::Record;
 use watermark::Watermark;
 
@@ -87,6 +88,7 @@ impl Index {
     pub(crate) async fn get(&self, family: Family, key: Vec<u8>) -> Result<Option<Vec<u8>>> {
         let mut options = ReadOptions::default();
         options.set_read_tier(ReadTier::BlockCache);
+        step();
         match self.db.get_cf_opt(handle(&self.db, family), &key, &options) {
             Ok(value) => Ok(value),
             Err(error) if error.kind() == ErrorKind::Incomplete => self.read(move |rows| rows.get(family, &key)).await,
@@ -105,6 +107,7 @@ impl Index {
         options.set_read_tier(ReadTier::BlockCache);
         options.set_iterate_lower_bound(from.as_slice());
         options.set_iterate_upper_bound(to.as_slice());
+        step();
         let found = {
             let mut rows = self.db.raw_iterator_cf_opt(handle(&self.db, family), options);
             rows.seek(&from);
@@ -331,6 +334,7 @@ impl<'a> Rows<'a> {
 
 impl Rows<'_> {
     pub(crate) fn get(&self, family: Family, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        step();
         let found = self.db.get_cf_opt(handle(self.db, family), key, &self.options());
         found.map_err(|source| Error::Index { action: "read a row", source })
     }
@@ -353,6 +357,7 @@ impl Rows<'_> {
             options.set_iterate_upper_bound(to);
         }
         options.set_iterate_lower_bound(from);
+        step();
         let mut rows = self.db.raw_iterator_cf_opt(handle(self.db, family), options);
         rows.seek(from);
         while let Some((key, value)) = rows.item() {
@@ -377,6 +382,7 @@ impl Rows<'_> {
         let mut options = self.options();
         options.set_iterate_lower_bound(from);
         options.set_iterate_upper_bound(to);
+        step();
         let mut rows = self.db.raw_iterator_cf_opt(handle(self.db, family), options);
         rows.seek_to_last();
         while let Some((key, value)) = rows.item() {

@@ -2,12 +2,11 @@
 //! yet, but will be. And who waits for tasks is told of those that came to its own queue, and of no others.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-
-use tokio::sync::watch;
+use std::sync::{Arc, PoisonError};
 
 use crate::queue::QueueId;
 use crate::stamp::Stamp;
+use crate::sync::{Mutex, MutexGuard, watch};
 
 /// What is being written to queues, and who waits for it.
 pub(crate) struct Arrivals {

@@ -1,7 +1,5 @@
 //! Queues as those see them who do what is in them: read in order, end, retry.
 
-use tokio::sync::watch;
-
 use crate::error::Result;
 use crate::index::record::Record;
 use crate::index::{Batch, Family, Rows, Step, key};
@@ -10,6 +8,7 @@ use crate::queue::{
 };
 use crate::stamp::{Stamp, Timestamp};
 use crate::store::{Inner, Store};
+use crate::sync::watch;
 
 impl Work {
     /// The rule whose counters it counts in, besides its queue's.

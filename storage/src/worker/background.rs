@@ -5,11 +5,11 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::thread::JoinHandle;
 
 use tokio::sync::{mpsc, oneshot};
 
 use crate::error::{Error, Result};
+use crate::sync::thread::{self, JoinHandle};
 use crate::worker::budget::Budget;
 use crate::worker::pace::{Pace, Turn};
 
@@ -34,8 +34,7 @@ impl Background {
         let pace = Arc::new(Pace::new(budget));
         let its_pace = Arc::clone(&pace);
         let (queue, work) = mpsc::channel(QUEUE_MAX);
-        let thread =
-            std::thread::Builder::new().name("strata-background".to_owned()).spawn(move || run(work, &its_pace));
+        let thread = thread::Builder::new().name("strata-background".to_owned()).spawn(move || run(work, &its_pace));
         let thread = thread.map_err(|source| Error::Io { action: "start the background thread", source })?;
         Ok(Background { queue: Some(queue), thread: Some(thread), pace })
     }
@@ -80,7 +79,9 @@ impl Drop for Background {
 
 fn run(mut queue: mpsc::Receiver<Work>, pace: &Pace) {
     // On Linux this is the priority of the calling thread. It is a courtesy: without it the work is done all the same.
-    let _ = rustix::process::setpriority_process(None, NICENESS);
+    if cfg!(not(shuttle)) {
+        let _ = rustix::process::setpriority_process(None, NICENESS);
+    }
     while let Some(work) = queue.blocking_recv() {
         work(&mut pace.begin());
     }
