@@ -1,5 +1,6 @@
 //! Lifecycle rules, tiering and re-indexing at work: days pass by moving the clock.
 
+mod clocks;
 mod expiration;
 mod noncurrent;
 mod object_lock;
