@@ -72,7 +72,8 @@ async fn sessions_end_at_their_time() {
     let people = People::of(&fixture).await;
     people.allow("allowed", r#""Action":["s3:*","sts:*"],"Resource":"*""#).await;
     let start = clock.now();
-    let made = call(&people.allowed, "sts", "Action=GetSessionToken&DurationSeconds=3600&Version=2011-06-15").await;
+    let made =
+        call(&people.allowed, "sts", "Action=GetSessionToken&DurationSeconds=3600&Version=2011-06-15").await.is(200);
     let text = |name: &str| made.element(name).expect("credentials");
     let session = Raw {
         access_key: text("AccessKeyId"),

@@ -7,7 +7,8 @@
 //! 2. Release each row that no reader holds (`release`): delete its references, its inline bytes and manifest pages, drop the blobs that no
 //!    other content uses, and delete the garbage row with or after the last of them.
 //! 3. Forget the answers of uploads that finished more than a day ago.
-//! 4. Remove segments without live blobs, and rewrite those that are mostly dead (`segments`).
+//! 4. Remove segments without live blobs, and rewrite those that are mostly dead (`segments`); while bodies are refused for
+//!    want of room, also those that are being written.
 //! 5. If writes are refused for want of room, have the index write out what it holds in memory, which frees inline bytes.
 //!
 //! The process may die between any two commits. What was not reached has its garbage row still, and doing any of it

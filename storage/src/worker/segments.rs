@@ -68,6 +68,9 @@ struct Round {
 
 /// Returns the bytes freed on disk, less those written.
 pub(super) async fn collect(inner: &Arc<Inner>, state: &mut State) -> Result<u64> {
+    if matches!(inner.check_takes_bytes(), Err(Error::NoSpace { .. })) {
+        seal_wasteful(inner).await?;
+    }
     let infos = settled_segments(inner, state);
     for left_alone in [&mut state.unreadable, &mut state.unremovable] {
         left_alone.retain(|id, passes| {
@@ -105,6 +108,18 @@ pub(super) async fn collect(inner: &Arc<Inner>, state: &mut State) -> Result<u64
         }
     }
     Ok(freed_bytes.saturating_sub(rewritten_bytes))
+}
+
+/// Ends the segments that are being written if one of them is worth being rewritten. Bodies that would fill them are
+/// refused, so the space of what was deleted from them would never come back.
+async fn seal_wasteful(inner: &Inner) -> Result<()> {
+    let open: Vec<SegmentInfo> = inner.blobs.segments().into_iter().filter(|info| !info.sealed).collect();
+    let ids: Vec<u64> = open.iter().map(|info| info.id).collect();
+    let live: Vec<u64> = inner.index.read(move |rows| ids.iter().map(|&id| live_bytes(rows, id)).collect()).await?;
+    if open.iter().zip(live).any(|(info, live)| is_mostly_dead(info.bytes, live)) {
+        inner.blobs.seal_active().await?;
+    }
+    Ok(())
 }
 
 /// The segments there are that nobody writes to any more, not even in a batch on its way.

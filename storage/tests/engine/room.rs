@@ -173,11 +173,11 @@ async fn versions_and_markers_go_and_what_they_held_is_given_back() {
         delete(store, "key", Some(id)).await.expect("it is removed");
     }
     let mut freed = 0;
-    for _ in 0..3 {
+    for _ in 0..5 {
         freed += store.collect().await.expect("a collection");
     }
-    // The last segment is still being written.
-    assert!(freed >= 12 << 20, "{freed}");
+    // The last segment too, which is still being written, and which nobody would fill.
+    assert!(freed >= 18 << 20, "{freed}");
     disk.set(TOTAL_BYTES);
     put(store, "key", content(9, 1 << 20), WriteCondition::None).await.expect("it is put");
 }
