@@ -261,6 +261,9 @@ impl From<Error> for S3Error {
                 "The server refuses writes because its disk failed to store earlier ones; it must be restarted.",
             )
             .with_detail(error),
+            error if error.is_out_of_files() => {
+                unavailable("The server has too many files open at present. Please try again later.").with_detail(error)
+            }
             Error::ZoneAway => {
                 unavailable("A disk that holds this object cannot be reached at present. Please try again later.")
                     .with_detail(error)

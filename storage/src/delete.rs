@@ -54,7 +54,7 @@ impl Store {
         let newest = self.inner.newest(&bucket, &request.key).await?;
         check_delete(&request.condition, newest.as_ref())?;
 
-        let mut batch = Batch::new();
+        let mut batch = Batch::making_room();
         let deleted = match request.version {
             Some(id) => self.remove_by_id(&bucket, &request, id, newest, &mut batch).await?,
             None if bucket.versioning == Versioning::Unversioned => {

@@ -33,7 +33,7 @@ pub(crate) struct Directory {
     pub(crate) store_id: [u8; 16],
     /// Whether something may be sealed.
     sealed: bool,
-    lock: fs::DirectoryLock,
+    _lock: fs::DirectoryLock,
 }
 
 impl Directory {
@@ -55,7 +55,7 @@ impl Directory {
                 (store_id, false)
             }
         };
-        Ok(Directory { path: path.to_path_buf(), store_id, sealed, lock })
+        Ok(Directory { path: path.to_path_buf(), store_id, sealed, _lock: lock })
     }
 
     /// Locks a directory that holds a store and reads its format, writing nothing. `Err(Locked)` if it is in use,
@@ -66,7 +66,7 @@ impl Directory {
         let missing = || Error::io("find a store", std::io::ErrorKind::NotFound.into());
         let text = fs::read_small_file(&path.join("FORMAT"))?.ok_or_else(missing)?;
         let (store_id, sealed) = read_format(&text)?;
-        Ok(Directory { path: path.to_path_buf(), store_id, sealed, lock })
+        Ok(Directory { path: path.to_path_buf(), store_id, sealed, _lock: lock })
     }
 
     /// The store's data keys as they are, writing nothing. Blocking.
@@ -84,11 +84,6 @@ impl Directory {
             self.sealed = true;
         }
         Ok(keys)
-    }
-
-    /// Refuses to take in more bytes while the disk is nearly full. `Err(NoSpace)` until space was freed.
-    pub(crate) fn check_room(&self) -> Result<()> {
-        if self.lock.room()?.takes_more() { Ok(()) } else { Err(Error::NoSpace { action: "store more" }) }
     }
 
     pub(crate) fn path(&self) -> &Path {

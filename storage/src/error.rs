@@ -233,6 +233,23 @@ impl Error {
     pub(crate) fn io(action: &'static str, source: std::io::Error) -> Error {
         if is_full_disk(&source) { Error::NoSpace { action } } else { Error::Io { action, source } }
     }
+
+    /// Whether the process, or the system, has too many files open. It says nothing about what is stored, and a later
+    /// retry may work.
+    pub fn is_out_of_files(&self) -> bool {
+        match self {
+            Error::Io { source, .. } => is_out_of_files(source),
+            // RocksDB keeps nothing but the text.
+            Error::Index { source, .. } => source.as_ref().contains("Too many open files"),
+            _ => false,
+        }
+    }
+}
+
+/// Whether an I/O error tells that the process, or the system, has too many files open.
+pub(crate) fn is_out_of_files(error: &std::io::Error) -> bool {
+    let out = [rustix::io::Errno::MFILE, rustix::io::Errno::NFILE].map(rustix::io::Errno::raw_os_error);
+    error.raw_os_error().is_some_and(|code| out.contains(&code))
 }
 
 /// Whether it is a full disk that an I/O error tells of.

@@ -22,6 +22,13 @@ pub use failing::{FailingDisk, Failure};
 /// Offsets, lengths and addresses of a file made with `create_new` are multiples of this.
 pub const DIRECT_ALIGNMENT_BYTES: usize = 4096;
 
+/// The most files that the index keeps open, and that are kept open of segments to read them.
+const OPEN_FILES_MAX: usize = 512;
+/// The part of what the process may have open that each of the two gets at most: half of it is for connections.
+const OPEN_FILES_PARTS: u64 = 6;
+/// What each gets in any case: below it they would open and close files all the time.
+const OPEN_FILES_MIN: usize = 32;
+
 /// The calls that name files. All of them block.
 pub trait Disk: Send + Sync + 'static {
     /// Makes a file that must not exist yet, for writing. Its name survives a crash after [`Disk::sync_directory`].
@@ -116,7 +123,11 @@ impl Disk for SystemDisk {
     }
 
     fn room(&self, path: &Path) -> io::Result<Room> {
-        Ok(room(rustix::fs::statvfs(path)?))
+        let found = rustix::fs::statvfs(path)?;
+        Ok(Room {
+            free_bytes: found.f_bavail.saturating_mul(found.f_frsize),
+            total_bytes: found.f_blocks.saturating_mul(found.f_frsize),
+        })
     }
 }
 
@@ -152,30 +163,18 @@ impl DiskFile for SystemFile {
     }
 }
 
+/// How many files the index may keep open, and how many of segments may be: few enough for the limit of the process.
+pub(crate) fn open_files_max() -> usize {
+    let allowed = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    let share = allowed.and_then(|files| usize::try_from(files / OPEN_FILES_PARTS).ok()).unwrap_or(OPEN_FILES_MAX);
+    share.clamp(OPEN_FILES_MIN, OPEN_FILES_MAX)
+}
+
 /// Exclusive use of a data directory, until it is dropped or the process ends.
 #[derive(Debug)]
 pub struct DirectoryLock {
     /// The lock belongs to this descriptor of the directory; nothing is left behind in it.
-    directory: File,
-}
-
-fn room(found: rustix::fs::StatVfs) -> Room {
-    Room {
-        free_bytes: found.f_bavail.saturating_mul(found.f_frsize),
-        total_bytes: found.f_blocks.saturating_mul(found.f_frsize),
-    }
-}
-
-/// The room on the file system of an open file or directory. Local file systems answer from memory.
-pub fn room_of(file: &File) -> io::Result<Room> {
-    Ok(room(rustix::fs::fstatvfs(file)?))
-}
-
-impl DirectoryLock {
-    /// The room where the directory lies. Local file systems answer from memory.
-    pub fn room(&self) -> Result<Room> {
-        room_of(&self.directory).map_err(|error| Error::io("look for free space", error))
-    }
+    _directory: File,
 }
 
 /// Takes exclusive use of a data directory. `Err(Locked)` if it is in use, by this process or another.
@@ -183,7 +182,7 @@ pub fn lock_directory(path: &Path) -> Result<DirectoryLock> {
     const ACTION: &str = "lock data directory";
     let directory = File::open(path).map_err(|error| Error::io(ACTION, error))?;
     match rustix::fs::flock(&directory, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(DirectoryLock { directory }),
+        Ok(()) => Ok(DirectoryLock { _directory: directory }),
         Err(Errno::WOULDBLOCK) => Err(Error::Locked),
         Err(errno) => Err(Error::io(ACTION, errno.into())),
     }

@@ -149,7 +149,7 @@ impl Store {
     /// Ends an upload and forgets its parts. `Err(NotFound(Upload))` if it is not open.
     pub async fn abort_upload(&self, bucket: &BucketName, key: &ObjectKey, id: UploadId) -> Result<()> {
         let inner = &self.inner;
-        let mut batch = Batch::new();
+        let mut batch = Batch::making_room();
         batch.hold(inner.locks.bucket_shared(bucket.as_str()).await);
         let bucket = self.bucket(bucket).await?;
         batch.hold(inner.locks.upload(id.0).await);

@@ -1,11 +1,16 @@
-//! Room on disks: how much there is, how much is kept free, and how often zones are asked.
+//! Room on disks: how much there is, how much is kept free and for what, and how often zones are asked.
+//!
+//! What is free goes in this order: everything; no bytes of objects any more; no commits but those that make room; none.
 
 use std::collections::HashMap;
+use std::io;
+use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::fs::{Disk as _, SystemDisk};
 use crate::zone::{Zone, ZoneId};
 
 /// Kept free on a file system, in bytes: room for the index to log deletions, to write out what it holds in memory, and
@@ -14,11 +19,17 @@ use crate::zone::{Zone, ZoneId};
 const KEPT_FREE_BYTES: u64 = 512 << 20;
 /// The most that is kept free of a small file system: one part in this many.
 const KEPT_FREE_PARTS: u64 = 4;
-/// Kept free of what is kept free, in bytes: below it nothing is committed any more. RocksDB recovers from a full disk only
-/// once it has room for a write buffer, so it had better not meet one; a refused commit has certainly not happened.
-const KEPT_FOR_INDEX_BYTES: u64 = 64 << 20;
+/// Kept free of what is kept free, in bytes: below it only what makes room is committed, and what is written out or
+/// rewritten must leave it.
+const KEPT_FOR_REMOVALS_BYTES: u64 = 64 << 20;
 /// The most of that on a small file system: one part in this many.
-const KEPT_FOR_INDEX_PARTS: u64 = 16;
+const KEPT_FOR_REMOVALS_PARTS: u64 = 16;
+/// The last of it, in bytes: below it nothing is committed any more. RocksDB recovers from a full disk only once it has
+/// room for a write buffer, so it had better not meet one; a refused commit has certainly not happened. One write of the
+/// log has a little more than 4 MiB at most.
+const KEPT_LAST_BYTES: u64 = 8 << 20;
+/// The most of that on a small file system: one part in this many.
+const KEPT_LAST_PARTS: u64 = 32;
 /// So long a zone's answer is believed: far less than it takes to write what is kept free.
 const BELIEVED: Duration = Duration::from_secs(1);
 
@@ -37,9 +48,58 @@ impl Room {
         self.free_bytes >= KEPT_FREE_BYTES.min(self.total_bytes / KEPT_FREE_PARTS)
     }
 
-    /// Whether the index on it may still log what changes.
-    pub fn takes_commits(self) -> bool {
-        self.free_bytes >= KEPT_FOR_INDEX_BYTES.min(self.total_bytes / KEPT_FOR_INDEX_PARTS)
+    /// What the index on it may still log.
+    pub(crate) fn commits(self) -> Commits {
+        if self.spares(0) {
+            Commits::All
+        } else if self.fits(0) {
+            Commits::MakingRoom
+        } else {
+            Commits::None
+        }
+    }
+
+    /// Whether so many bytes more leave what is kept last.
+    pub(crate) fn fits(self, bytes: u64) -> bool {
+        self.free_bytes >= self.kept_last().saturating_add(bytes)
+    }
+
+    fn kept_last(self) -> u64 {
+        KEPT_LAST_BYTES.min(self.total_bytes / KEPT_LAST_PARTS)
+    }
+
+    /// Whether so many bytes more leave what is kept for removals.
+    pub(crate) fn spares(self, bytes: u64) -> bool {
+        let kept = KEPT_FOR_REMOVALS_BYTES.min(self.total_bytes / KEPT_FOR_REMOVALS_PARTS);
+        self.free_bytes >= kept.saturating_add(bytes)
+    }
+}
+
+/// What is committed while there is so much room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Commits {
+    /// Everything.
+    All,
+    /// What removes something, and what follows from that.
+    MakingRoom,
+    /// Nothing.
+    None,
+}
+
+/// Says how much room there is where a store keeps its index. Who shares the disk with others may tell of less than there
+/// is.
+pub trait Gauge: Send + Sync + 'static {
+    /// The room for a directory that is there. Asked before every commit, so it had better answer from memory.
+    fn room(&self, directory: &Path) -> io::Result<Room>;
+}
+
+/// What the file system says.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct SystemGauge;
+
+impl Gauge for SystemGauge {
+    fn room(&self, directory: &Path) -> io::Result<Room> {
+        SystemDisk.room(directory)
     }
 }
 
@@ -83,7 +143,7 @@ mod tests {
 
     use tokio::time::Instant;
 
-    use super::{Room, Rooms};
+    use super::{Commits, Room, Rooms};
     use crate::fs::SystemDisk;
     use crate::zone::{Zone, ZoneId};
 
@@ -102,15 +162,25 @@ mod tests {
 
     #[test]
     fn commits_go_on_in_what_is_kept_free() {
-        fn check(free_mib: u64, total_mib: u64, expected: bool) {
+        fn check(free_mib: u64, total_mib: u64, expected: Commits) {
             let room = Room { free_bytes: free_mib << 20, total_bytes: total_mib << 20 };
-            assert_eq!(room.takes_commits(), expected, "{room:?}");
+            assert_eq!(room.commits(), expected, "{room:?}");
         }
-        check(64, 1 << 20, true);
-        check(63, 1 << 20, false);
-        check(10, 160, true);
-        check(9, 160, false);
-        check(0, 0, true);
+        check(64, 1 << 20, Commits::All);
+        check(63, 1 << 20, Commits::MakingRoom);
+        check(8, 1 << 20, Commits::MakingRoom);
+        check(7, 1 << 20, Commits::None);
+        check(10, 160, Commits::All);
+        check(9, 160, Commits::MakingRoom);
+        check(5, 160, Commits::MakingRoom);
+        check(4, 160, Commits::None);
+        check(0, 0, Commits::All);
+    }
+
+    #[test]
+    fn what_is_written_leaves_room_for_removals() {
+        let room = Room { free_bytes: 100 << 20, total_bytes: 1 << 40 };
+        assert!(room.spares(36 << 20) && !room.spares((36 << 20) + 1) && !room.spares(u64::MAX));
     }
 
     #[test]

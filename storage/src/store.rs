@@ -25,6 +25,7 @@ use crate::pool::Pool;
 use crate::queue::{Arrivals, latest_task};
 use crate::quota::Quotas;
 use crate::restore::{RestoreTimes, Restores};
+use crate::room::{Gauge, SystemGauge};
 use crate::store_buckets::BucketCache;
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::{Mutex, broadcast};
@@ -50,6 +51,8 @@ pub struct OpenOptions {
     /// Where randomness comes from. With a master key it must never repeat itself for the same store, or what is encrypted
     /// can be read by others.
     pub entropy: Arc<dyn Entropy>,
+    /// Says how much room there is for the data directory. Default [`SystemGauge`].
+    pub gauge: Arc<dyn Gauge>,
     /// The size at which a segment is sealed, in bytes. Default 1 GiB.
     pub segment_bytes: u64,
     /// RocksDB's block cache, in bytes. Default 128 MiB.
@@ -98,6 +101,7 @@ impl OpenOptions {
             directory: directory.as_ref().to_path_buf(),
             clock: Arc::new(SystemClock),
             entropy: Arc::new(SystemEntropy),
+            gauge: Arc::new(SystemGauge),
             segment_bytes: 1 << 30,
             cache_bytes: 128 << 20,
             part_bytes_min: 5 << 20,
@@ -177,6 +181,7 @@ pub(crate) struct Inner {
     /// The time of the newest stamp, in nanoseconds.
     pub(crate) last_stamp: Mutex<u64>,
     pub(crate) directory: Directory,
+    pub(crate) gauge: Arc<dyn Gauge>,
     closed: AtomicBool,
 }
 
@@ -192,10 +197,16 @@ impl Inner {
         if self.index.is_poisoned() { Err(Error::Poisoned) } else { Ok(()) }
     }
 
+    /// Refuses more bytes while the index's disk is nearly full. `Err(NoSpace)` until space was freed.
+    pub(crate) fn check_room(&self) -> Result<()> {
+        let room = self.gauge.room(self.directory.path()).map_err(|error| Error::io("look for free space", error))?;
+        if room.takes_more() { Ok(()) } else { Err(Error::NoSpace { action: "store more" }) }
+    }
+
     /// Refuses bytes that could not be made durable, or that would leave no room for removing others.
     pub(crate) fn check_takes_bytes(&self) -> Result<()> {
         self.check_writable()?;
-        self.directory.check_room()?;
+        self.check_room()?;
         // Whatever is stored is stored as hot first.
         if self.blobs.has_room(Pool::Hot) { Ok(()) } else { Err(Error::NoSpace { action: "store more" }) }
     }
@@ -369,7 +380,7 @@ fn open(options: OpenOptions) -> Result<Inner> {
     let mut directory = Directory::open(&options.directory, options.entropy.as_ref())?;
     forget_moment(directory.path())?;
     let keys = Arc::new(directory.open_keys(options.master_key.as_ref(), &options.entropy)?);
-    let index = Index::open(&directory.index(), options.cache_bytes)?;
+    let index = Index::open(&directory.index(), options.cache_bytes, Arc::clone(&options.gauge))?;
     let zones::Opened { zones, places, draining, replaced } =
         zones::open(&index, &options.zones, directory.path(), directory.store_id)?;
     let blobs = Blobs::open(BlobsOptions {
@@ -430,6 +441,7 @@ fn open(options: OpenOptions) -> Result<Inner> {
         calendar: Calendar::new(options.lifecycle_day),
         last_stamp: Mutex::new(last_task.as_nanos()),
         directory,
+        gauge: options.gauge,
         closed: AtomicBool::new(false),
     })
 }

@@ -281,7 +281,7 @@ impl Store {
         if versions {
             return Err(Error::BucketNotEmpty);
         }
-        let mut batch = Batch::new();
+        let mut batch = Batch::making_room();
         batch.delete(Family::Bucket, name.as_str().as_bytes().to_vec());
         batch.delete(Family::BucketName, id.to_be_bytes().to_vec());
         batch.delete(Family::BucketRules, id.to_be_bytes().to_vec());

@@ -11,6 +11,7 @@ mod bucket_policies;
 mod buckets;
 mod check;
 mod checksums;
+mod clocks;
 mod command_line;
 mod conditions;
 mod copies;

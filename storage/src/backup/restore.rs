@@ -31,6 +31,7 @@ use crate::fs::{self, DirectoryLock, blocking};
 use crate::index::record::StoredBlob;
 use crate::index::{Batch, Family, Index, Step, key};
 use crate::pool::Pool;
+use crate::room::SystemGauge;
 use crate::store::next_segment;
 use crate::zone::Trouble;
 use crate::zones::{self, ZoneOptions};
@@ -272,7 +273,7 @@ struct Wanted {
 impl Target {
     async fn open(options: RestoreOptions, store_id: [u8; 16], keys: Arc<Keys>) -> Result<Target> {
         blocking(move || {
-            let index = Index::open(&index_in(&options.directory), options.cache_bytes)?;
+            let index = Index::open(&index_in(&options.directory), options.cache_bytes, Arc::new(SystemGauge))?;
             // The original may have gone on, so that its disks hold segments of ids that this index does not know.
             let first_segment = next_segment(&index)?.saturating_add(IDS_SKIPPED);
             let opened = zones::open_anew(&index, &options.zones, &options.directory, store_id)?;

@@ -18,7 +18,7 @@ use crate::blob::segments::SegmentSet;
 use crate::blob::shard_name::SegmentName;
 use crate::blob::shards::{Keeper, Pace, Sound, WriteShards, on_shards};
 use crate::blob::stripe::Layout;
-use crate::error::{Error, Result, is_full_disk};
+use crate::error::{Error, Result, is_full_disk, is_out_of_files};
 use crate::fs::DiskFile;
 use crate::pool::Pool;
 use crate::sync::atomic::Ordering;
@@ -64,6 +64,13 @@ impl SegmentSet {
         zones.is_empty() || Layout::choose_with_room(pool, zones.len(), self.count_with_room(&zones)).is_some()
     }
 
+    /// Whether the zones that the next segment may go to would each have room for removals after so many bytes more.
+    pub fn spares(&self, pool: Pool, bytes: u64) -> bool {
+        let (_, zones) = self.eligible(pool, self.state().active());
+        // One that does not tell fails by itself if it is full.
+        zones.iter().all(|zone| zone.disk.room(&zone.directory).map_or(true, |room| room.spares(bytes)))
+    }
+
     /// How many of the zones that take new segments have room.
     pub fn zones_with_room(&self) -> usize {
         let zones = self.state().active();
@@ -82,15 +89,7 @@ impl SegmentSet {
             (state.active(), state.turn)
         };
         zones.retain(|zone| !failed.contains(&zone.id));
-        let with_room: Vec<Arc<Zone>> = zones.iter().filter(|zone| self.rooms.takes_more(zone)).cloned().collect();
-        let layout = match Layout::choose_with_room(pool, zones.len(), with_room.len()) {
-            Some(layout) => {
-                zones = with_room;
-                layout
-            }
-            // No bodies are taken in; but the collector must write to give space back.
-            None => Layout::choose(pool, zones.len()),
-        };
+        let (layout, zones) = self.eligible(pool, zones);
         let free_bytes = |zone: &Arc<Zone>| match zones.len() == layout.shards() {
             true => 0,
             false => self.rooms.of(zone).map_or(0, |room| room.free_bytes) / self.segment_bytes.max(1),
@@ -98,6 +97,16 @@ impl SegmentSet {
         let free: Vec<u64> = zones.iter().map(free_bytes).collect();
         let chosen = choose(&free, layout.shards(), turn);
         (layout, chosen.into_iter().map(|zone| zones[zone].clone()).collect())
+    }
+
+    /// Those of the zones that a segment of the pool may go to, and how it would be laid out.
+    fn eligible(&self, pool: Pool, zones: Vec<Arc<Zone>>) -> (Layout, Vec<Arc<Zone>>) {
+        let with_room: Vec<Arc<Zone>> = zones.iter().filter(|zone| self.rooms.takes_more(zone)).cloned().collect();
+        match Layout::choose_with_room(pool, zones.len(), with_room.len()) {
+            Some(layout) => (layout, with_room),
+            // No bodies are taken in; but the collector must write to give space back.
+            None => (Layout::choose(pool, zones.len()), zones),
+        }
     }
 
     fn create_in(&self, pool: Pool, layout: Layout, zones: &[Arc<Zone>]) -> std::result::Result<Arc<Segment>, Failed> {
@@ -146,7 +155,8 @@ impl SegmentSet {
         let mut failed = Vec::new();
         let mut last_error = io::Error::other("no zone takes new segments");
         for (zone, error) in errors {
-            if is_full_disk(&error) {
+            // Neither of them is the zone's own trouble.
+            if is_full_disk(&error) || is_out_of_files(&error) {
                 return Failed::Altogether(Error::io(CREATE, error));
             }
             self.trouble(zone, Some(segment), CREATE, &error);

@@ -57,7 +57,8 @@ enum Shard {
 type Blocks = Vec<Option<Vec<u8>>>;
 
 impl Examiner {
-    /// Opens the shards. `Err(Moved)` if there is no such segment, or all of its shards went meanwhile.
+    /// Opens the shards. `Err(Moved)` if there is no such segment, or all of its shards went meanwhile; any other error says
+    /// nothing of what is stored.
     pub(super) fn open(segments: &SegmentSet, segment: u64) -> ReadResult<Examiner> {
         let (opener, homes, usable, layout, generation) = {
             let state = segments.state();
@@ -78,6 +79,7 @@ impl Examiner {
                     gone += 1;
                     Shard::Unusable(zone, Error::io("open a shard", io::ErrorKind::NotFound.into()))
                 }
+                Err(ReadError::Engine(error)) if error.is_out_of_files() => return Err(ReadError::Engine(error)),
                 Err(ReadError::Engine(error)) => Shard::Unusable(zone, error),
             });
         }

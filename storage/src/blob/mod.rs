@@ -353,6 +353,11 @@ impl Blobs {
         self.shared.segments.has_room(pool)
     }
 
+    /// Whether so many bytes more for a pool leave room for removals in all zones that they may go to, as it is now.
+    pub fn spares(&self, pool: Pool, bytes: u64) -> bool {
+        self.shared.segments.spares(pool, bytes)
+    }
+
     /// Takes a further zone into use, with the shards that are in it. `Err(Conflict)` if its number is in use already;
     /// another error if its directory cannot be listed.
     pub async fn add_zone(&self, zone: Zone) -> Result<()> {

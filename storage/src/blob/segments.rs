@@ -20,15 +20,13 @@ use crate::blob::{ReadError, ReadResult, SegmentInfo, TroubleCallback};
 use crate::cipher::Keys;
 use crate::clock::Clock;
 use crate::error::{Error, Result};
-use crate::fs::{DiskFile, blocking};
+use crate::fs::{DiskFile, blocking, open_files_max};
 use crate::pool::Pool;
 use crate::room::Rooms;
 use crate::sync::atomic::AtomicU64;
 use crate::sync::{Mutex, MutexGuard};
 use crate::zone::{Damage, Stray, Trouble, Zone, ZoneId, ZoneState};
 
-/// Descriptors kept open for reading; far below the usual limit of a process.
-const READ_FILES_MAX: usize = 512;
 const OPEN: &str = "open segment";
 const REMOVE: &str = "remove segment";
 
@@ -281,7 +279,7 @@ impl SegmentSet {
         let Some(known) = state.known.get(&segment).filter(|known| known.homes == homes) else { return };
         let files = known.homes.len();
         while !state.open.is_empty()
-            && state.open.values().map(|open| open.files).sum::<usize>() + files > READ_FILES_MAX
+            && state.open.values().map(|open| open.files).sum::<usize>() + files > open_files_max()
         {
             let oldest = state.open.iter().min_by_key(|(_, open)| open.used).map(|(segment, _)| *segment);
             oldest.and_then(|oldest| state.open.remove(&oldest));

@@ -27,10 +27,21 @@ pub(crate) enum Change {
     Add(Family, Vec<u8>, Vec<i64>),
 }
 
+/// What a batch is for, which decides whether it may use up what is kept free of a disk that is nearly full.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// To keep something.
+    #[default]
+    Keep,
+    /// To remove something, or what that needs. It adds few bytes at most, such as a delete marker or a garbage row.
+    MakeRoom,
+}
+
 /// Changes that become visible and durable together. The guards are released after the commit, also when the
 /// task that asked for it is gone.
 #[derive(Default)]
 pub(crate) struct Batch {
+    pub(crate) purpose: Purpose,
     pub(crate) changes: Vec<Change>,
     pub(crate) guards: Vec<Guard>,
     /// What it may add to what has a quota.
@@ -42,8 +53,14 @@ pub(crate) struct Batch {
 }
 
 impl Batch {
+    /// One that keeps something; refused when the disk is nearly full.
     pub(crate) fn new() -> Batch {
         Batch::default()
+    }
+
+    /// One that makes room; taken as long as there is any.
+    pub(crate) fn making_room() -> Batch {
+        Batch { purpose: Purpose::MakeRoom, ..Batch::default() }
     }
 
     /// Keeps a lock or pin until the batch is durable.

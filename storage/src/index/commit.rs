@@ -3,7 +3,7 @@
 //! Batches that arrive while a sync is under way are written together by the next one, so the number of syncs falls
 //! as the load grows. The order in which batches are taken is the order in which they take effect.
 //!
-//! 1. Take what is queued, up to a bound.
+//! 1. Take what is queued, up to a bound, but for what there is no room for.
 //! 2. Resolve blob changes against the index and the batches before, so that a blob has one place and a segment's
 //!    live bytes count it once.
 //! 3. Write one RocksDB batch with a synced log.
@@ -14,7 +14,8 @@
 //! Dying before 3 is durable leaves none of the group; after it, all. A failed write poisons the committer: what the
 //! log holds is unknown then, so every later commit is refused until the store is opened anew.
 //!
-//! A full disk is no reason to open anew. With too little room nothing is written, and a refused batch has not happened.
+//! A full disk is no reason to open anew. With little room only batches that make some are written, with too little none,
+//! and a refused batch has not happened.
 //! If others use up the rest, and RocksDB cannot write out what memory holds, it refuses writes until it can, which it
 //! tries every 5 s; the log is whole all the while, so commits go on then. Only a log that could not be written to its
 //! end poisons. RocksDB would recover from that, too, by writing out family by family, but a crash in the middle of it
@@ -29,7 +30,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::blob::Placement;
 use crate::error::{Error, Result};
-use crate::index::batch::{Batch, Change};
+use crate::index::batch::{Batch, Change, Purpose};
 use crate::index::family::Family;
 use crate::index::record::{Record, StoredBlob};
 use crate::index::watermark::Watermark;
@@ -37,6 +38,7 @@ use crate::index::{handle, key};
 use crate::live::Untold;
 use crate::queue::Arriving;
 use crate::quota::{Amount, Ledger, Reservation};
+use crate::room::{Commits, Gauge, Room};
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::thread::{self, JoinHandle};
 use crate::sync::{Flaw, planted, step};
@@ -66,11 +68,16 @@ pub(crate) struct Committer {
 }
 
 impl Committer {
-    pub(super) fn start(db: Arc<DB>, watermark: Watermark, ledger: Arc<Ledger>) -> Result<Committer> {
+    pub(super) fn start(
+        db: Arc<DB>,
+        watermark: Watermark,
+        ledger: Arc<Ledger>,
+        gauge: Arc<dyn Gauge>,
+    ) -> Result<Committer> {
         let (queue, requests) = mpsc::channel(QUEUE_MAX);
         let poisoned = Arc::new(AtomicBool::new(false));
-        let thread =
-            Thread { db, watermark, ledger, requests, poisoned: Arc::clone(&poisoned), full: Cell::new(false) };
+        let told = Cell::new(Commits::All);
+        let thread = Thread { db, watermark, ledger, gauge, requests, poisoned: Arc::clone(&poisoned), told };
         let thread = thread::Builder::new()
             .name("strata-commit".to_owned())
             .spawn(move || thread.run())
@@ -127,16 +134,18 @@ struct Thread {
     db: Arc<DB>,
     watermark: Watermark,
     ledger: Arc<Ledger>,
+    gauge: Arc<dyn Gauge>,
     requests: mpsc::Receiver<Request>,
     poisoned: Arc<AtomicBool>,
-    /// Whether the last write met a full disk.
-    full: Cell<bool>,
+    /// What was taken when it was last told of.
+    told: Cell<Commits>,
 }
 
 impl Thread {
     fn run(mut self) {
         while let Some(first) = self.requests.blocking_recv() {
-            let mut group = Group::new(&self.db);
+            let takes = self.gauge.room(self.db.path()).map_or(Commits::All, Room::commits);
+            let mut group = Group::new(&self.db, takes);
             let mut taken = vec![group.take(first)];
             while taken.len() < GROUP_MAX && group.writes.size_in_bytes() < GROUP_BYTES_MAX {
                 match self.requests.try_recv() {
@@ -179,28 +188,27 @@ impl Thread {
             return Err(Error::Poisoned);
         }
         group.finish();
-        // After a refusal one without changes tells whether others would be taken.
-        if group.writes.is_empty() && !self.full.get() {
-            return Ok(());
+        if group.refuses {
+            self.tell(group.takes, "too little is left for the log");
         }
         step();
-        if self.watermark.room().is_some_and(|room| !room.takes_commits()) {
-            return Err(self.refused_for_room("too little is left for the log"));
+        // After RocksDB's refusal one without changes tells whether others would be taken.
+        if group.writes.is_empty() && (group.refuses || self.told.get() != Commits::None) {
+            return Ok(());
         }
         let mut options = WriteOptions::default();
         options.set_sync(true);
         self.db.write_opt(group.writes, &options).map_err(|source| {
             if is_recoverable(source.as_ref()) {
-                return self.refused_for_room(source.as_ref());
+                self.tell(Commits::None, source.as_ref());
+                return Error::NoSpace { action: ACTION };
             }
             tracing::error!(%source, "a commit failed; the store refuses writes until it is reopened");
             self.poisoned.store(true, Ordering::Release);
             self.db.cancel_all_background_work(false);
             Error::Index { action: ACTION, source }
         })?;
-        if self.full.take() {
-            tracing::info!("there is room again; commits go on");
-        }
+        self.tell(group.takes, "too little is left for the log");
         // This thread alone writes, so the latest change is one of this group.
         self.watermark.advance(self.db.latest_sequence_number());
         Ok(())
@@ -208,12 +216,20 @@ impl Thread {
 }
 
 impl Thread {
-    /// Says so once, not for every commit.
-    fn refused_for_room(&self, reason: &str) -> Error {
-        if !self.full.replace(true) {
-            tracing::error!(reason, "the index's disk is full; commits are refused until there is room");
+    /// Says so when it changes, not for every commit.
+    fn tell(&self, takes: Commits, reason: &str) {
+        if self.told.replace(takes) == takes {
+            return;
         }
-        Error::NoSpace { action: ACTION }
+        match takes {
+            Commits::All => tracing::info!("there is room again; commits go on"),
+            Commits::MakingRoom => {
+                tracing::error!(reason, "the index's disk is nearly full; only what makes room is committed");
+            }
+            Commits::None => {
+                tracing::error!(reason, "the index's disk is full; commits are refused until there is room")
+            }
+        }
     }
 }
 
@@ -250,6 +266,10 @@ struct Taken {
 /// The batches of one write.
 struct Group<'a> {
     db: &'a DB,
+    /// What there is room for.
+    takes: Commits,
+    /// Whether it took a batch less for want of room.
+    refuses: bool,
     writes: WriteBatch,
     /// Places of blobs as this group leaves them.
     blobs: HashMap<StoredBlob, Option<Placement>>,
@@ -258,19 +278,30 @@ struct Group<'a> {
 }
 
 impl<'a> Group<'a> {
-    fn new(db: &'a DB) -> Group<'a> {
-        Group { db, writes: WriteBatch::default(), blobs: HashMap::new(), counters: HashMap::new() }
+    fn new(db: &'a DB, takes: Commits) -> Group<'a> {
+        let (writes, blobs, counters) = (WriteBatch::default(), HashMap::new(), HashMap::new());
+        Group { db, takes, refuses: false, writes, blobs, counters }
     }
 
     fn take(&mut self, request: Request) -> Taken {
-        let Request { batch: Batch { changes, guards, reservation, arriving, untold }, done } = request;
-        let refused = self.look_up_blobs(&changes).err();
+        let Request { batch: Batch { purpose, changes, guards, reservation, arriving, untold }, done } = request;
+        let refused = self.check_room(purpose).and_then(|()| self.look_up_blobs(&changes)).err();
         if refused.is_none() {
             for change in changes {
                 self.add(change);
             }
         }
         Taken { guards, arriving, reservation, untold, done, refused }
+    }
+
+    fn check_room(&mut self, purpose: Purpose) -> Result<()> {
+        match (self.takes, purpose) {
+            (Commits::All, _) | (Commits::MakingRoom, Purpose::MakeRoom) => Ok(()),
+            (Commits::MakingRoom, Purpose::Keep) | (Commits::None, _) => {
+                self.refuses = true;
+                Err(Error::NoSpace { action: ACTION })
+            }
+        }
     }
 
     /// Reads the places of the blobs that a batch changes, so that adding its changes cannot fail half-way.

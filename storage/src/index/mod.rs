@@ -29,8 +29,9 @@ pub(crate) use family::Family;
 pub(crate) use scratch::Scratch;
 
 use crate::error::{Error, Result};
-use crate::fs::{blocking, sync_parent};
+use crate::fs::{blocking, open_files_max, sync_parent};
 use crate::quota::Ledger;
+use crate::room::Gauge;
 use crate::sync::step;
 use record::Record;
 use watermark::Watermark;
@@ -41,6 +42,9 @@ const WRITE_BUFFERS_BYTES: usize = 96 << 20;
 /// The most log that is kept before families are flushed, in bytes.
 const LOG_BYTES_MAX: u64 = 256 << 20;
 
+/// What is written out is written so often: once by itself, and once more when it is merged with what is below.
+const WRITTEN_TIMES: u64 = 2;
+
 /// What a scan through all of a family reads ahead, in bytes.
 const READAHEAD_BYTES: usize = 1 << 20;
 
@@ -50,11 +54,12 @@ pub(crate) struct Index {
     db: Arc<DB>,
     committer: Arc<Committer>,
     ledger: Arc<Ledger>,
+    gauge: Arc<dyn Gauge>,
 }
 
 impl Index {
     /// Opens or makes the database. Blocking.
-    pub(crate) fn open(directory: &Path, cache_bytes: usize) -> Result<Index> {
+    pub(crate) fn open(directory: &Path, cache_bytes: usize, gauge: Arc<dyn Gauge>) -> Result<Index> {
         let cache = Cache::new_hyper_clock_cache(cache_bytes, 0);
         let mut options = Options::default();
         options.create_if_missing(true);
@@ -71,7 +76,7 @@ impl Index {
         options.set_bytes_per_sync(1 << 20);
         options.set_keep_log_file_num(4);
         options.set_stats_dump_period_sec(0);
-        options.set_max_open_files(512);
+        options.set_max_open_files(i32::try_from(open_files_max()).unwrap_or(i32::MAX));
         let families = Family::ALL.map(|family| family.descriptor(&cache));
         let db = DB::open_cf_descriptors(&options, directory, families)
             .map_err(|source| Error::Index { action: "open the index", source })?;
@@ -80,8 +85,9 @@ impl Index {
         let watermark = Watermark::open(directory, db.latest_sequence_number())?;
         let db = Arc::new(db);
         let ledger = Arc::new(Ledger::default());
-        let committer = Arc::new(Committer::start(Arc::clone(&db), watermark, Arc::clone(&ledger))?);
-        Ok(Index { db, committer, ledger })
+        let committer =
+            Arc::new(Committer::start(Arc::clone(&db), watermark, Arc::clone(&ledger), Arc::clone(&gauge))?);
+        Ok(Index { db, committer, ledger, gauge })
     }
 
     /// Reads one row.
@@ -192,14 +198,18 @@ impl Index {
         }
     }
 
-    /// Writes out families of which deletions are held in memory, so that RocksDB merges them away with what they
-    /// delete. Otherwise they wait until that memory fills up, which it cannot while writes are refused.
-    pub(crate) async fn write_out_deletions(&self) -> Result<()> {
-        self.read(|rows| {
+    /// Writes out what memory holds, family by family, as far as there is room, so that RocksDB merges deletions away with
+    /// what they delete. Otherwise they wait until that memory fills up, which it cannot while writes are refused; and what
+    /// memory holds would have to be written out when there is even less room.
+    pub(crate) async fn write_out(&self) -> Result<()> {
+        let gauge = Arc::clone(&self.gauge);
+        self.read(move |rows| {
             for family in Family::ALL {
-                if deletions_in_memory(rows.db, family)? > 0 {
+                let bytes = bytes_in_memory(rows.db, family)?;
+                let room = gauge.room(rows.db.path());
+                if bytes > 0 && room.is_ok_and(|room| room.fits(bytes.saturating_mul(WRITTEN_TIMES))) {
                     let flushed = rows.db.flush_cf(handle(rows.db, family));
-                    flushed.map_err(|source| Error::Index { action: "write out deletions", source })?;
+                    flushed.map_err(|source| Error::Index { action: "write out the index", source })?;
                 }
             }
             Ok(())
@@ -215,9 +225,16 @@ impl Index {
     }
 }
 
-fn deletions_in_memory(db: &DB, family: Family) -> Result<u64> {
-    let found = db.property_int_value_cf(handle(db, family), "rocksdb.num-deletes-active-mem-table");
-    Ok(found.map_err(|source| Error::Index { action: "count deletions", source })?.unwrap_or(0))
+/// What writing out a family takes at most, but for the little that each table has; nothing if it has no changes.
+fn bytes_in_memory(db: &DB, family: Family) -> Result<u64> {
+    let property = |name: &str| {
+        let found = db.property_int_value_cf(handle(db, family), name);
+        Ok(found.map_err(|source| Error::Index { action: "look at memory", source })?.unwrap_or(0))
+    };
+    match property("rocksdb.num-entries-active-mem-table")? {
+        0 => Ok(0),
+        _ => property("rocksdb.cur-size-active-mem-table"),
+    }
 }
 
 /// The index of a store that nobody has open, for reading only.

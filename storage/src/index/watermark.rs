@@ -21,7 +21,6 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::error::{Error, Result};
 use crate::fs;
-use crate::room::Room;
 
 const FILE: &str = "ACKNOWLEDGED";
 const BYTES: usize = 16;
@@ -38,11 +37,6 @@ impl Watermark {
             return Err(Error::Corrupt { what: "index log (acknowledged changes are missing)", place });
         }
         Ok(Watermark(fs::open_to_overwrite(&directory.join(FILE))?))
-    }
-
-    /// The room on the file system of the index; `None` if it cannot be told.
-    pub(super) fn room(&self) -> Option<Room> {
-        fs::room_of(&self.0).ok()
     }
 
     /// Takes note that all changes up to this one are on stable storage. A failure leaves the file behind, which is

@@ -61,7 +61,7 @@ impl Store {
         };
         let Work::Replicate(replicate) = &task.work else { return Ok(()) };
         let replicate = replicate.clone();
-        let mut batch = Batch::new();
+        let mut batch = Batch::making_room();
         self.inner.end_task(queue, task, outcome, &mut batch);
         self.commit_replicating(&replicate, counting, failure, batch).await
     }
@@ -101,7 +101,7 @@ impl Store {
                 state.pending = state.pending.saturating_add(1);
             },
         };
-        let mut batch = Batch::new();
+        let mut batch = Batch::making_room();
         self.inner.take_up(queue, aside, drop_it, &mut batch);
         self.commit_replicating(&replicate, counting, None, batch).await
     }

@@ -198,7 +198,7 @@ impl Store {
     /// Ends tasks of events, all in one batch. Each must have come from [`Store::tasks`] and not have been ended before: one
     /// caller at a time takes care of a queue. Tasks of replication end with [`Store::end_replication`].
     pub async fn end_events(&self, queue: QueueId, ended: Vec<(Task, TaskOutcome)>) -> Result<()> {
-        let mut batch = Batch::new();
+        let mut batch = Batch::making_room();
         for (task, outcome) in ended {
             self.inner.end_task(queue, task, outcome, &mut batch);
         }
@@ -207,7 +207,7 @@ impl Store {
 
     /// Makes events that were put aside wait again, behind all others, or forgets them if `drop_them`.
     pub async fn retry_events(&self, queue: QueueId, aside: Vec<AsideTask>, drop_them: bool) -> Result<()> {
-        let mut batch = Batch::new();
+        let mut batch = Batch::making_room();
         for task in aside {
             self.inner.take_up(queue, task, drop_them, &mut batch);
         }
@@ -224,7 +224,7 @@ impl Store {
             }
             self.retry_events(id, aside, true).await?;
         }
-        let mut batch = Batch::new();
+        let mut batch = Batch::making_room();
         batch.delete(Family::Meta, key::queue_name(id));
         for rule in self.inner.index.read(move |rows| counters(rows, id)).await? {
             batch.delete(Family::Queue, key::queue(id, Some(&rule.0)));

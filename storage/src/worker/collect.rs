@@ -7,8 +7,9 @@
 //! 2. Release each row that no reader holds (`release`): delete its references, its inline bytes and manifest pages, drop the blobs that no
 //!    other content uses, and delete the garbage row with or after the last of them.
 //! 3. Forget the answers of uploads that finished more than a day ago.
-//! 4. Remove segments without live blobs, and rewrite those that are mostly dead (`segments`).
-//! 5. If writes are refused for want of room, have the index write out its deletions, which frees inline bytes.
+//! 4. Remove segments without live blobs, and rewrite those that are mostly dead (`segments`); while bodies are refused for
+//!    want of room, also those that are being written.
+//! 5. If writes are refused for want of room, have the index write out what it holds in memory, which frees inline bytes.
 //!
 //! The process may die between any two commits. What was not reached has its garbage row still, and doing any of it
 //! twice is harmless: deleting what is gone does nothing, and a blob is dropped only if nothing refers to it at that
@@ -135,13 +136,13 @@ async fn pass(inner: Arc<Inner>) -> Result<u64> {
 
 async fn collect_once(inner: &Arc<Inner>, state: &mut State) -> Result<u64> {
     // A pass whose task was cut off, with its runtime, may have left a batch on its way.
-    inner.index.commit(Batch::new()).await?;
+    inner.index.commit(Batch::making_room()).await?;
     let released = release_garbage(inner, state).await?;
     forget_answers(inner, state).await?;
     let freed_bytes = segments::collect(inner, &mut state.segments).await?;
     inner.collector.progress.add(released, freed_bytes);
-    if inner.directory.check_room().is_err() {
-        inner.index.write_out_deletions().await?;
+    if inner.check_room().is_err() {
+        inner.index.write_out().await?;
     }
     if released > 0 || freed_bytes > 0 {
         tracing::info!(released, freed_bytes, "collected");
@@ -267,7 +268,7 @@ async fn forget_answers(inner: &Arc<Inner>, state: &mut State) -> Result<()> {
         })
         .await?;
     for rows in expired.chunks(ROWS_PER_BATCH) {
-        let mut batch = Batch::new();
+        let mut batch = Batch::making_room();
         rows.iter().for_each(|row| batch.delete(Family::Completed, row.clone()));
         inner.index.commit(batch).await?;
     }

@@ -120,7 +120,7 @@ pub(crate) async fn evaluate(inner: &Arc<Inner>) -> Result<Evaluated> {
     to_its_end(async move {
         let mut state = inner.due.state.lock().await;
         // Batches of a round that was cut off, with its task, may be on their way.
-        inner.index.commit(crate::index::Batch::new()).await?;
+        inner.index.commit(Batch::making_room()).await?;
         *state = State::default();
         let (mut done, mut retries) = (Evaluated::default(), 0);
         loop {
@@ -246,7 +246,8 @@ impl Queue {
 
 /// Evaluates what the rows name. Blocking.
 fn gather(inner: &Inner, rows: Vec<(DueRow, Older)>, now: Timestamp) -> Result<Gathered> {
-    let mut evaluator = Evaluator::new(inner, now);
+    // Much of what is due removes something.
+    let mut evaluator = Evaluator::new(inner, now, Batch::making_room());
     for (row, older) in rows {
         let at = row.at;
         evaluator.look(row, Cause::Due(at, older))?;
@@ -270,7 +271,7 @@ async fn remove_unreadable(inner: &Inner, rows: Vec<Vec<u8>>) -> Result<()> {
     if rows.is_empty() {
         return Ok(());
     }
-    let mut batch = Batch::new();
+    let mut batch = Batch::making_room();
     for row in rows {
         tracing::error!(row = hex::encode(&row), "a due row cannot be read and is removed");
         batch.delete(Family::Due, row);

@@ -107,12 +107,13 @@ pub(super) struct Gathered {
 }
 
 impl<'a> Evaluator<'a> {
-    pub(super) fn new(inner: &'a Inner, now: Timestamp) -> Evaluator<'a> {
+    /// What it has to change goes into `batch`.
+    pub(super) fn new(inner: &'a Inner, now: Timestamp, batch: Batch) -> Evaluator<'a> {
         Evaluator {
             inner,
             rows: inner.index.rows(),
             now,
-            batch: Batch::new(),
+            batch,
             keys: KeyLocks::default(),
             buckets: HashMap::new(),
             seen: HashMap::new(),

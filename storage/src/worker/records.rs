@@ -129,7 +129,10 @@ async fn examine(
             Ok(first) if first.unusable().next().is_some() => blobs.examiner(segment),
             opened => opened,
         };
-        let examiner = open();
+        let examiner = match open() {
+            Err(ReadError::Engine(error)) if error.is_out_of_files() => return Err(error),
+            opened => opened,
+        };
         let mut verdicts = Vec::with_capacity(group.len());
         for (blob, place) in group {
             let verdict = match &examiner {
@@ -140,9 +143,9 @@ async fn examine(
             verdicts.push((blob, place, verdict));
             turn.end_piece();
         }
-        verdicts
+        Ok(verdicts)
     };
-    inner.mover.background.run(work).await
+    inner.mover.background.run(work).await?
 }
 
 fn look(examiner: &Examiner, blob: &StoredBlob, place: &Placement) -> Verdict {

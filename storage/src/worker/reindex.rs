@@ -94,7 +94,7 @@ fn page(inner: &Inner, bucket: u64) -> Result<Option<(Batch, u64)>> {
     let Some(cursor) = rows.get(Family::Reindex, &row)? else { return Ok(None) };
     let now = inner.clock.now();
     let (found, next) = read(&rows, bucket, &cursor)?;
-    let mut evaluator = Evaluator::new(inner, now);
+    let mut evaluator = Evaluator::new(inner, now, Batch::new());
     let count = found.len() as u64;
     for row in found {
         evaluator.look(row, Cause::Reindex)?;

@@ -178,7 +178,7 @@ impl<'a> Releaser<'a> {
         if units.is_empty() {
             return Ok(());
         }
-        let mut batch = Batch::new();
+        let mut batch = Batch::making_room();
         batch.hold(Arc::clone(&self.inner.collector.references).lock_owned().await);
         let leaving = all_references(&units);
         let blobs = leaving.iter().map(|&(blob, _)| blob).collect();

@@ -37,6 +37,8 @@ const TINY_BYTES: u64 = 16 << 20;
 const REWRITTEN_BYTES_MAX: u64 = 256 << 20;
 /// Blobs that one commit repoints.
 const GROUP_BLOBS: usize = 64;
+/// So many bytes of blobs end a group: what it copies must fit beside what is kept free.
+const GROUP_BYTES: u64 = 16 << 20;
 /// The most that is being copied at once, in bytes: bounds memory, and lets small records share syncs.
 const COPYING_BYTES_MAX: u64 = 16 << 20;
 /// Stored bytes of compressed blobs that are copied together: they are in memory twice while they are written.
@@ -66,6 +68,9 @@ struct Round {
 
 /// Returns the bytes freed on disk, less those written.
 pub(super) async fn collect(inner: &Arc<Inner>, state: &mut State) -> Result<u64> {
+    if matches!(inner.check_takes_bytes(), Err(Error::NoSpace { .. })) {
+        seal_wasteful(inner).await?;
+    }
     let infos = settled_segments(inner, state);
     for left_alone in [&mut state.unreadable, &mut state.unremovable] {
         left_alone.retain(|id, passes| {
@@ -95,10 +100,26 @@ pub(super) async fn collect(inner: &Arc<Inner>, state: &mut State) -> Result<u64
                 Err(error) => return Err(error),
             },
             Outcome::Begun => {}
+            Outcome::NoRoom => {
+                tracing::debug!(segment = id, "there is no room to rewrite segments");
+                break;
+            }
             Outcome::Unreadable => _ = state.unreadable.insert(id, UNREADABLE_PASSES),
         }
     }
     Ok(freed_bytes.saturating_sub(rewritten_bytes))
+}
+
+/// Ends the segments that are being written if one of them is worth being rewritten. Bodies that would fill them are
+/// refused, so the space of what was deleted from them would never come back.
+async fn seal_wasteful(inner: &Inner) -> Result<()> {
+    let open: Vec<SegmentInfo> = inner.blobs.segments().into_iter().filter(|info| !info.sealed).collect();
+    let ids: Vec<u64> = open.iter().map(|info| info.id).collect();
+    let live: Vec<u64> = inner.index.read(move |rows| ids.iter().map(|&id| live_bytes(rows, id)).collect()).await?;
+    if open.iter().zip(live).any(|(info, live)| is_mostly_dead(info.bytes, live)) {
+        inner.blobs.seal_active().await?;
+    }
+    Ok(())
 }
 
 /// The segments there are that nobody writes to any more, not even in a batch on its way.
@@ -165,6 +186,8 @@ enum Outcome {
     Begun,
     /// A blob cannot be read.
     Unreadable,
+    /// What it would copy next would use up the room that removals need.
+    NoRoom,
 }
 
 /// Moves blobs out of a segment, to others of their pool, until at least `bytes_max` were written.
@@ -177,7 +200,12 @@ async fn rewrite(inner: &Arc<Inner>, segment: u64, bytes_max: u64) -> Result<Rew
         let Some(last) = named.last else { break };
         from = following(last);
         // Read once and written once.
-        let copied: u64 = named.blobs.iter().map(|(_, from)| u64::from(from.stored_bytes)).sum();
+        let copied: u64 = named.blobs.iter().map(|(_, from)| from.record_bytes()).sum();
+        if let Some((blob, _)) = named.blobs.first()
+            && !inner.blobs.spares(blob.pool, copied)
+        {
+            return Ok(Rewrite { bytes, outcome: Outcome::NoRoom });
+        }
         inner.budget.spend(copied.saturating_mul(2)).await;
         // The copies' segment must not be taken for settled before the batch that names them is durable.
         let writer = inner.writers.enter();
@@ -205,17 +233,18 @@ struct Named {
 /// Some of the blobs that the index places in a segment.
 fn named_blobs(rows: &Rows<'_>, segment: u64, from: &[u8]) -> Result<Named> {
     let mut named = Named { blobs: Vec::new(), last: None };
-    let mut looked_at = 0;
+    let (mut looked_at, mut bytes) = (0, 0);
     rows.scan(Family::Placement, from, &end_of(segment), |row, value| {
         let blob = StoredBlob::decode(value)?;
         let place = rows.record::<Placement>(Family::Blob, &key::stored_blob(&blob))?;
         // A blob that was dropped or moved since the scan began is nobody's concern here.
         if let Some(place) = place.filter(|place| key::placement(place.segment, place.offset) == row) {
+            bytes += place.record_bytes();
             named.blobs.push((blob, place));
         }
         named.last = Some(row.to_vec());
         looked_at += 1;
-        Ok(if looked_at < GROUP_BLOBS { Step::Next } else { Step::Stop })
+        Ok(if looked_at < GROUP_BLOBS && bytes < GROUP_BYTES { Step::Next } else { Step::Stop })
     })?;
     Ok(named)
 }
@@ -225,7 +254,6 @@ fn end_of(segment: u64) -> Vec<u8> {
 }
 
 /// Blobs that were written anew, and the batch that repoints them.
-#[derive(Default)]
 struct Moved {
     batch: Batch,
     bytes: u64,
@@ -275,7 +303,10 @@ impl From<Error> for CopyError {
 impl From<ReadError> for CopyError {
     fn from(error: ReadError) -> CopyError {
         match error {
-            ReadError::Engine(Error::Closed) => CopyError::Failed(Error::Closed),
+            // Neither says anything about what is stored.
+            ReadError::Engine(error) if matches!(error, Error::Closed) || error.is_out_of_files() => {
+                CopyError::Failed(error)
+            }
             error => CopyError::Unreadable(error),
         }
     }
@@ -283,7 +314,7 @@ impl From<ReadError> for CopyError {
 
 /// Writes blobs anew, several at once, and waits until all are on stable storage.
 async fn copy_all(inner: &Arc<Inner>, blobs: Vec<(StoredBlob, Placement)>) -> Result<Moved> {
-    let mut moved = Moved::default();
+    let mut moved = Moved { batch: Batch::making_room(), bytes: 0, unreadable: false };
     let mut copying = JoinSet::new();
     let mut copying_bytes = 0;
     let (hot, other): (Vec<_>, Vec<_>) = blobs.into_iter().partition(|(blob, _)| blob.pool == Pool::Hot);
@@ -381,7 +412,7 @@ async fn remove(inner: &Inner, segment: u64) -> Result<u64> {
     if inner.index.read(is_named).await? {
         return Ok(0);
     }
-    let mut batch = Batch::new();
+    let mut batch = Batch::making_room();
     batch.delete(Family::Segment, segment.to_be_bytes().to_vec());
     inner.index.commit(batch).await?;
     // Once more, now that every batch before that one is done: bytes that are named must not go, whoever erred.

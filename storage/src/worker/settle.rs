@@ -207,7 +207,7 @@ async fn pass(inner: Arc<Inner>) -> Result<u64> {
     let _only_one = inner.mover.pass.lock().await;
     inner.check_writable()?;
     // A pass whose task was cut off, with its runtime, may have left a batch on its way.
-    inner.index.commit(Batch::new()).await?;
+    inner.index.commit(Batch::making_room()).await?;
     let mut pass = Pass::new(&inner);
     QUEUES.into_iter().for_each(|kind| inner.mover.progress(kind).begin());
     let outcome = pass.run().await;
@@ -342,7 +342,7 @@ impl<'a> Pass<'a> {
         self.inner.budget.spend(ROW_BYTES * rows.len() as u64).await;
         let found = self.inner.index.read(move |reader| find_jobs(reader, kind, rows)).await?;
         if !found.useless.is_empty() {
-            let mut batch = Batch::new();
+            let mut batch = Batch::making_room();
             found.useless.into_iter().for_each(|row| batch.delete(Family::Due, row));
             let later = self.inner.clock.now().plus(POSTPONED);
             found.unreadable.iter().for_each(|name| batch.put_raw(Family::Due, name.due(kind, later), Vec::new()));

@@ -78,7 +78,7 @@ pub(super) async fn settle_large(inner: Arc<Inner>, job: Job) -> Result<Tally> {
     let mut large = Large::new(inner, job);
     let outcome = large.run().await;
     let mut tally = Tally { bytes: large.bytes, ..Tally::default() };
-    let mut batch = Batch::new();
+    let mut batch = Batch::making_room();
     match outcome {
         Ok(()) if large.kept => tally.left = 1,
         Ok(()) => (tally.settled, tally.dealt) = (1, large.job.rows.len() as u64),
@@ -202,7 +202,7 @@ impl Large {
             (self.after.restore, self.after.since) = (now.restore, now.since);
         }
         let pools = self.present.pools;
-        self.keep_as(Residence { pools, ..self.after.clone() }, Batch::new()).await
+        self.keep_as(Residence { pools, ..self.after.clone() }, Batch::making_room()).await
     }
 
     pub(super) async fn narrow_all(&mut self, old: PoolSet) -> Outcome<()> {
@@ -216,7 +216,7 @@ impl Large {
             let leaving = stored_blobs(&step, old);
             self.inner.budget.spend(ROW_BYTES * leaving.len() as u64).await;
             let (guard, _) = self.lock().await?;
-            let mut batch = Batch::new();
+            let mut batch = Batch::making_room();
             batch.hold(guard);
             let kept = narrow(&self.inner, leaving, &BTreeSet::new(), &mut BTreeMap::new(), &mut batch).await?;
             self.kept |= !kept.is_empty();
@@ -229,7 +229,7 @@ impl Large {
             // The old pools stay in the record, and the due rows in the queue.
             return Ok(());
         }
-        let mut batch = Batch::new();
+        let mut batch = Batch::making_room();
         self.job.rows.iter().for_each(|row| batch.delete(Family::Due, row.clone()));
         self.job.name.keep_waiting(&self.after, &mut batch);
         self.keep_as(self.after.clone(), batch).await

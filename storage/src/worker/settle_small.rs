@@ -86,7 +86,8 @@ pub(super) async fn settle_group(inner: &Arc<Inner>, jobs: Vec<Job>) -> Result<T
     }
     let mut widened = widen(inner, wanted).await?;
     let mut tally = Tally { bytes: widened.bytes, refused: widened.refused.take(), ..Tally::default() };
-    let mut batch = Batch::new();
+    // What it adds names bytes that are there, and what it removes is more.
+    let mut batch = Batch::making_room();
     let mut locks = KeyLocks::default();
     let mut ready = Vec::new();
     for job in jobs {

@@ -124,7 +124,7 @@ impl Widened {
             self.bytes += u64::from(from.1.stored_bytes);
             match read_blob(inner, blob, from).await {
                 Ok(bytes) => read.push((blob, bytes)),
-                Err(error @ Error::Closed) => return Err(error),
+                Err(error) if matches!(error, Error::Closed) || error.is_out_of_files() => return Err(error),
                 Err(error) => _ = self.unreadable.insert(blob.id, error),
             }
         }

@@ -10,7 +10,7 @@
 
 use std::path::Path;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, is_out_of_files};
 use crate::fs;
 use crate::zone::ZoneId;
 
@@ -43,6 +43,8 @@ pub(super) enum Found {
     Empty,
     /// No directory, or none that can be read.
     Nothing,
+    /// Not to be told: too many files are open.
+    Unknown,
     /// Something else; the text says what.
     Other(String),
 }
@@ -53,6 +55,7 @@ impl Mark {
         let text = match fs::read_small_file(&directory.join(FILE)) {
             Ok(Some(text)) => text,
             Ok(None) => return look_without_mark(directory),
+            Err(error) if error.is_out_of_files() => return Found::Unknown,
             Err(_) => return Found::Nothing,
         };
         match Mark::decode(&text) {
@@ -90,7 +93,11 @@ impl Mark {
 
 /// File systems may have `lost+found` from the start, and a crash may have left a zone without its mark.
 fn look_without_mark(directory: &Path) -> Found {
-    let Ok(entries) = std::fs::read_dir(directory) else { return Found::Nothing };
+    let entries = match std::fs::read_dir(directory) {
+        Ok(entries) => entries,
+        Err(error) if is_out_of_files(&error) => return Found::Unknown,
+        Err(_) => return Found::Nothing,
+    };
     for entry in entries {
         match entry {
             Ok(entry) if entry.file_name() == "lost+found" || entry.file_name() == UNFINISHED => {}

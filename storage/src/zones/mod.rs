@@ -20,7 +20,7 @@ pub use registry::ZoneOptions;
 use crate::error::{Error, Result};
 use crate::fs::{SystemDisk, blocking, create_directories, is_mount_point};
 use crate::index::{Batch, Family, Index, Rows, Step, key};
-use crate::room::Room;
+use crate::room::{Room, SystemGauge};
 use crate::store::{Inner, Store};
 use crate::zone::{Zone, ZoneId, ZoneState};
 use marker::{Found, Mark, SEGMENTS};
@@ -30,6 +30,9 @@ use registry::{Purpose, ZoneEntry};
 const LIST: &[u8] = b"zones";
 /// The cache of an index that is opened to write one row, in bytes.
 const COPY_CACHE_BYTES: usize = 1 << 20;
+
+/// Why nothing is known of a zone.
+const OUT_OF_FILES: &str = "too many files are open";
 
 /// What a store says of one of its zones.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,7 +87,8 @@ pub(crate) struct Opened {
 pub(crate) fn open(index: &Index, options: &[ZoneOptions], data: &Path, store_id: [u8; 16]) -> Result<Opened> {
     let data = absolute(data)?;
     let options: Vec<ZoneOptions> = options.iter().cloned().map(placed).collect::<Result<_>>()?;
-    let known = index.rows().record::<Registry>(Family::Meta, LIST)?.map(|known| known.resolved(&data));
+    let stored = index.rows().record::<Registry>(Family::Meta, LIST)?;
+    let known = stored.clone().map(|known| known.resolved(&data));
     let is_new =
         |entry: &ZoneEntry| known.as_ref().is_none_or(|known| !known.zones.iter().any(|zone| zone.id == entry.id));
     let mut registry = known.clone().unwrap_or_default().merged(&options, &data)?;
@@ -99,6 +103,7 @@ pub(crate) fn open(index: &Index, options: &[ZoneOptions], data: &Path, store_id
         let mark = mark_of(entry, store_id);
         match look(&mark, entry) {
             Found::Zone => {}
+            Found::Unknown => return Err(Error::Zone(format!("cannot look at zone {:?}: {OUT_OF_FILES}", entry.name))),
             // A data directory holds more than a zone.
             _ if entry.directory == data => take_into_use(&mark, entry)?,
             Found::Empty => {
@@ -114,9 +119,13 @@ pub(crate) fn open(index: &Index, options: &[ZoneOptions], data: &Path, store_id
         }
     }
     // Only now: a zone that is in the list is missed when it is not there, and dying before would leave one that never was.
-    let mut batch = Batch::new();
-    batch.put(Family::Meta, LIST.to_vec(), &registry.clone().stored(&data));
-    index.commit_blocking(batch)?;
+    let list = registry.clone().stored(&data);
+    if stored.as_ref() != Some(&list) {
+        // A further zone is what a full disk may need.
+        let mut batch = Batch::making_room();
+        batch.put(Family::Meta, LIST.to_vec(), &list);
+        index.commit_blocking(batch)?;
+    }
     let places = registry.zones.iter().map(place).collect();
     let drained = registry.zones.iter().filter(|entry| entry.purpose != Purpose::Used);
     let draining = drained.map(|entry| entry.id).collect();
@@ -163,6 +172,7 @@ pub(crate) fn places(rows: &Rows<'_>, options: &[ZoneOptions], data: &Path, stor
             Found::Zone => places.there.push(place(entry)),
             Found::Other(what) => places.lost.push((entry.name.clone(), format!("the directory is {what}"))),
             Found::Empty => places.lost.push((entry.name.clone(), "the directory is empty".to_owned())),
+            Found::Unknown => places.lost.push((entry.name.clone(), OUT_OF_FILES.to_owned())),
             Found::Nothing => {
                 places.lost.push((entry.name.clone(), "the directory is missing or cannot be read".to_owned()));
             }
@@ -340,7 +350,7 @@ impl Inner {
         if registry.is_alone(&self.zones.data) {
             return Ok(());
         }
-        let copy = Index::open(directory, COPY_CACHE_BYTES)?;
+        let copy = Index::open(directory, COPY_CACHE_BYTES, Arc::new(SystemGauge))?;
         let mut batch = Batch::new();
         batch.put(Family::Meta, LIST.to_vec(), &registry.gathered()?);
         copy.commit_blocking(batch)
@@ -348,7 +358,7 @@ impl Inner {
 
     /// Makes a changed list durable, and then the present one. The caller holds `changes`.
     async fn commit_zones(&self, registry: Registry) -> Result<()> {
-        let mut batch = Batch::new();
+        let mut batch = Batch::making_room();
         batch.put(Family::Meta, LIST.to_vec(), &registry.clone().stored(&self.zones.data));
         self.index.commit(batch).await?;
         self.zones.state().registry = registry;
@@ -394,7 +404,7 @@ impl Inner {
                 self.zones.set_reason(id, None);
                 Ok(true)
             }
-            (Found::Zone, _) | (Found::Nothing | Found::Other(_), ZoneState::Lost) => Ok(false),
+            (Found::Zone | Found::Unknown, _) | (Found::Nothing | Found::Other(_), ZoneState::Lost) => Ok(false),
             (Found::Empty, _) => {
                 // Whatever was known of it lay on another disk.
                 self.blobs.set_zone_state(id, ZoneState::Lost).await?;

@@ -249,3 +249,35 @@ async fn copies_that_expired_make_room_though_nothing_more_fits() {
     let audit = fixture.finish().await;
     assert_eq!((audit.pools(), audit.queued), ([0, 1, 0, 1], 0));
 }
+
+#[tokio::test]
+async fn clocks_that_jump_end_restores_later_or_sooner_but_end_them() {
+    let fixture = Fixture::new().await;
+    fixture.put("photo", StorageClass::Glacier, content(1, SIZE)).await;
+    fixture.store.settle().await.expect("a pass");
+    fixture.restore("photo", Some(2), RestoreSpeed::Expedited).await.expect("it begins");
+    let ready = Timestamp::from_secs(1_000_680);
+    // An hour back, long before it was asked for.
+    fixture.clock.set(Timestamp::from_secs(1_000_500 - 3600));
+    assert_eq!(fixture.store.settle().await.expect("a pass"), 0);
+    fixture.assert_archived("photo").await;
+    fixture.clock.set(ready);
+    assert_eq!(fixture.store.settle().await.expect("a pass"), 1);
+    fixture.assert_reads("photo", &content(1, SIZE)).await;
+    // Back once more: the copy is there, and stays for its days by that clock.
+    fixture.clock.set(Timestamp::from_secs(900_000));
+    assert_eq!(fixture.store.settle().await.expect("a pass"), 0);
+    fixture.assert_reads("photo", &content(1, SIZE)).await;
+    // Years ahead: it is gone, and can be asked for again.
+    fixture.clock.set(Timestamp::from_secs(1_000_000_000));
+    assert_eq!(fixture.store.settle().await.expect("a pass"), 1);
+    fixture.assert_archived("photo").await;
+    fixture.clock.set(Timestamp::from_secs(1_100_000));
+    let again = fixture.restore("photo", Some(1), RestoreSpeed::Expedited).await.expect("it begins again");
+    assert_eq!(again, RestoreOutcome::Started);
+    fixture.advance(180);
+    assert_eq!(fixture.store.settle().await.expect("a pass"), 1);
+    fixture.assert_reads("photo", &content(1, SIZE)).await;
+    let audit = fixture.finish().await;
+    assert_eq!(audit.in_pool(0), 1);
+}

@@ -28,12 +28,12 @@ use crate::shown::{Fault, current, failed};
 const HANGS_AFTER: Duration = Duration::from_secs(120);
 
 /// What each key may hold: one thing once that was acknowledged, more after a refusal.
-#[derive(Default)]
-struct Belief(BTreeMap<&'static str, Vec<Option<Vec<u8>>>>);
+#[derive(Default, Clone)]
+pub struct Belief(BTreeMap<&'static str, Vec<Option<Vec<u8>>>>);
 
 impl Belief {
     /// Takes note of what became of an attempt to give a key a content, or none.
-    fn note(&mut self, name: &'static str, attempted: Option<Vec<u8>>, outcome: Result<(), Error>) {
+    pub fn note(&mut self, name: &'static str, attempted: Option<Vec<u8>>, outcome: Result<(), Error>) {
         let may_be = self.0.entry(name).or_insert_with(|| vec![None]);
         match outcome {
             Ok(()) => *may_be = vec![attempted],
@@ -49,8 +49,17 @@ impl Belief {
         }
     }
 
+    /// What a store may have that was about to go from this to `after`.
+    pub fn or(&self, after: &Belief) -> Belief {
+        let mut either = self.clone();
+        for (name, may_be) in &after.0 {
+            either.0.entry(name).or_insert_with(|| vec![None]).extend(may_be.iter().cloned());
+        }
+        either
+    }
+
     /// Compares with what a store has. Errors are faults if it `must` answer.
-    async fn check(&self, store: &Store, must: bool) -> Result<(), Fault> {
+    pub async fn check(&self, store: &Store, must: bool) -> Result<(), Fault> {
         for (name, may_be) in &self.0 {
             match current(store, name).await {
                 Ok(found) if may_be.contains(&found) => {}
@@ -68,7 +77,8 @@ impl Belief {
     }
 }
 
-async fn put(store: &Store, name: &str, bytes: Vec<u8>, class: StorageClass) -> Result<(), Error> {
+/// Stores an object.
+pub async fn put(store: &Store, name: &str, bytes: Vec<u8>, class: StorageClass) -> Result<(), Error> {
     let staged = store.stage_bytes(bytes).await?;
     store.put(PutObject { class, ..PutObject::new(bucket(), key(name), staged) }).await.map(drop)
 }
@@ -92,7 +102,8 @@ async fn upload(store: &Store, name: &str, bytes: &[u8]) -> Result<(), Error> {
     store.complete_upload(request).await.map(drop)
 }
 
-async fn delete(store: &Store, name: &str) -> Result<(), Error> {
+/// Deletes an object.
+pub async fn delete(store: &Store, name: &str) -> Result<(), Error> {
     let (condition, governance) = (Default::default(), Default::default());
     let request = DeleteObject { bucket: bucket(), key: key(name), version: None, condition, governance };
     store.delete(request).await.map(drop)
@@ -162,7 +173,7 @@ async fn history(
 }
 
 /// Opens what is there and compares.
-fn look(machine: Machine, root: &Path, belief: &Belief, seed: u64) -> Result<(), Fault> {
+pub fn look(machine: Machine, root: &Path, belief: &Belief, seed: u64) -> Result<(), Fault> {
     let clock = Arc::new(ManualClock::new(START));
     clock.advance(Duration::from_secs(60));
     runtime().block_on(async {
@@ -213,12 +224,14 @@ pub fn check(machine: Machine, plan: Option<Plan>) -> Result<(u64, Option<Call>)
 }
 
 /// Every way to fail.
-const WAYS: [(Failure, bool); 5] = [
+const WAYS: [(Failure, bool); 7] = [
     (Failure::Broken, false),
     (Failure::Broken, true),
     (Failure::Full, false),
     (Failure::Full, true),
     (Failure::Short, false),
+    (Failure::Descriptors, false),
+    (Failure::Descriptors, true),
 ];
 
 /// `STRATA_CRASH_SEED` repeats a run; with `STRATA_CRASH_MINUTES` every call fails in every way, for at most so long.

@@ -16,7 +16,11 @@ use crate::log::Kind;
 use crate::recorder::{Call, Failure, Recorder, active};
 
 fn fail(failure: Failure) -> c_int {
-    let code = if failure == Failure::Full { libc::ENOSPC } else { libc::EIO };
+    let code = match failure {
+        Failure::Full => libc::ENOSPC,
+        Failure::Descriptors => libc::EMFILE,
+        Failure::Broken | Failure::Short => libc::EIO,
+    };
     // SAFETY: the pointer is to this thread's errno, which lives as long as the thread.
     unsafe { *libc::__errno_location() = code };
     -1
@@ -60,7 +64,7 @@ fn open_file(path: *const c_char, flags: c_int, mode: mode_t) -> c_int {
         return act();
     };
     let makes = flags & libc::O_CREAT != 0 && !recorder.has(path);
-    if let Some(failure) = recorder.fails(if makes { Call::Make } else { Call::Open }) {
+    if let Some(failure) = recorder.fails(if makes { Call::Create } else { Call::Open }) {
         return fail(failure);
     }
     let descriptor = act();
@@ -99,7 +103,7 @@ fn write_file(file: c_int, bytes: *const c_void, count: size_t, offset: Option<o
     }
     match failure {
         Some(failure @ (Failure::Broken | Failure::Full)) => fail(failure) as ssize_t,
-        Some(Failure::Short) | None => written,
+        Some(Failure::Short | Failure::Descriptors) | None => written,
     }
 }
 

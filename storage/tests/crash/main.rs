@@ -6,6 +6,7 @@ mod disk;
 mod faults;
 mod file;
 mod findings;
+mod full;
 mod habit;
 mod hooks;
 mod image;

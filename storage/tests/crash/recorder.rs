@@ -25,6 +25,8 @@ pub enum Failure {
     Broken,
     /// The device is full: `ENOSPC`, where a call can say so. A write leaves half of its bytes behind.
     Full,
+    /// Too many files are open: `EMFILE`, where a file is opened or made.
+    Descriptors,
     /// A write takes half of the bytes, and says so.
     Short,
 }
@@ -49,6 +51,8 @@ pub enum Call {
     Write,
     /// To make something durable.
     Sync,
+    /// To make a file, and open it.
+    Create,
     /// To make, reserve or rename something.
     Make,
     /// To remove something.
@@ -102,7 +106,8 @@ impl Recorder {
         let now = self.calls == plan.call || (plan.for_good && self.calls > plan.call);
         let fits = match plan.failure {
             Failure::Broken => true,
-            Failure::Full => matches!(call, Call::Write | Call::Sync | Call::Make),
+            Failure::Full => matches!(call, Call::Write | Call::Sync | Call::Make | Call::Create),
+            Failure::Descriptors => matches!(call, Call::Open | Call::Create),
             Failure::Short => call == Call::Write,
         };
         if !(now && fits) {
@@ -248,6 +253,11 @@ impl Recording {
     /// What the first call that failed was about to do.
     pub fn failed(&self) -> Option<Call> {
         self.with(|recorder| recorder.failed)
+    }
+
+    /// From now on the calls of `plan` fail, which counts those to come from 1.
+    pub fn plan(&self, plan: Plan) {
+        self.with(|recorder| recorder.plan = Some(Plan { call: recorder.calls + plan.call, ..plan }));
     }
 
     /// Lets no further call fail.

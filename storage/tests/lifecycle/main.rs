@@ -1,5 +1,6 @@
 //! Lifecycle rules, tiering and re-indexing at work: days pass by moving the clock.
 
+mod clocks;
 #[path = "../shared/entropy.rs"]
 mod entropy;
 mod expiration;

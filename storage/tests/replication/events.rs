@@ -146,3 +146,31 @@ async fn a_slow_follower_is_told_that_it_missed_some() {
     side.put("last", "x", vec![]).await;
     assert_eq!(slow.recv().await.expect("an event").key, "last");
 }
+
+#[tokio::test]
+async fn events_keep_their_order_when_the_clock_jumps() {
+    const DAY: u64 = 86_400;
+    let mut side = Side::new(1, 1000 * DAY).await;
+    side.tell("target").await;
+    let mut expected = Vec::new();
+    for (round, day) in [1000, 999, 1001, 5000, 1000, 0].into_iter().enumerate() {
+        side.clock.set(strata_storage::Timestamp::from_secs(day * DAY));
+        if round % 2 == 1 {
+            side = side.reopen().await;
+        }
+        for number in 0..3 {
+            let name = format!("{round}-{number}");
+            side.put(&name, "x", vec![]).await;
+            // The same key each time, whose versions keep their order as well.
+            side.put("key", &name, vec![]).await;
+            expected.extend([name, "key".to_owned()]);
+        }
+    }
+    let tasks = side.waiting("target").await;
+    let keys: Vec<&str> = tasks.iter().map(|task| event(task).key.as_str()).collect();
+    assert_eq!(keys, expected);
+    assert!(tasks.is_sorted_by_key(|task| task.stamp));
+    // Who reads on from any of them misses none.
+    let rest = side.store.tasks(queue("target").id(), Some(tasks[7].stamp), 100).await.expect("tasks");
+    assert_eq!(rest.len(), tasks.len() - 8);
+}

@@ -39,13 +39,17 @@ struct Part {
     filled: usize,
 }
 
+fn is_out_of_files(error: &ReadError) -> bool {
+    matches!(error, ReadError::Engine(error) if error.is_out_of_files())
+}
+
 impl ReadShards {
     /// Opens as many shards as it takes, the data shards if they are there. `Ok(None)` if too few can be opened;
-    /// `Err` if there is only one shard, or if none is there any more.
+    /// `Err` if there is only one shard, if none is there any more, or if too many files are open.
     pub fn open(layout: Layout, sound: Arc<Sound>, opener: Box<dyn Opener>) -> ReadResult<Option<ReadShards>> {
         let files = (0..layout.shards()).map(|_| OnceLock::new()).collect();
         let shards = ReadShards { layout, files, sound, opener, told: AtomicU32::new(0) };
-        let (mut open, mut gone) = (0, 0);
+        let (mut open, mut gone, mut too_many) = (0, 0, None);
         for shard in (0..layout.shards()).filter(|&shard| shards.sound.has(shard)) {
             match shards.opener.open(shard) {
                 Ok(file) => {
@@ -53,6 +57,7 @@ impl ReadShards {
                     open += 1;
                 }
                 Err(error) if layout.shards() == 1 => return Err(error),
+                Err(error) if is_out_of_files(&error) => too_many = Some(error),
                 Err(error) => {
                     gone += usize::from(matches!(error, ReadError::Moved));
                     let _ = shards.files[shard].set(None);
@@ -62,7 +67,11 @@ impl ReadShards {
                 return Ok(Some(shards));
             }
         }
-        if open == 0 && gone > 0 { Err(ReadError::Moved) } else { Ok(None) }
+        match too_many {
+            Some(error) => Err(error),
+            None if open == 0 && gone > 0 => Err(ReadError::Moved),
+            None => Ok(None),
+        }
     }
 
     /// A shard that may be used, opened.
@@ -70,7 +79,15 @@ impl ReadShards {
         if !self.sound.has(shard) {
             return None;
         }
-        self.files[shard].get_or_init(|| self.opener.open(shard).ok()).as_ref()
+        if self.files[shard].get().is_none() {
+            let opened = match self.opener.open(shard) {
+                // It may be opened the next time.
+                Err(error) if is_out_of_files(&error) => return None,
+                opened => opened.ok(),
+            };
+            let _ = self.files[shard].set(opened);
+        }
+        self.files[shard].get()?.as_ref()
     }
 
     /// The same, if it was opened before.
