@@ -2,6 +2,7 @@
 //! reach through a server.
 
 use std::convert::Infallible;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,15 +11,21 @@ use http::{HeaderMap, HeaderValue};
 use http_body::Frame;
 use http_body_util::{BodyExt as _, StreamBody};
 use strata_storage::ETag;
+use tokio::runtime::{Builder, Runtime};
 
 use crate::auth::{ChunkSigner, PayloadAuth};
 use crate::body::{Body, Transport};
 use crate::replication::replica;
 use crate::{range, tagging, time};
 
+/// What waiting for bytes needs, though all of them are there.
+static RUNTIME: LazyLock<Runtime> =
+    LazyLock::new(|| Builder::new_current_thread().enable_time().build().expect("a runtime can be made"));
+
 /// A body in aws-chunked framing: however its bytes arrive, the same comes of it.
 pub fn body(bytes: &[u8]) {
     let [form, piece, decoded, rest @ ..] = bytes else { return };
+    let _entered = RUNTIME.enter();
     let at_once = read(*form, u64::from(*decoded), rest, rest.len().max(1));
     let in_pieces = read(*form, u64::from(*decoded), rest, usize::from(*piece % 16) + 1);
     assert_eq!(at_once, in_pieces);
