@@ -12,6 +12,7 @@ use crate::index::record::StoredBlob;
 use crate::index::{Batch, Family, Index};
 use crate::locks::Locks;
 use crate::pool::Pool;
+use crate::room::SystemGauge;
 
 /// Of which the row is damaged, so that batches about it are refused.
 const DAMAGED: StoredBlob = StoredBlob { id: BlobId([7; 32]), pool: Pool::Hot };
@@ -33,7 +34,7 @@ fn is_there(index: &Index, number: u8) -> bool {
 /// Batches, one of which is refused and one made by a thread, and a close.
 pub fn commit() {
     let directory = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).expect("a directory");
-    let index = Index::open(directory.path(), 1 << 20).expect("an index");
+    let index = Index::open(directory.path(), 1 << 20, Arc::new(SystemGauge)).expect("an index");
     block_on(async {
         let mut batch = Batch::new();
         batch.put_raw(Family::Blob, crate::index::key::stored_blob(&DAMAGED), vec![1, 2, 3]);
