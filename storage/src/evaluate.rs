@@ -57,7 +57,7 @@ pub(crate) struct Case<'a> {
 pub(crate) fn decide(case: &Case<'_>, calendar: &Calendar, now: Timestamp) -> Verdict {
     let due = case.lifecycle_due(calendar, now).filter(|due| due.at <= now);
     // A version takes at most one action a day.
-    let tomorrow = midnight_after(calendar, now);
+    let tomorrow = calendar.midnight_after(now);
     if case.record.object.as_ref().is_some_and(|object| object.replication.is_under_way()) {
         // S3 leaves alone what is still to be replicated; whoever ends that asks for a look.
         let next = next_due(case, calendar, now).map(|next| next.max(tomorrow));
@@ -107,11 +107,6 @@ pub(crate) fn next_due(case: &Case<'_>, calendar: &Calendar, now: Timestamp) -> 
 pub(crate) fn marker_time(calendar: &Calendar, now: Timestamp, newest: Timestamp) -> Timestamp {
     let after_newest = Timestamp::from_nanos(newest.as_nanos().saturating_add(1));
     calendar.midnight_before(now).max(after_newest)
-}
-
-/// The first midnight after `now`.
-pub(crate) fn midnight_after(calendar: &Calendar, now: Timestamp) -> Timestamp {
-    calendar.midnight_before(now).plus(calendar.day())
 }
 
 impl Case<'_> {
@@ -174,7 +169,7 @@ impl Case<'_> {
         }
         if residence.restore.is_some() {
             // The restore ends in the frequent tier. Until then nothing moves.
-            return Some((residence.tier, Some(midnight_after(calendar, now))));
+            return Some((residence.tier, Some(calendar.midnight_after(now))));
         }
         let idle_since = match (residence.tier, self.last_access) {
             (Tier::Frequent, Some(access)) => access.max(residence.since),

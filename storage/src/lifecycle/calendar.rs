@@ -37,6 +37,11 @@ impl Calendar {
     pub fn midnight_before(&self, time: Timestamp) -> Timestamp {
         Timestamp::from_nanos(time.as_nanos() / self.day_nanos * self.day_nanos)
     }
+
+    /// The first midnight after `time`; the last that can be told, if that is past.
+    pub fn midnight_after(&self, time: Timestamp) -> Timestamp {
+        self.days_after(Timestamp::from_nanos(time.as_nanos().saturating_add(1)), 0)
+    }
 }
 
 #[cfg(test)]
@@ -74,6 +79,8 @@ mod tests {
         check(DAY - 1, 0);
         check(DAY, DAY);
         check(DAY + 1, DAY);
+        assert_eq!(Calendar::REAL.midnight_after(Timestamp::from_secs(DAY - 1)), Timestamp::from_secs(DAY));
+        assert_eq!(Calendar::REAL.midnight_after(Timestamp::from_secs(DAY)), Timestamp::from_secs(2 * DAY));
     }
 
     #[test]

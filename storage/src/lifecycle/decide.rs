@@ -214,7 +214,9 @@ impl Search<'_> {
             };
             match earliest.filter(|_| newer >= wanted.unwrap_or(0)) {
                 Some(earliest) => {
-                    let at = self.calendar.days_after(since, days).max(earliest);
+                    // What became noncurrent at a midnight, as rules have it, has had its action of that day.
+                    let at =
+                        self.calendar.days_after(since, days).max(self.calendar.midnight_after(since)).max(earliest);
                     self.found.push(Due { at, action, rule: position });
                 }
                 None => self.parked = true,

@@ -212,6 +212,13 @@ impl<'a> Evaluator<'a> {
         let Some(record) = self.rows.record::<VersionRecord>(Family::Version, &version)? else {
             return Ok(self.drop_row(&key, row, cause));
         };
+        if let Cause::Due(at, Older::None) = cause
+            && at < self.now
+            && self.has_seen(&key, row)
+        {
+            // It asks for the look that was just taken; a second one would find the action of the next day overdue.
+            return Ok(if record.due == Some(at) { Look::Done } else { self.drop_row(&key, row, cause) });
+        }
         let position = position(&self.rows, &bucket, &key, row.stamp)?;
         let is_current = matches!(position, Position::Current { .. });
         if !self.may_see(row.bucket, &key, row.stamp, is_current) {
@@ -245,6 +252,11 @@ impl<'a> Evaluator<'a> {
             self.batch.delete_due(DueKind::Version, at, row.bucket, key, row.stamp);
         }
         Look::Done
+    }
+
+    /// Whether this batch has looked at the version.
+    fn has_seen(&self, key: &ObjectKey, row: &DueRow) -> bool {
+        self.seen.get(&(row.bucket, key.clone())).is_some_and(|seen| seen.stamps.contains(&row.stamp))
     }
 
     /// Whether a version can be evaluated without regard to what this batch does to its key.

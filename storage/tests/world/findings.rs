@@ -6,6 +6,7 @@ use strata_storage::{
 };
 
 use crate::histories::{Setting, check, check_in};
+use crate::locked::Locking;
 use crate::ops::{Content, Op};
 use crate::replicas::Arrival;
 
@@ -90,6 +91,25 @@ fn a_version_that_expires_in_the_moment_of_its_way_up_keeps_its_timer() {
             Op::Days(83),
             Op::Read { place: 0, part: false },
             only(Rule { expiration, ..rule() }),
+        ],
+    );
+}
+
+/// The end of a hold asked for a look of its own, which came after the one that covered the version, and took the move that
+/// was due at the same midnight for overdue.
+#[test]
+fn a_version_takes_one_action_a_day_however_often_it_is_looked_at() {
+    let noncurrent = NoncurrentTransition { days: 0, class: StorageClass::Glacier, newer: None };
+    let filter = Filter { size_under: Some(131_072), form: FilterForm::Single, ..rule().filter };
+    let expiration = Some(Expiration::When(When::Date(Timestamp::from_secs(1_699_920_000))));
+    check_in(
+        Setting { zones: 1, locked: true },
+        &[
+            only(Rule { filter, expiration, noncurrent_transitions: vec![noncurrent], ..rule() }),
+            Op::Hours(1),
+            put(Content::Noise(1_000, 0), StorageClass::Standard),
+            Op::Lock(Locking::Hold { key: 0, place: 0, on: false }),
+            Op::Hours(20),
         ],
     );
 }

@@ -131,6 +131,7 @@ impl Run {
                     Err(error) => panic!("{error}"),
                 }
                 object.lock.retention = retention;
+                version.acted = None;
             }
             (None, outcome) => panic!("{outcome:?}"),
         }
@@ -142,7 +143,7 @@ impl Run {
         let selector = VersionSelector::Id(version.id.expect("every id is known"));
         let outcome = self.world.store.set_legal_hold(&bucket(), &key(name), selector, hold).await;
         match (&mut version.object, outcome) {
-            (Some(object), Ok(_)) => object.lock.legal_hold = Some(hold),
+            (Some(object), Ok(_)) => (object.lock.legal_hold, version.acted) = (Some(hold), None),
             (None, Err(Error::DeleteMarker { .. })) => {}
             (_, Err(Error::NoObjectLock)) => assert!(!has_locks),
             (_, outcome) => panic!("{outcome:?}"),

@@ -22,7 +22,8 @@ pub struct Version {
     pub id: Option<VersionId>,
     /// `None` for a delete marker.
     pub object: Option<Object>,
-    /// The day of the last lifecycle action on it.
+    /// The day of the last lifecycle action on it. Forgotten when something about it changes that rules look at: the
+    /// engine looks again then, and may act once more.
     pub acted: Option<u64>,
 }
 
@@ -187,12 +188,37 @@ impl Model {
 
     /// What a put, a completed upload or a delete marker does.
     pub fn install(&mut self, key: &'static str, version: Version) {
+        let place = self.insert(key, version);
+        self.came(key, place);
+    }
+
+    /// Puts a version into its place, and tells which that is.
+    pub fn insert(&mut self, key: &'static str, version: Version) -> usize {
         if self.versioning != Versioning::Enabled {
             self.versions(key).retain(|version| version.id != Some(VersionId::Null));
         }
+        let time = version.time;
         let versions = self.versions(key);
         versions.push(version);
         versions.sort_by_key(|version| std::cmp::Reverse(version.time));
+        versions.iter().position(|version| version.time == time).expect("it was just put there")
+    }
+
+    /// What was put there has changed the position of older versions.
+    fn came(&mut self, key: &'static str, place: usize) {
+        self.look_again(key, place + 1);
+        let limits = self.newer_limits();
+        let most = limits.iter().max().copied().unwrap_or(0);
+        for older in if place == 0 { limits } else { (1..=most).collect() } {
+            self.look_again(key, place + usize::from(place == 0) + older);
+        }
+    }
+
+    /// Something that rules look at has changed.
+    pub fn look_again(&mut self, key: &'static str, place: usize) {
+        if let Some(version) = self.versions(key).get_mut(place) {
+            version.acted = None;
+        }
     }
 
     /// Counts what time did.

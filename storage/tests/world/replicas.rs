@@ -148,6 +148,7 @@ impl Run {
                 if changed {
                     (object.tags, object.tags_set) = (tags, true);
                 }
+                version.acted = None;
             }
             (None, Err(Error::DeleteMarker { .. })) => {}
             (_, outcome) => panic!("{name}: {outcome:?}"),

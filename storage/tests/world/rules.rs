@@ -114,10 +114,24 @@ impl Model {
                 versions[place].acted = Some(now / DAY);
                 let time = (now / DAY * DAY).max(versions[place].time + 1);
                 let id = (self.versioning == Versioning::Suspended).then_some(VersionId::Null);
-                self.install(key, Version { time, id, object: None, acted: None });
+                // The covered one has had its action of the day.
+                self.insert(key, Version { time, id, object: None, acted: None });
+                for newer in self.newer_limits() {
+                    self.look_again(key, 1 + newer);
+                }
             }
         }
         true
+    }
+
+    /// The numbers of newer noncurrent versions that rules in force wait for.
+    pub fn newer_limits(&self) -> Vec<usize> {
+        let rules = self.lifecycle.iter().flat_map(enabled);
+        let limits = rules.flat_map(|rule| {
+            let moves = rule.noncurrent_transitions.iter().map(|transition| transition.newer);
+            moves.chain(rule.noncurrent_expiration.map(|expiration| expiration.newer)).flatten()
+        });
+        limits.filter(|newer| *newer > 0).map(|newer| newer as usize).collect()
     }
 
     fn move_tiers(&mut self, now: u64) -> bool {
@@ -258,7 +272,9 @@ fn noncurrent(
     newer: usize,
     now: u64,
 ) -> Vec<Act> {
-    let is_due = |days, least: Option<u32>| days_after(since, days) <= now && least.unwrap_or(0) as usize <= newer;
+    // One that is covered at a midnight has had its action of that day.
+    let at = |days| days_after(since, days).max((since / DAY + 1) * DAY);
+    let is_due = |days, least: Option<u32>| at(days) <= now && least.unwrap_or(0) as usize <= newer;
     let mut acts = Vec::new();
     for transition in &rule.noncurrent_transitions {
         if version.object.is_some() && is_due(transition.days, transition.newer) {

@@ -110,6 +110,9 @@ impl Run {
             }
             _ => return,
         };
+        if !matches!(change, BucketChange::Versioning(_)) {
+            model.keys.values_mut().flatten().for_each(|version| version.acted = None);
+        }
         self.world.store.change_bucket(&bucket(), change).await.expect("the bucket can be changed");
     }
 
@@ -195,6 +198,9 @@ impl Run {
                 assert!(!held, "{name} can be removed");
                 assert_eq!((deleted.marker, deleted.version_id), (marker, Some(id)));
                 self.model.versions(name).remove(place);
+                if place == 0 {
+                    self.model.look_again(name, 0);
+                }
             }
             Err(Error::ObjectLocked { .. }) => {
                 assert!(held, "{name} cannot be removed");
@@ -285,7 +291,7 @@ impl Run {
         let selector = if place == 0 { VersionSelector::Current } else { id };
         let outcome = self.world.store.set_tags(&bucket(), &key(name), selector, tags.to_vec()).await;
         match (&mut version.object, outcome) {
-            (Some(object), Ok(_)) => (object.tags, object.tags_set) = (tags.to_vec(), true),
+            (Some(object), Ok(_)) => (object.tags, object.tags_set, version.acted) = (tags.to_vec(), true, None),
             (None, Err(Error::DeleteMarker { .. })) => {}
             (_, outcome) => panic!("{name}: {outcome:?}"),
         }
