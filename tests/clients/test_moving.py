@@ -29,6 +29,8 @@ ODD_KEYS = [
     "%2E%2E",
     "k" * 1024,
     "deep/" * 200 + "..",
+    # Its name in the file has dots where the header of old archives ends.
+    "a" * 89 + "/..b",
 ]
 
 
@@ -307,6 +309,52 @@ def test_new_versions_for_any_store(move, here, there, tmp_path):
     assert bodies == [hashlib.sha256(body).hexdigest() for body in (b"4", b"3", b"2", b"1")]
     move("import", file, "other", "--as-new", "--into-existing")
     assert {version["VersionId"] for version in versions(there, "other")} == ids
+
+
+def test_new_versions_are_found_among_those_of_others(move, here, there, tmp_path):
+    here.create_bucket(Bucket="mixed")
+    versioned(here, "mixed")
+    for body in (b"1", b"2"):
+        here.put_object(Bucket="mixed", Key="a", Body=body)
+    file = tmp_path / "mixed.tar"
+    move("export", "mixed", file)
+    there.create_bucket(Bucket="mixed")
+    # What keeps one version of a key cannot have them all.
+    refused = move("import", file, "--as-new", "--no-configuration", status=2)
+    assert b"enable versioning" in refused.stderr
+    versioned(there, "mixed")
+    for body in (b"other", b"1", b"another"):
+        there.put_object(Bucket="mixed", Key="a", Body=body)
+    move("import", file, "--as-new", "--into-existing")
+    bodies = [there.get_object(Bucket="mixed", Key="a", VersionId=one["VersionId"])["Body"].read()
+              for one in there.list_object_versions(Bucket="mixed")["Versions"]]
+    assert bodies == [b"2", b"another", b"1", b"other"]
+
+
+def test_a_newer_null_version_stays(move, here, there, tmp_path):
+    for s3, body in ((here, b"old"), (there, b"new")):
+        s3.create_bucket(Bucket="older")
+        s3.put_object(Bucket="older", Key="a", Body=body)
+    here.put_object(Bucket="older", Key="b", Body=b"b")
+    file = tmp_path / "older.tar"
+    move("export", "older", file)
+    said = move("import", file, "--into-existing", status=1)
+    assert b"a null version that is newer" in said.stdout
+    assert there.get_object(Bucket="older", Key="a")["Body"].read() == b"new"
+    assert there.get_object(Bucket="older", Key="b")["Body"].read() == b"b"
+
+
+def test_locks_that_may_not_be_read_are_named(move, here, tmp_path):
+    bucket = "veiled"
+    here.create_bucket(Bucket=bucket, ObjectLockEnabledForBucket=True)
+    here.put_object(Bucket=bucket, Key="a", Body=b"a", ChecksumAlgorithm="CRC32")
+    file = tmp_path / "veiled.tar"
+    assert move("export", bucket, file).returncode == 0
+    deny = {"Effect": "Deny", "Principal": "*", "Action": "s3:GetObjectRetention", "Resource": f"arn:aws:s3:::{bucket}/*"}
+    here.put_bucket_policy(Bucket=bucket, Policy=json.dumps({"Version": "2012-10-17", "Statement": [deny]}))
+    said = move("export", bucket, file, status=1)
+    assert b"retention: 403 AccessDenied" in said.stdout
+    assert file.stat().st_mode & 0o777 == 0o600
 
 
 def test_parts_of_a_bucket(move, here, there, tmp_path):

@@ -25,6 +25,8 @@ const BLOCK: u64 = 512;
 const END_BYTES: usize = 1024;
 /// The longest name that a header holds.
 const NAME_BYTES_MAX: usize = 100;
+/// What stands there in place of a longer one.
+const LONG_NAME: &str = "long-name";
 /// The longest pax record: a name of a key of 1,024 bytes, each of them encoded, and its cuts.
 const RECORD_BYTES_MAX: u64 = 8 << 10;
 /// The largest document that is read: a version with ten thousand parts, a bucket with all its rules.
@@ -82,8 +84,8 @@ impl<W: Write> Writer<W> {
             self.put(&record)?;
             self.put(&vec![0; padding(record.len() as u64)])?;
         }
-        // A name that is cut is only for readers that do not know pax.
-        let shown = name.get(..NAME_BYTES_MAX.min(name.len())).unwrap_or_default();
+        // For readers that do not know pax. No part of the name: cut, it might lead elsewhere.
+        let shown = if name.len() <= NAME_BYTES_MAX { name } else { LONG_NAME };
         self.put(header(shown, bytes, seconds, EntryType::Regular)?.as_bytes())?;
         (self.left, self.padding) = (bytes, padding(bytes));
         self.end_member()

@@ -97,6 +97,45 @@ pub struct Properties {
     pub incomplete: Vec<String>,
 }
 
+/// The headers that describe a version, in an export.
+pub const HEADERS: [&str; 11] = [
+    "cache-control",
+    "content-disposition",
+    "content-encoding",
+    "content-language",
+    "content-type",
+    "expires",
+    "x-amz-server-side-encryption",
+    "x-amz-server-side-encryption-aws-kms-key-id",
+    "x-amz-server-side-encryption-bucket-key-enabled",
+    "x-amz-storage-class",
+    "x-amz-website-redirect-location",
+];
+/// How the names of checksums begin.
+pub const CHECKSUM_PREFIX: &str = "x-amz-checksum-";
+
+impl Properties {
+    /// What no export says of a version, if this one does. Whoever made the file may have meant harm: what it calls
+    /// headers is sent under the importer's signature.
+    pub fn fault(&self) -> Option<String> {
+        let mut checksums = self.checksums.keys().chain(self.parts.iter().flat_map(|part| part.checksums.keys()));
+        if let Some(name) = self.headers.keys().find(|name| !HEADERS.contains(&name.as_str())) {
+            return Some(format!("the header {name} is none of a version's"));
+        }
+        if let Some(name) = checksums.find(|name| !name.starts_with(CHECKSUM_PREFIX)) {
+            return Some(format!("{name} is no checksum's name"));
+        }
+        if self.delete_marker && (self.size > 0 || !self.parts.is_empty()) {
+            return Some("a delete marker has no content".to_owned());
+        }
+        let parts_bytes = self.parts.iter().try_fold(0_u64, |sum, part| sum.checked_add(part.size));
+        if !self.parts.is_empty() && parts_bytes != Some(self.size) {
+            return Some("its parts are not as large as it is".to_owned());
+        }
+        None
+    }
+}
+
 /// A part of an object.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -5,6 +5,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{BufWriter, Write};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use bytes::BytesMut;
@@ -64,7 +65,9 @@ impl Partial {
         path.push(".partial");
         let path = PathBuf::from(path);
         let failed = |error: std::io::Error| CliError::NotDone(format!("cannot write {}: {error}", path.display()));
-        let file = OpenOptions::new().write(true).create(true).truncate(true).open(&path).map_err(failed)?;
+        // What is in it may be nobody else's business.
+        let file =
+            OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path).map_err(failed)?;
         Ok(Partial { file, path: path.clone(), target: target.to_owned(), is_kept: false })
     }
 
@@ -99,6 +102,7 @@ async fn write<W: Write>(args: &ExportArgs, place: &Place, report: &mut Report<'
     let configuration = configuration::of_bucket(place, report).await?;
     let ownership = configuration::named(&configuration, configuration::OWNERSHIP);
     let with_acls = ownership.is_none_or(|controls| !controls.document.contains("BucketOwnerEnforced"));
+    let with_locks = configuration::named(&configuration, configuration::OBJECT_LOCK).is_some();
     let bucket = BucketDocument {
         strata_export: FORM,
         bucket: args.bucket.clone(),
@@ -109,7 +113,7 @@ async fn write<W: Write>(args: &ExportArgs, place: &Place, report: &mut Report<'
         configuration,
     };
     let mut export = Export {
-        source: Source { place, with_acls },
+        source: Source { place, with_acls, with_locks },
         archive: Writer::new(out),
         manifest: Manifest::default(),
         report,

@@ -9,7 +9,7 @@
 //! bucket may have versions, leaves out what is there.
 
 use std::fs::File;
-use std::io::{BufReader, Read, Write};
+use std::io::{BufReader, Read, Seek as _, Write};
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
@@ -22,11 +22,14 @@ use super::place::Place;
 use super::put::{Outcome, Put};
 use super::report::Report;
 use super::target::{self, Wishes};
-use super::there::There;
+use super::there::{Presence, There};
 use super::version::{self, Way};
 use super::{ImportArgs, SMALL_BYTES_MAX, TOGETHER, configuration};
 use crate::cli::CliError;
 use crate::cli::connection::Connection;
+
+/// Why a `null` version is left out.
+const NEWER: &str = "the bucket has a null version that is newer, and stays";
 
 /// Runs the command.
 pub async fn run(args: &ImportArgs, out: &mut impl Write) -> Result<(), CliError> {
@@ -34,19 +37,23 @@ pub async fn run(args: &ImportArgs, out: &mut impl Write) -> Result<(), CliError
         let mut pack = Pack::open(std::io::stdin().lock()).map_err(|error| failed(&error))?;
         return import(args, &mut pack, Report::new(out, args.ask.json, None)).await;
     }
-    let open = || {
-        let file = File::open(&args.file).map_err(|source| CliError::File { path: args.file.clone(), source })?;
-        let bytes = file.metadata().map_or(0, |metadata| metadata.len());
-        let pack = Pack::open(BufReader::with_capacity(1 << 20, file)).map_err(|error| failed(&error))?;
-        Ok::<_, CliError>((pack, bytes))
-    };
-    let (mut pack, bytes) = open()?;
-    let report = Report::new(out, args.ask.json, Some(bytes));
-    while pack.version().map_err(|error| failed(&error))?.is_some() {
-        report.checking(pack.position());
+    let unreadable = |source| CliError::File { path: args.file.clone(), source };
+    let mut file = File::open(&args.file).map_err(unreadable)?;
+    let metadata = file.metadata().map_err(unreadable)?;
+    let bytes = metadata.is_file().then_some(metadata.len());
+    let report = Report::new(out, args.ask.json, bytes);
+    if metadata.is_file() {
+        let mut pack = open(&file)?;
+        while pack.version().map_err(|error| failed(&error))?.is_some() {
+            report.checking(pack.position());
+        }
+        file.rewind().map_err(unreadable)?;
     }
-    let (mut pack, _) = open()?;
-    import(args, &mut pack, report).await
+    import(args, &mut open(&file)?, report).await
+}
+
+fn open(file: &File) -> Result<Pack<BufReader<&File>>, CliError> {
+    Pack::open(BufReader::with_capacity(1 << 20, file)).map_err(|error| failed(&error))
 }
 
 fn failed(error: &ArchiveError) -> CliError {
@@ -106,7 +113,10 @@ impl Import<'_, '_> {
                 }
             };
             let put = Put { place: self.place, way, now: SystemClock.now() };
-            if self.there.has(&properties, way).await? {
+            let presence = self.there.find(&properties, way).await?;
+            if presence == Presence::Newer {
+                self.report.version(&properties.key, &properties.version_id, NEWER)?;
+            } else if presence == Presence::There {
                 under_way.push(futures_util::future::Either::Left(put.again(properties)));
             } else if properties.size <= SMALL_BYTES_MAX && properties.parts.is_empty() {
                 let content = match pack.collect() {
@@ -119,6 +129,10 @@ impl Import<'_, '_> {
                 };
                 under_way.push(futures_util::future::Either::Right(put.small(properties, content)));
             } else {
+                // They are not polled while a large one is under way, and their connections would end.
+                while let Some(done) = under_way.next().await {
+                    self.done(done?)?;
+                }
                 let outcome = put.large(&properties, pack, self.report).await?;
                 self.done((properties, outcome))?;
             }
@@ -147,7 +161,7 @@ impl Import<'_, '_> {
         let incomplete = match outcome {
             Outcome::Refused(reason) => return self.report.version(key, version_id, &reason),
             Outcome::Made(incomplete) => {
-                counts.bytes += size;
+                counts.bytes = counts.bytes.saturating_add(*size);
                 incomplete
             }
             Outcome::AlreadyThere(incomplete) => {

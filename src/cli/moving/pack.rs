@@ -81,6 +81,9 @@ impl<R: Read> Pack<R> {
         }
         let bytes = self.reader.rest()?;
         let properties: Properties = document::read(&bytes).map_err(|error| damaged(&error))?;
+        if let Some(fault) = properties.fault() {
+            return Err(damaged(&format!("{}: {fault}", member.name)));
+        }
         let content_name = name::content(&properties.key, &properties.version_id);
         if member.name != name::properties(&content_name) {
             return Err(damaged(&format!("{} is not where it belongs", member.name)));
@@ -191,12 +194,17 @@ impl<R: Read> Pack<R> {
 #[cfg(test)]
 mod tests {
     use super::super::archive::{ArchiveError, Writer};
-    use super::super::document::{self, BucketDocument, FORM, Manifest, Properties, Seal};
+    use super::super::document::{self, BucketDocument, FORM, Manifest, Part, Properties, Seal};
     use super::super::name;
     use super::Pack;
 
     /// A file with one version, whose parts can be other than they should.
     fn file(content: &[u8], seal: impl Fn(Seal) -> Seal, manifest: Manifest) -> Vec<u8> {
+        let size = content.len() as u64;
+        file_of(Properties { size, ..Properties::default() }, content, seal, manifest)
+    }
+
+    fn file_of(properties: Properties, content: &[u8], seal: impl Fn(Seal) -> Seal, manifest: Manifest) -> Vec<u8> {
         let mut writer = Writer::new(Vec::new());
         let bucket = BucketDocument {
             strata_export: FORM,
@@ -207,8 +215,7 @@ mod tests {
             current_only: false,
             configuration: Vec::new(),
         };
-        let size = content.len() as u64;
-        let properties = Properties { key: "k".to_owned(), version_id: "v".to_owned(), size, ..Properties::default() };
+        let properties = Properties { key: "k".to_owned(), version_id: "v".to_owned(), ..properties };
         let properties = document::write(&properties);
         let name = name::content("k", "v");
         let whole = Seal::Whole { properties: document::hash(&properties), content: Some(document::hash(content)) };
@@ -266,5 +273,30 @@ mod tests {
         let mut pack = Pack::open(&bytes[..]).unwrap();
         pack.version().unwrap();
         assert!(matches!(pack.version(), Err(ArchiveError::Damaged(_))));
+    }
+
+    #[test]
+    fn what_no_export_says_is_refused() {
+        let map = |name: &str| [(name.to_owned(), "x".to_owned())].into();
+        let part = |size| Part { size, ..Part::default() };
+        let refused = [
+            Properties { headers: map("x-amz-acl"), ..Properties::default() },
+            Properties { headers: map("authorization"), ..Properties::default() },
+            Properties { checksums: map("x-amz-copy-source"), ..Properties::default() },
+            Properties { delete_marker: true, size: 1, ..Properties::default() },
+            Properties { parts: vec![part(u64::MAX), part(1)], ..Properties::default() },
+        ];
+        for properties in refused {
+            let bytes = file_of(properties.clone(), b"", |seal| seal, Manifest::default());
+            let found = Pack::open(&bytes[..]).unwrap().version();
+            assert!(matches!(found, Err(ArchiveError::Damaged(_))), "{properties:?}");
+        }
+        let taken = Properties {
+            headers: map("content-type"),
+            checksums: map("x-amz-checksum-crc32"),
+            ..Properties::default()
+        };
+        let bytes = file_of(taken, b"", |seal| seal, Manifest::default());
+        assert!(Pack::open(&bytes[..]).unwrap().version().is_ok());
     }
 }

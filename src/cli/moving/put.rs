@@ -140,9 +140,6 @@ impl Put<'_> {
         pack: &mut Pack<impl std::io::Read>,
         report: &Report<'_>,
     ) -> Result<Outcome, CliError> {
-        if properties.parts.iter().map(|part| part.size).sum::<u64>() != properties.size {
-            return Ok(Outcome::Refused("its parts are not as large as it is".to_owned()));
-        }
         let (upload, declares) = match self.begin(properties).await? {
             Ok(begun) => begun,
             Err(reason) => return Ok(Outcome::Refused(reason)),

@@ -9,30 +9,14 @@ use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use serde::Deserialize;
 
-use super::document::{KeptUntil, Part, Properties};
+use super::document::{CHECKSUM_PREFIX, HEADERS, KeptUntil, Part, Properties};
 use super::listing::Listed;
 use super::place::{Ask, Place};
 use super::{SILENCE_MAX, TOGETHER, acl};
 use crate::cli::CliError;
 use crate::{time, xml};
 
-/// The headers that describe an object and are sent with it again.
-const HEADERS: [&str; 12] = [
-    "cache-control",
-    "content-disposition",
-    "content-encoding",
-    "content-language",
-    "content-type",
-    "expires",
-    "x-amz-server-side-encryption",
-    "x-amz-server-side-encryption-aws-kms-key-id",
-    "x-amz-server-side-encryption-bucket-key-enabled",
-    "x-amz-storage-class",
-    "x-amz-website-redirect-location",
-    "x-amz-object-lock-legal-hold",
-];
 const USER_PREFIX: &str = "x-amz-meta-";
-const CHECKSUM_PREFIX: &str = "x-amz-checksum-";
 const LEGAL_HOLD: &str = "x-amz-object-lock-legal-hold";
 /// How often reading goes on after a connection broke.
 const TRIES: u32 = 6;
@@ -44,6 +28,8 @@ pub struct Source<'a> {
     pub place: &'a Place,
     /// Whether access control lists count there.
     pub with_acls: bool,
+    /// Whether versions may be locked there.
+    pub with_locks: bool,
 }
 
 /// A version that was opened.
@@ -90,6 +76,10 @@ impl Source<'_> {
                 Err(reason) => properties.incomplete.push(format!("tags: {reason}")),
             }
         }
+        if self.with_locks {
+            let untold = self.untold_locks(&properties).await?;
+            properties.incomplete.extend(untold);
+        }
         if self.with_acls {
             match self.acl(&properties).await? {
                 Ok(acl) => properties.acl = acl,
@@ -113,7 +103,11 @@ impl Source<'_> {
         let parts: Vec<_> = asked.buffered(TOGETHER).try_collect().await?;
         let parts: Result<Vec<Part>, _> = parts.into_iter().collect();
         Ok(match parts {
-            Ok(parts) if parts.iter().map(|part| part.size).sum::<u64>() == properties.size => Ok(parts),
+            Ok(parts)
+                if parts.iter().try_fold(0_u64, |sum, part| sum.checked_add(part.size)) == Some(properties.size) =>
+            {
+                Ok(parts)
+            }
             Ok(_) => Err("they are not as large as the object".to_owned()),
             Err(refusal) => Err(refusal.to_string()),
         })
@@ -145,6 +139,24 @@ impl Source<'_> {
             },
             Err(refusal) => Err(refusal.to_string()),
         })
+    }
+
+    /// Why a version may have locks of which its headers say nothing: they leave out what the caller may not read.
+    async fn untold_locks(&self, properties: &Properties) -> Result<Vec<String>, CliError> {
+        let mut reasons = Vec::new();
+        for (name, is_told) in
+            [("retention", properties.retention.is_some()), ("legal-hold", properties.legal_hold.is_some())]
+        {
+            if is_told {
+                continue;
+            }
+            match self.place.ask(&version(&properties.key, &properties.version_id).with(name, "")).await? {
+                Err(refusal) if refusal.status == StatusCode::NOT_FOUND => {}
+                Err(refusal) => reasons.push(format!("{name}: {refusal}")),
+                Ok(_) => reasons.push(format!("{name}: it was set while the version was being read")),
+            }
+        }
+        Ok(reasons)
     }
 
     async fn acl(&self, properties: &Properties) -> Result<Result<Option<String>, String>, CliError> {
@@ -204,7 +216,7 @@ fn described(version: &Listed, headers: &HeaderMap) -> Properties {
     }
     for name in headers.keys() {
         let name = name.as_str();
-        if !(HEADERS.contains(&name) || name.starts_with(USER_PREFIX)) {
+        if !(HEADERS.contains(&name) || name == LEGAL_HOLD || name.starts_with(USER_PREFIX)) {
             continue;
         }
         let Some(value) = text(headers, name) else {

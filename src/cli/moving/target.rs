@@ -63,6 +63,12 @@ pub async fn prepare(
     }
     if wishes.configured || !exists {
         ready(place, bucket, wishes, report).await?;
+    } else if wishes.as_new && configuration::named(&bucket.configuration, VERSIONING).is_some() {
+        let answer = place.need(&Ask::new(Method::GET, None).with(VERSIONING, ""), "look at the versioning of").await?;
+        if !String::from_utf8_lossy(&answer.body).contains("<Status>Enabled</Status>") {
+            let message = format!("{} keeps one version of a key; enable versioning, or configure it", place.bucket());
+            return Err(CliError::NotDone(message));
+        }
     }
     Ok(holds)
 }

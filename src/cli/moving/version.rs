@@ -7,12 +7,11 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use strata_storage::{Changes, Lock, Replica, Retention, Stamp, Timestamp, VersionId};
 
-use super::document::{Part, Properties};
+use super::document::{CHECKSUM_PREFIX, Part, Properties};
 use crate::replication::replica::{Head, REPLICA};
 use crate::xml::Writer;
 use crate::{checksum_headers, lock_headers, time};
 
-const CHECKSUM_PREFIX: &str = "x-amz-checksum-";
 const CHECKSUM_TYPE: &str = "x-amz-checksum-type";
 const KMS: &str = "x-amz-server-side-encryption";
 
@@ -35,7 +34,9 @@ pub fn stamp(properties: &Properties, before: Option<Stamp>) -> Option<Stamp> {
         VersionId::Null => {
             let told = Stamp { time: time::parse_iso8601(&properties.modified)?, random: 0 };
             Some(match before.filter(|before| !told.is_newer(*before)) {
-                Some(before) => Stamp { time: Timestamp::from_nanos(before.time.as_nanos() + 1), random: 0 },
+                Some(before) => {
+                    Stamp { time: Timestamp::from_nanos(before.time.as_nanos().saturating_add(1)), random: 0 }
+                }
                 None => told,
             })
         }
