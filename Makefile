@@ -40,14 +40,14 @@ help:
 	@echo 'make scaling RECORD=DIR   measure 10 k to 10 M objects (SCALING_ARGS=); make plots RECORD=DIR draws a record'
 	@echo 'make clean    remove what was built; stored data is kept'
 	@echo
-	@echo 'Parts of make test: fmt licences clippy doc unit (TEST_ARGS=) clients (CLIENT_ARGS=)'
+	@echo 'Parts of make test: fmt licences clippy doc unit (TEST_ARGS=) schedules clients (CLIENT_ARGS=)'
 	@echo 'Built files are in $(CARGO_TARGET_DIR)'
 
 run: build
 	@exec "$(STRATA)" serve $(RUN_ARGS)
 
 # The cheap checks come first; the real clients come last.
-test: fmt licences clippy doc unit clients
+test: fmt licences clippy doc unit schedules clients
 
 build:
 	@.ci/packages build
