@@ -6,7 +6,9 @@
 //! packs/ab/<id>          records, as `pack` draws them
 //! index/ab/<hash>        pieces of the index's files
 //! lists/ab/<hash>        which chunk is in which pack
-//! unfinished/ab/<hash>   the same for the packs of a backup that has not ended
+//! unfinished/<key>/ab/<hash>
+//!                        the same for packs of a backup that has not ended, by the name of the data key that was the
+//!                        newest then; `plain` if there was none
 //! snapshots/<id>.json    backups; a backup is there when its snapshot is
 //! ```
 //!
@@ -32,7 +34,8 @@ const JSON: &str = ".json";
 pub(super) const PACKS: &str = "packs/";
 pub(super) const INDEX: &str = "index/";
 pub(super) const LISTS: &str = "lists/";
-pub(super) const UNFINISHED: &str = "unfinished/";
+const UNFINISHED: &str = "unfinished/";
+const PLAIN: &str = "plain";
 
 /// The name of what a hash names.
 pub(super) type Hash = [u8; 32];
@@ -41,6 +44,20 @@ pub(super) type Hash = [u8; 32];
 #[derive(Clone)]
 pub(super) struct Files {
     repository: Arc<dyn Repository>,
+}
+
+/// Where a list of chunks is.
+pub(super) struct List {
+    pub(super) name: String,
+    pub(super) hash: Hash,
+}
+
+impl List {
+    /// The one that a snapshot names so.
+    pub(super) fn named(hash: &str) -> Result<List> {
+        let hash = hash_of(hash)?;
+        Ok(List { name: hashed_name(LISTS, &hash), hash })
+    }
 }
 
 /// Who changes a repository.
@@ -197,9 +214,12 @@ impl Files {
 
     /// The bytes of that hash, verified.
     pub(super) async fn hashed(&self, kind: &str, hash: &Hash) -> Result<Bytes> {
-        let name = hashed_name(kind, hash);
-        let found = self.repository.get(&name).await?;
-        let damaged = |what| Error::Corrupt { what, place: name.clone() };
+        self.verified(&hashed_name(kind, hash), hash).await
+    }
+
+    async fn verified(&self, name: &str, hash: &Hash) -> Result<Bytes> {
+        let found = self.repository.get(name).await?;
+        let damaged = |what| Error::Corrupt { what, place: name.to_owned() };
         let bytes = found.ok_or_else(|| damaged("file of a backup (missing)"))?;
         match blake3::hash(&bytes) == *hash {
             true => Ok(bytes),
@@ -208,12 +228,26 @@ impl Files {
     }
 
     /// The entries of a list.
-    pub(super) async fn list(&self, kind: &str, hash: &Hash) -> Result<Vec<(StoredBlob, PackId)>> {
-        read_list(&self.hashed(kind, hash).await?)
+    pub(super) async fn list(&self, list: &List) -> Result<Vec<(StoredBlob, PackId)>> {
+        read_list(&self.verified(&list.name, &list.hash).await?)
     }
 
-    pub(super) async fn remove_hashed(&self, kind: &str, hash: &Hash) -> Result<()> {
-        self.repository.remove(&hashed_name(kind, hash)).await
+    /// The lists of backups that have not ended, each with the name of its data key.
+    pub(super) async fn unfinished(&self) -> Result<Vec<(List, Option<String>)>> {
+        let files = self.repository.list(UNFINISHED).await?;
+        let list = |name: String| {
+            let hash = id_in(&name)?;
+            let (key, _) = name.strip_prefix(UNFINISHED)?.split_once('/')?;
+            let key = (key != PLAIN).then(|| key.to_owned());
+            Some((List { name, hash }, key))
+        };
+        Ok(files.into_iter().filter_map(|file| list(file.name)).collect())
+    }
+
+    /// Stores a list of what a backup has sent so far, sealed with that data key or those before it.
+    pub(super) async fn put_unfinished(&self, data_key: Option<&str>, list: Bytes) -> Result<()> {
+        let kind = format!("{UNFINISHED}{}/", data_key.unwrap_or(PLAIN));
+        self.put_hashed(&kind, blake3::hash(&list).as_bytes(), list).await
     }
 
     /// Every file of packs, lists and the index, with the leftovers of those that were not finished.

@@ -1,6 +1,7 @@
 //! Making a backup. The order is what this file is for; the process may die between any two steps:
 //!
-//! 1. What the last snapshot, and backups that did not end, have in packs that are still there goes into a table.
+//! 1. What the last snapshot, and backups that did not end, have in packs that are still there goes into a table, unless
+//!    it may be sealed with data keys that this store does not have.
 //! 2. The moment is taken (`moment`): from now on nothing that it names is dropped before it is copied.
 //! 3. Chunks that the table lacks are read, in the order in which they lie on the disk, verified against their names,
 //!    sealed anew and gathered in packs. A pack is durable before the table, and a file under `unfinished/`, name it.
@@ -20,7 +21,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::task::JoinSet;
 
-use super::files::{Files, Hash, INDEX, LISTS, UNFINISHED, hash_of};
+use super::files::{Files, Hash, INDEX, LISTS, List};
 use super::moment::{AtWork, Moment, Named, Table, begin_table};
 use super::pack::{ListWriter, PackId, PackWriter};
 use super::snapshot::{IndexFile, Snapshot, time_of};
@@ -82,6 +83,7 @@ pub(super) async fn make(job: &Job, at_work: AtWork) -> Result<String> {
     }
     // Last, so that it has every key that anything was sealed with.
     snapshot.keys = inner.keys.text();
+    snapshot.data_key = inner.keys.newest_name();
     snapshot.sent_bytes = told.status().sent_bytes;
     let (id, bytes) = files.put_snapshot(&snapshot).await?;
     told.update(|status| status.sent_bytes += bytes);
@@ -96,26 +98,7 @@ pub(super) async fn make(job: &Job, at_work: AtWork) -> Result<String> {
 /// What cannot be read there is taken for missing: it is sent anew.
 async fn fill(job: &Job, table: Table, present: &mut Present) -> Result<(Table, Timestamp)> {
     let files = &job.files;
-    let mut lists: Vec<(&str, Hash)> = Vec::new();
-    let after = |taken: Timestamp| taken.plus(Duration::from_millis(1));
-    let mut taken = Timestamp::default();
-    for id in files.snapshots().await?.iter().rev() {
-        match files.snapshot(id).await {
-            Ok(snapshot) => {
-                taken = taken.max(after(snapshot.taken()));
-                for list in &snapshot.lists {
-                    lists.push((LISTS, hash_of(list)?));
-                }
-                break;
-            }
-            Err(error @ Error::Corrupt { .. }) => {
-                tracing::warn!(%error, id, "a backup cannot be read; it is not built upon");
-                taken = taken.max(after(time_of(id).unwrap_or_default()));
-            }
-            Err(error) => return Err(error),
-        }
-    }
-    lists.extend(files.hashes(UNFINISHED).await?.into_iter().map(|hash| (UNFINISHED, hash)));
+    let (lists, taken) = built_upon(job).await?;
     if job.full {
         present.lists.clear();
         present.index.clear();
@@ -123,12 +106,12 @@ async fn fill(job: &Job, table: Table, present: &mut Present) -> Result<(Table, 
     }
     let packs = files.packs().await?;
     let table = Arc::new(table);
-    for (kind, hash) in lists {
-        let entries = match files.list(kind, &hash).await {
+    for list in lists {
+        let entries = match files.list(&list).await {
             Ok(entries) => entries,
             Err(error @ Error::Corrupt { .. }) => {
                 tracing::warn!(%error, "a list of a backup cannot be read; what it names is sent anew");
-                present.lists.remove(&hash);
+                present.lists.remove(&list.hash);
                 continue;
             }
             Err(error) => return Err(error),
@@ -139,6 +122,39 @@ async fn fill(job: &Job, table: Table, present: &mut Present) -> Result<(Table, 
         blocking(move || table.put(known)).await??;
     }
     Ok((Arc::into_inner(table).expect("every other use of it has ended"), taken))
+}
+
+/// The lists of the newest backup that can be built upon, and of those that did not end; and the earliest time that the next
+/// snapshot can have.
+///
+/// A store that was made of an older backup does not have the data keys that came after it: what is sealed with those
+/// cannot be read here, nor in what is restored of a backup from here.
+async fn built_upon(job: &Job) -> Result<(Vec<List>, Timestamp)> {
+    let (files, keys) = (&job.files, &job.inner.keys);
+    let mut lists = Vec::new();
+    let after = |taken: Timestamp| taken.plus(Duration::from_millis(1));
+    let mut taken = Timestamp::default();
+    for id in files.snapshots().await?.iter().rev() {
+        match files.snapshot(id).await {
+            Ok(snapshot) => {
+                taken = taken.max(after(snapshot.taken()));
+                let is_known = snapshot.data_key.as_ref().is_some_and(|key| keys.knows(key));
+                if is_known || snapshot.keys.is_none() {
+                    lists = snapshot.lists.iter().map(|list| List::named(list)).collect::<Result<_>>()?;
+                    break;
+                }
+                tracing::warn!(id, "a backup has data keys that this store does not have; it is not built upon");
+            }
+            Err(error @ Error::Corrupt { .. }) => {
+                tracing::warn!(%error, id, "a backup cannot be read; it is not built upon");
+                taken = taken.max(after(time_of(id).unwrap_or_default()));
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    let unfinished = files.unfinished().await?.into_iter();
+    lists.extend(unfinished.filter(|(_, key)| key.as_ref().is_none_or(|key| keys.knows(key))).map(|(list, _)| list));
+    Ok((lists, taken))
 }
 
 /// Copies the chunks that the repository lacks, and returns how many could not be read.
@@ -244,6 +260,8 @@ impl Packs<'_> {
         let Some(pack) = self.open.take() else { return Ok(()) };
         let (files, told, moment) = (self.job.files.clone(), Arc::clone(&self.job.told), Arc::clone(self.moment));
         let inner = Arc::clone(&self.job.inner);
+        // Everything in it is sealed by now.
+        let data_key = inner.keys.newest_name();
         self.sending.spawn(async move {
             let (id, blobs) = (pack.id, pack.blobs.clone());
             let bytes = Bytes::from(blocking(move || pack.finish()).await?);
@@ -255,7 +273,7 @@ impl Packs<'_> {
             blobs.iter().for_each(|blob| _ = list.add(blob, &id));
             let list = Bytes::from(list.finish().unwrap_or_default());
             let list_bytes = list.len() as u64;
-            files.put_hashed(UNFINISHED, blake3::hash(&list).as_bytes(), list).await?;
+            files.put_unfinished(data_key.as_deref(), list).await?;
             told.update(|status| {
                 status.sent_bytes += size + list_bytes;
                 status.sent_records += blobs.len() as u64;
@@ -386,8 +404,8 @@ async fn send_file(job: &Job, path: &Path, size: u64, present: &mut HashSet<Hash
 }
 
 async fn forget_unfinished(files: &Files) -> Result<()> {
-    for hash in files.hashes(UNFINISHED).await? {
-        files.remove_hashed(UNFINISHED, &hash).await?;
+    for (list, _) in files.unfinished().await? {
+        files.remove(&list.name).await?;
     }
     Ok(())
 }

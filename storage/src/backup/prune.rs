@@ -12,7 +12,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::files::{Files, Hash, LISTS, UNFINISHED, hash_of};
+use super::files::{Files, Hash, List, hash_of};
 use super::pack::PackId;
 use super::repository::Repository;
 use crate::error::{Error, Result};
@@ -89,18 +89,18 @@ async fn named(files: &Files, staying: &[String]) -> Result<Named> {
             named.hashes.insert(hash_of(piece)?);
         }
         for list in &snapshot.lists {
-            let hash = hash_of(list)?;
+            let list = List::named(list)?;
             // Backups share most of their lists.
-            if named.hashes.insert(hash) {
-                named.packs.extend(files.list(LISTS, &hash).await?.into_iter().map(|(_, pack)| pack));
+            if named.hashes.insert(list.hash) {
+                named.packs.extend(files.list(&list).await?.into_iter().map(|(_, pack)| pack));
             }
         }
     }
-    for hash in files.hashes(UNFINISHED).await? {
-        match files.list(UNFINISHED, &hash).await {
+    for (list, _) in files.unfinished().await? {
+        match files.list(&list).await {
             Ok(entries) => named.packs.extend(entries.into_iter().map(|(_, pack)| pack)),
             // Nobody relies on it.
-            Err(Error::Corrupt { .. }) => files.remove_hashed(UNFINISHED, &hash).await?,
+            Err(Error::Corrupt { .. }) => files.remove(&list.name).await?,
             Err(error) => return Err(error),
         }
     }

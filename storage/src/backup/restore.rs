@@ -17,7 +17,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::task::JoinHandle;
 
-use super::files::{Files, INDEX, LISTS, hash_of};
+use super::files::{Files, INDEX, List, hash_of};
 use super::pack::{PackId, read_pack};
 use super::repository::Repository;
 use super::snapshot::Snapshot;
@@ -146,7 +146,7 @@ pub async fn restore(
 async fn packs_of(files: &Files, snapshot: &Snapshot, salvage: bool) -> Result<Vec<PackId>> {
     let mut packs = BTreeSet::new();
     for list in &snapshot.lists {
-        match files.list(LISTS, &hash_of(list)?).await {
+        match files.list(&List::named(list)?).await {
             Ok(entries) => packs.extend(entries.into_iter().map(|(_, pack)| pack)),
             // All packs there are have what it named, if any has.
             Err(Error::Corrupt { .. }) if salvage => packs.extend(files.packs().await?.into_keys()),

@@ -20,6 +20,9 @@ pub(super) struct Snapshot {
     pub(super) taken_ns: u64,
     /// The data keys, wrapped: the store's KEYS file; absent if the store is not encrypted.
     pub(super) keys: Option<String>,
+    /// What the newest of them is called ([`crate::cipher::Keys::newest_name`]).
+    #[serde(default)]
+    pub(super) data_key: Option<String>,
     /// The files of the index.
     pub(super) index: Vec<IndexFile>,
     /// The lists of chunks and the packs that they are in.
@@ -54,6 +57,7 @@ impl Snapshot {
             store: hex::encode(store_id),
             taken_ns: taken.as_nanos(),
             keys: None,
+            data_key: None,
             index: Vec::new(),
             lists: Vec::new(),
             records: 0,

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::files::{Files, INDEX, LISTS, hash_of, hashed_name, pack_name};
+use super::files::{Files, INDEX, List, hash_of, hashed_name, pack_name};
 use super::pack::{PackId, read_pack};
 use super::repository::Repository;
 use super::snapshot::Snapshot;
@@ -123,11 +123,11 @@ pub async fn verify_backup(
     let mut report = VerifyReport { snapshot: id, lost_records: snapshot.lost_records, ..VerifyReport::default() };
     let mut packs: BTreeSet<PackId> = BTreeSet::new();
     for list in &snapshot.lists {
-        let hash = hash_of(list)?;
+        let list = List::named(list)?;
         report.files += 1;
-        match files.list(LISTS, &hash).await {
+        match files.list(&list).await {
             Ok(entries) => packs.extend(entries.into_iter().map(|(_, pack)| pack)),
-            Err(error) => report.note(error, || hashed_name(LISTS, &hash))?,
+            Err(error) => report.note(error, || list.name)?,
         }
     }
     let sizes = files.packs().await?;

@@ -34,6 +34,7 @@ pub const KEYS_FILE: &str = "KEYS";
 const FORMAT: &str = "1";
 const RECORD: &str = "record";
 const DERIVED: &str = "derived key";
+const NAME: &str = "data key name";
 
 /// What a store says of its keys.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -182,6 +183,22 @@ impl Keys {
         Ok(first.derive(DERIVED, purpose.as_bytes()))
     }
 
+    /// A name of the newest data key, which tells it from all others of any store and says nothing else about it. `None` if
+    /// there are no keys.
+    pub fn newest_name(&self) -> Option<String> {
+        let ring = self.0.as_ref()?;
+        let keys = ring.keys.read().unwrap_or_else(PoisonError::into_inner);
+        keys.last_key_value().map(|(_, key)| name(key, &ring.store_id))
+    }
+
+    /// Whether what was sealed while a data key of that name was the newest can be opened. It can if that key is known: a
+    /// store that has one has those that it had before.
+    pub fn knows(&self, newest: &str) -> bool {
+        let Some(ring) = self.0.as_ref() else { return false };
+        let keys = ring.keys.read().unwrap_or_else(PoisonError::into_inner);
+        keys.values().any(|key| name(key, &ring.store_id) == newest)
+    }
+
     /// What is known about the keys; `None` if there are none.
     pub fn status(&self) -> Option<KeyStatus> {
         let ring = self.0.as_ref()?;
@@ -238,6 +255,10 @@ impl File {
     fn newest(&self) -> Option<[u8; 8]> {
         self.lines.last().map(|line| line.master)
     }
+}
+
+fn name(key: &DataKey, store_id: &[u8; 16]) -> String {
+    hex::encode(key.digest(NAME, store_id))
 }
 
 /// What a wrapped data key is bound to.
@@ -430,5 +451,25 @@ mod tests {
         again.rotate(MasterKey::new([5; 32])).unwrap();
         assert!(matches!(open(directory.path(), Some(4)), Err(Error::MasterKeyWrong)));
         open(directory.path(), Some(5)).unwrap();
+    }
+
+    /// A key that was made elsewhere has another name, though its number is the same.
+    #[test]
+    fn data_keys_are_known_by_name() {
+        let (directory, copy) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let keys = open(directory.path(), Some(1)).unwrap();
+        let first = keys.newest_name().unwrap();
+        keys.copy_to(copy.path()).unwrap();
+        keys.rotate(MasterKey::new([2; 32])).unwrap();
+        let (entropy, master) = (Arc::new(SeededEntropy::new(8)), MasterKey::new([1; 32]));
+        let copied = Keys::open(copy.path(), [9; 16], Some(&master), Expected::Present, entropy).unwrap();
+        copied.rotate(MasterKey::new([2; 32])).unwrap();
+        assert_eq!(keys.status().unwrap().data_keys, copied.status().unwrap().data_keys);
+        let (here, there) = (keys.newest_name().unwrap(), copied.newest_name().unwrap());
+        // The name stays what it is whatever master key there is.
+        let keys = open(directory.path(), Some(2)).unwrap();
+        assert_eq!((keys.knows(&first), keys.knows(&here), keys.knows(&there)), (true, true, false));
+        assert_eq!((copied.knows(&first), copied.knows(&here), copied.knows(&there)), (true, false, true));
+        assert!(!Keys::none().knows(&first) && Keys::none().newest_name().is_none());
     }
 }

@@ -3,6 +3,7 @@
 
 mod damage;
 mod interrupted;
+mod keys;
 mod places;
 mod prune;
 mod round_trip;
