@@ -11,8 +11,8 @@ use http::Method;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 use strata_storage::{
-    BackupInfo, BackupProgress, Clock, Error, Repository, SystemClock, VerifyReport, backups, prune_backups,
-    unlock_repository, verify_backup,
+    BackupInfo, BackupProgress, Clock, Error, Repository, SystemClock, SystemEntropy, VerifyReport, backups,
+    prune_backups, unlock_repository, verify_backup,
 };
 
 use crate::admin::{BackupDocument, BackupQuestion};
@@ -263,7 +263,7 @@ async fn verify(args: &RepositoryArgs, id: Option<&str>, out: &mut impl Write) -
 
 async fn prune(args: &RepositoryArgs, keep: u32, out: &mut impl Write) -> Result<(), CliError> {
     let keep = usize::try_from(keep).unwrap_or(usize::MAX);
-    let pruned = prune_backups(args.open_by_settings()?, keep, SystemClock.now()).await;
+    let pruned = prune_backups(args.open_by_settings()?, keep, SystemClock.now(), &SystemEntropy).await;
     let pruned = pruned.map_err(|error| failed(&error))?;
     if args.json {
         let document = json!({

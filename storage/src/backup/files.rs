@@ -12,7 +12,8 @@
 //! snapshots/<id>.json    backups; a backup is there when its snapshot is
 //! ```
 //!
-//! What a hash names is verified when it is read, and so is a pack. Nothing is ever changed but `lock`.
+//! What a hash names is verified when it is read, and so is a pack. Nothing is ever changed but `lock`. It keeps out
+//! whoever asks; whoever works looks again whether it is still its own right before the step that others could suffer from.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -23,6 +24,8 @@ use serde::{Deserialize, Serialize};
 use super::pack::{PackId, read_list};
 use super::repository::Repository;
 use super::snapshot::Snapshot;
+use crate::cipher::salt;
+use crate::clock::Entropy;
 use crate::error::{Error, Result};
 use crate::index::record::StoredBlob;
 use crate::stamp::Timestamp;
@@ -69,7 +72,13 @@ pub(super) struct Holder {
     store: String,
     /// Since when.
     since: String,
+    /// Random bits, which tell it from everybody else.
+    #[serde(default)]
+    token: String,
 }
+
+/// The right to change a repository, until it is given back or taken away.
+pub(super) struct Hold(Holder);
 
 impl Files {
     pub(super) fn new(repository: Arc<dyn Repository>) -> Files {
@@ -122,17 +131,24 @@ impl Files {
     }
 
     /// Keeps others from changing the repository. A backup of the same store that is told of as under way is none: its
-    /// process has ended. `Err(Backup)` if somebody else is at work.
-    pub(super) async fn lock(&self, what: &str, store_id: &[u8; 16], now: Timestamp) -> Result<()> {
+    /// process has ended; if it has not, [`Files::check`] tells it. `Err(Backup)` if somebody else is at work.
+    pub(super) async fn lock(
+        &self,
+        what: &str,
+        store_id: &[u8; 16],
+        now: Timestamp,
+        entropy: &dyn Entropy,
+    ) -> Result<Hold> {
         let since = now.to_datetime().to_rfc3339();
-        let own = Holder { what: what.to_owned(), store: hex::encode(store_id), since };
+        let token = hex::encode(salt(entropy));
+        let own = Holder { what: what.to_owned(), store: hex::encode(store_id), since, token };
         let text = Bytes::from(serde_json::to_vec(&own).expect("a holder is text"));
         if self.repository.put_new(LOCK, text.clone()).await? {
-            return Ok(());
+            return Ok(Hold(own));
         }
         match self.holder().await? {
             Some(other) if other.what == "backup" && what == "backup" && other.store == own.store => {
-                self.repository.put(LOCK, text).await
+                self.repository.put(LOCK, text).await.map(|()| Hold(own))
             }
             other => {
                 let (what, since) = other.map_or(("something".to_owned(), "?".to_owned()), |it| (it.what, it.since));
@@ -151,8 +167,33 @@ impl Files {
         Ok(text.and_then(|text| serde_json::from_slice(&text).ok()))
     }
 
-    /// Lets others change the repository.
-    pub(super) async fn unlock(&self) -> Result<()> {
+    /// Whether one may still change the repository. `Err(Backup)` if somebody has taken that away.
+    pub(super) async fn check(&self, hold: &Hold) -> Result<()> {
+        let holder = self.holder().await?;
+        if holder.as_ref() == Some(&hold.0) {
+            return Ok(());
+        }
+        let now = holder.map_or("is not locked any more".to_owned(), |it| {
+            format!("is locked by somebody else since {} ({})", it.since, it.what)
+        });
+        Err(Error::Backup(format!(
+            "{} {now}, and may have been changed meanwhile: somebody ran `strata backup unlock` on it, or a store of the \
+             same id backs up to it; see to it that nobody else does, and begin again",
+            self.place()
+        )))
+    }
+
+    /// Lets others change the repository, unless they do already.
+    pub(super) async fn unlock(&self, hold: &Hold) -> Result<()> {
+        match self.check(hold).await {
+            Err(Error::Backup(_)) => Ok(()),
+            Err(error) => Err(error),
+            Ok(()) => self.repository.remove(LOCK).await,
+        }
+    }
+
+    /// Takes the lock away from whoever holds it.
+    pub(super) async fn force_unlock(&self) -> Result<()> {
         self.repository.remove(LOCK).await
     }
 

@@ -7,7 +7,8 @@
 //!    sealed anew and gathered in packs. A pack is durable before the table, and a file under `unfinished/`, name it.
 //! 4. The index's copy is read as a whole, so that damage is not kept as a backup; its chunks are listed with their
 //!    packs, and lists and pieces of the index's files that the repository lacks are sent.
-//! 5. The snapshot names all of it: now the backup is there. What is under `unfinished/` is removed.
+//! 5. The repository must still be locked by this backup. The snapshot names all of it: now the backup is there. What is
+//!    under `unfinished/` is removed.
 //!
 //! Dying before 5 leaves files that no snapshot names: packs are used by the next backup, and what it does not use goes
 //! with the next pruning. A chunk that cannot be read in any pool is left out, counted, and told of; the backup is
@@ -21,7 +22,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::task::JoinSet;
 
-use super::files::{Files, Hash, INDEX, LISTS, List};
+use super::files::{Files, Hash, Hold, INDEX, LISTS, List};
 use super::moment::{AtWork, Moment, Named, Table, begin_table};
 use super::pack::{ListWriter, PackId, PackWriter};
 use super::snapshot::{IndexFile, Snapshot, time_of};
@@ -45,6 +46,7 @@ const PIECE_BYTES: u64 = 32 << 20;
 pub(super) struct Job {
     pub(super) inner: Arc<Inner>,
     pub(super) files: Files,
+    pub(super) hold: Hold,
     pub(super) told: Arc<Told>,
     /// Whether to send everything, whatever the repository has.
     pub(super) full: bool,
@@ -85,6 +87,8 @@ pub(super) async fn make(job: &Job, at_work: AtWork) -> Result<String> {
     snapshot.keys = inner.keys.text();
     snapshot.data_key = inner.keys.newest_name();
     snapshot.sent_bytes = told.status().sent_bytes;
+    // What it builds upon may have been pruned by whoever has the lock now.
+    files.check(&job.hold).await?;
     let (id, bytes) = files.put_snapshot(&snapshot).await?;
     told.update(|status| status.sent_bytes += bytes);
     if let Err(error) = forget_unfinished(files).await {

@@ -150,13 +150,13 @@ impl Store {
         let files = Files::new(repository);
         let (store_id, now) = (inner.directory.store_id, inner.clock.now());
         files.claim(&store_id).await?;
-        files.lock("backup", &store_id, now).await?;
+        let hold = files.lock("backup", &store_id, now, &*inner.entropy).await?;
         let told = Arc::clone(&inner.backups.told);
         told.update(|status| {
             let repository = Some(files.place());
             *status = BackupStatus { repository, started: Some(now), ..BackupStatus::default() };
         });
-        let job = Job { inner: Arc::clone(inner), files, told, full: options.full };
+        let job = Job { inner: Arc::clone(inner), files, hold, told, full: options.full };
         tokio::spawn(async move {
             run(job).await;
             drop(turn);
@@ -196,7 +196,7 @@ async fn run(job: Job) {
     if let Ok(Err(error)) = blocking(move || forget_moment(&data)).await {
         tracing::warn!(%error, "the copy of the index that a backup was made of is still there");
     }
-    match tokio::time::timeout(UNLOCK_AWAITED, job.files.unlock()).await {
+    match tokio::time::timeout(UNLOCK_AWAITED, job.files.unlock(&job.hold)).await {
         Ok(Ok(())) => {}
         // The next backup of this store takes it over.
         _ => tracing::warn!(repository = job.files.place(), "the repository could not be told that the backup ended"),

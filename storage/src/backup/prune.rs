@@ -12,14 +12,17 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::files::{Files, Hash, List, hash_of};
+use super::files::{Files, Hash, Hold, List, hash_of};
 use super::pack::PackId;
 use super::repository::Repository;
+use crate::clock::Entropy;
 use crate::error::{Error, Result};
 use crate::stamp::Timestamp;
 
 /// What files in the making end in, which a crash leaves.
 const UNWRITTEN: &str = ".new";
+/// After so many files it is looked again whether the repository is still locked.
+const REMOVED_AT_ONCE: u64 = 64;
 
 /// What was removed, and what is left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -43,14 +46,19 @@ struct Named {
 
 /// Removes all backups but the newest `keep`, at least one, and every file that no backup names.
 ///
-/// `Err(Backup)` if it is no repository, or somebody else changes it. `Err(Corrupt)` if what stays cannot be read; then
+/// `Err(Backup)` if it is no repository, or somebody else changes it, also if the lock was taken away meanwhile. `Err(Corrupt)` if what stays cannot be read; then
 /// nothing was removed.
-pub async fn prune_backups(repository: Arc<dyn Repository>, keep: usize, now: Timestamp) -> Result<Pruned> {
+pub async fn prune_backups(
+    repository: Arc<dyn Repository>,
+    keep: usize,
+    now: Timestamp,
+    entropy: &dyn Entropy,
+) -> Result<Pruned> {
     let files = Files::new(repository);
     let store_id = files.store_id().await?;
-    files.lock("prune", &store_id, now).await?;
-    let pruned = prune(&files, keep.max(1)).await;
-    let unlocked = files.unlock().await;
+    let hold = files.lock("prune", &store_id, now, entropy).await?;
+    let pruned = prune(&files, &hold, keep.max(1)).await;
+    let unlocked = files.unlock(&hold).await;
     let pruned = pruned?;
     unlocked.map(|()| pruned)
 }
@@ -59,20 +67,25 @@ pub async fn prune_backups(repository: Arc<dyn Repository>, keep: usize, now: Ti
 pub async fn unlock_repository(repository: Arc<dyn Repository>) -> Result<()> {
     let files = Files::new(repository);
     files.store_id().await?;
-    files.unlock().await
+    files.force_unlock().await
 }
 
-async fn prune(files: &Files, keep: usize) -> Result<Pruned> {
+async fn prune(files: &Files, hold: &Hold, keep: usize) -> Result<Pruned> {
     let mut going = files.snapshots().await?;
     let staying = going.split_off(going.len().saturating_sub(keep));
     let named = named(files, &staying).await?;
     let mut pruned = Pruned { removed: going.len() as u64, kept: staying.len() as u64, ..Pruned::default() };
+    files.check(hold).await?;
     for id in &going {
         files.remove_snapshot(id).await?;
     }
     for file in files.all().await? {
         if is_named(&file.name, &named) {
             continue;
+        }
+        // A backup may have begun meanwhile that relies on it.
+        if pruned.files.is_multiple_of(REMOVED_AT_ONCE) {
+            files.check(hold).await?;
         }
         files.remove(&file.name).await?;
         pruned.files += 1;

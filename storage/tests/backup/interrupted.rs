@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use strata_storage::{BackupOptions, DeleteObject, Error, Repository, VersionSelector};
+use strata_storage::{BackupOptions, DeleteObject, Error, Repository, SystemEntropy, VersionSelector};
 
 use crate::support::{Fate, Fateful, Fixture, back_up, bucket, content, key, open, seen};
 
@@ -44,7 +44,7 @@ async fn after_a_crash_a_backup_goes_on_where_it_was() {
     repository.hung.notified().await;
     let second = fixture.store.start_backup(fixture.repository(), BackupOptions::default()).await;
     assert!(matches!(second, Err(Error::Backup(_))), "there is one at a time");
-    let pruned = strata_storage::prune_backups(fixture.repository(), 1, Default::default()).await;
+    let pruned = strata_storage::prune_backups(fixture.repository(), 1, Default::default(), &SystemEntropy).await;
     assert!(matches!(pruned, Err(Error::Backup(_))), "nothing is removed meanwhile");
     // The store is closed, which ends the backup.
     let Fixture { directory, clock, store } = fixture;

@@ -40,6 +40,34 @@ async fn a_repository_in_use_is_left_alone() {
     assert!(!repository.join("lock").exists());
 }
 
+/// Whoever had the lock taken away neither takes it from the next one nor says that there is a backup.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lock_is_its_owners() {
+    let fixture = Fixture::new(1).await;
+    fixture.put("a", content(1, 10_000)).await;
+    for next in [None, Some(&br#"{"what":"prune","store":"","since":"today","token":"x"}"#[..])] {
+        let repository = Fateful::new(fixture.path("repository"), Fate::Hangs, 1, 0);
+        fixture.store.start_backup(repository.clone(), BackupOptions { full: true }).await.expect("it begins");
+        repository.hung.notified().await;
+        unlock_repository(fixture.repository()).await.expect("it is unlocked");
+        let lock = fixture.path("repository/lock");
+        if let Some(next) = next {
+            std::fs::write(&lock, next).expect("it is written");
+        }
+        repository.released.add_permits(1);
+        while fixture.store.backup_status().running {
+            tokio::task::yield_now().await;
+        }
+        let status = fixture.store.backup_status();
+        let error = status.error.expect("it is not made");
+        assert!(status.snapshot.is_none() && error.contains("strata backup unlock"), "{error}");
+        assert_eq!(std::fs::read(&lock).ok().as_deref(), next);
+        assert_eq!(backups(fixture.repository()).await.expect("they are listed"), []);
+    }
+    unlock_repository(fixture.repository()).await.expect("it is unlocked");
+    fixture.back_up().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_is_made_in_an_empty_place_with_its_key() {
     let fixture = Fixture::new(1).await;
