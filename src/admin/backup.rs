@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use strata_storage::{BackupOptions, BackupStatus, Error};
+use tokio::task::spawn_blocking;
 
 use crate::admin::AdminRequest;
 use crate::backup::{open, refuse_within};
@@ -67,7 +68,9 @@ pub async fn start(ctx: &Context, request: AdminRequest) -> Result<BackupDocumen
         .map_err(|error| S3Error::invalid_argument(format!("The body is not understood: {error}"), "body", ""))?;
     let mut used: Vec<PathBuf> = ctx.store.zones().into_iter().map(|zone| zone.directory).collect();
     used.extend(std::path::absolute(&ctx.config.data));
-    let repository = refuse_within(&question.repository, &used)
+    let place = question.repository.clone();
+    let apart = spawn_blocking(move || refuse_within(&place, &used)).await.map_err(S3Error::internal)?;
+    let repository = apart
         .and_then(|()| open(&question.repository, question.site.as_deref(), ctx.destinations.regions()))
         .map_err(|reason| S3Error::invalid_argument(reason, "repository", &question.repository))?;
     let begun = ctx.store.start_backup(repository, BackupOptions { full: question.full }).await;

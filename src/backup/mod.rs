@@ -2,7 +2,8 @@
 
 mod bucket;
 
-use std::path::{Path, PathBuf};
+use std::io::ErrorKind;
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use strata_storage::{BucketName, DirectoryRepository, Repository};
@@ -43,18 +44,46 @@ pub fn open(place: &str, site: Option<&str>, regions: &Regions) -> Result<Arc<dy
     Ok(Arc::new(BucketRepository::new(region, bucket, prefix)))
 }
 
-/// Says so if a repository in a directory would be within one of these, or the reverse.
+/// Says so if a repository in a directory would be within one of these, or the reverse, whatever links lead there.
+/// Blocking.
 pub fn refuse_within(place: &str, directories: &[PathBuf]) -> Result<(), String> {
-    let path = Path::new(place);
-    let overlaps = |directory: &&PathBuf| path.starts_with(directory) || directory.starts_with(path);
-    match directories.iter().find(overlaps).filter(|_| !place.starts_with(SCHEME)) {
-        Some(directory) => Err(format!("{place} overlaps with {}, which the store uses", directory.display())),
-        None => Ok(()),
+    if place.starts_with(SCHEME) {
+        return Ok(());
     }
+    let named = Path::new(place);
+    let path = resolved(named)?;
+    let overlap = |one: &Path, other: &Path| one.starts_with(other) || other.starts_with(one);
+    for directory in directories {
+        // Of a zone whose disk fails there is nothing but its name.
+        if resolved(directory).map_or_else(|_| overlap(named, directory), |it| overlap(&path, &it)) {
+            return Err(format!("{place} overlaps with {}, which the store uses", directory.display()));
+        }
+    }
+    Ok(())
+}
+
+/// Where a path leads: what is there of it without links and `..`, and the rest as it is named.
+fn resolved(path: &Path) -> Result<PathBuf, String> {
+    let failed = |error: std::io::Error| format!("{} cannot be looked at: {error}", path.display());
+    let mut there = path;
+    // A link that leads nowhere is there too, and refused.
+    while let Err(error) = there.symlink_metadata() {
+        there = match there.parent() {
+            Some(parent) if error.kind() == ErrorKind::NotFound => parent,
+            _ => return Err(failed(error)),
+        };
+    }
+    let rest = path.strip_prefix(there).unwrap_or(Path::new(""));
+    if !rest.components().all(|part| matches!(part, Component::Normal(_))) {
+        return Err(format!("{} leads back from what is not there (..)", path.display()));
+    }
+    Ok(there.canonicalize().map_err(failed)?.join(rest))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::symlink;
+
     use super::{open, refuse_within};
     use crate::replication::Regions;
 
@@ -84,5 +113,42 @@ mod tests {
         assert!(refuse_within("/disks", &used).is_err());
         assert!(refuse_within("/backups", &used).is_ok());
         assert!(refuse_within("s3://data/x", &used).is_ok());
+    }
+
+    #[test]
+    fn links_and_dots_do_not_lead_into_the_store() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        for name in ["data/index", "elsewhere", "disks"] {
+            std::fs::create_dir_all(at(name)).unwrap();
+        }
+        for (link, to) in [("to-data", "data"), ("to-index", "data/index"), ("elsewhere/up", ".."), ("lost", "gone")] {
+            symlink(to, at(link)).unwrap();
+        }
+        // A zone that is reached by a link, and one whose disk is gone.
+        symlink(at("disks"), at("zone")).unwrap();
+        let used = [at("data"), at("zone"), at("gone-zone")];
+        let refused = [
+            "data/backups/x",
+            "to-data",
+            "to-data/new/er",
+            "to-index/x",
+            "elsewhere/up/data/x",
+            "elsewhere/../data/x",
+            "elsewhere/up",
+            "disks",
+            "disks/backups",
+            "zone/backups",
+            "gone-zone/x",
+            "new/../data/x",
+            "lost",
+            "lost/x",
+        ];
+        for place in refused {
+            assert!(refuse_within(at(place).to_str().unwrap(), &used).is_err(), "{place}");
+        }
+        for place in ["backups", "elsewhere", "elsewhere/../backups/x", "elsewhere/up/backups", "data-2", "new/er"] {
+            assert_eq!(refuse_within(at(place).to_str().unwrap(), &used), Ok(()), "{place}");
+        }
     }
 }

@@ -109,6 +109,12 @@ impl RepositoryArgs {
         backup::open(&absolute(&self.repository)?, self.site.as_deref(), &regions).map_err(CliError::Usage)
     }
 
+    /// As [`RepositoryArgs::open`], of one that shares nothing with these directories.
+    pub fn open_apart(&self, config: &Config, used: &[PathBuf]) -> Result<Arc<dyn Repository>, CliError> {
+        backup::refuse_within(&absolute(&self.repository)?, used).map_err(CliError::NotBegun)?;
+        self.open(config)
+    }
+
     fn open_by_settings(&self) -> Result<Arc<dyn Repository>, CliError> {
         let sources = Sources::of_process(self.config.clone()).map_err(CliError::Usage)?;
         self.open(&Config::load(&sources)?)

@@ -42,7 +42,7 @@ pub async fn run(args: &RestoreArgs, out: &mut impl Write) -> Result<(), CliErro
     let unusable = |error: master_key::MasterKeyError| CliError::NotBegun(error.to_string());
     let key = master_key::kept(&config).map_err(unusable)?;
     let previous = master_key::previous(&config).map_err(unusable)?;
-    let repository = args.of.open(&config)?;
+    let repository = args.of.open_apart(&config, &made_in(&config)?)?;
     let options = RestoreOptions {
         snapshot: args.snapshot.clone(),
         may_hold: [master_key::FILE_NAME, credentials::FILE_NAME].map(str::to_owned).to_vec(),
@@ -82,6 +82,13 @@ pub async fn run(args: &RestoreArgs, out: &mut impl Write) -> Result<(), CliErro
             Err(CliError::Backup(format!("the store lacks {lost} records that the backup did not have; {advice}")))
         }
     }
+}
+
+/// The directories that a store of these settings uses.
+fn made_in(config: &Config) -> Result<Vec<PathBuf>, CliError> {
+    let zones = config.zones.iter().map(|zone| &zone.directory);
+    let directories = zones.chain([&config.data]).map(std::path::absolute);
+    directories.collect::<Result<_, _>>().map_err(|error| CliError::NotBegun(error.to_string()))
 }
 
 fn settings(args: &RestoreArgs) -> Result<Config, CliError> {
