@@ -84,19 +84,35 @@ pub async fn start(ctx: &Context, request: AdminRequest) -> Result<BackupDocumen
     })
 }
 
+/// Every field of the engine's is told.
 fn document(status: BackupStatus) -> BackupDocument {
+    let BackupStatus {
+        running,
+        repository,
+        started,
+        finished,
+        total_bytes,
+        done_bytes,
+        records,
+        sent_records,
+        sent_bytes,
+        lost_records,
+        snapshot,
+        error,
+    } = status;
+    let (started, finished) = (started.map(iso8601), finished.map(iso8601));
     BackupDocument {
-        running: status.running,
-        repository: status.repository,
-        started: status.started.map(iso8601),
-        finished: status.finished.map(iso8601),
-        total_bytes: status.total_bytes,
-        done_bytes: status.done_bytes,
-        records: status.records,
-        sent_records: status.sent_records,
-        sent_bytes: status.sent_bytes,
-        lost_records: status.lost_records,
-        snapshot: status.snapshot,
-        error: status.error,
+        running,
+        repository,
+        started,
+        finished,
+        total_bytes,
+        done_bytes,
+        records,
+        sent_records,
+        sent_bytes,
+        lost_records,
+        snapshot,
+        error,
     }
 }
