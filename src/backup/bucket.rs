@@ -2,7 +2,15 @@
 //!
 //! The signature of a request covers the SHA-256 of its body, which the other side checks before it stores it. What fails
 //! for a reason that may pass is tried again a few times, with pauses.
+//!
+//! What was stored although its answer was lost, a conditional request that is tried again finds there: it is told from what
+//! somebody else stored by its bytes. A listing that does not say whether it ends is none, because pruning removes what no
+//! listed backup names.
 
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,6 +42,7 @@ pub struct BucketRepository {
     region: Arc<Region>,
     bucket: BucketName,
     prefix: String,
+    pauses: &'static [Duration],
 }
 
 /// A call to the other store.
@@ -50,6 +59,8 @@ struct Call<'a> {
 struct Reply {
     status: StatusCode,
     body: Bytes,
+    /// Whether an earlier attempt may have done its work: there was no answer, or one of trouble.
+    is_repeated: bool,
 }
 
 /// A page of ListObjectsV2.
@@ -58,6 +69,7 @@ struct Reply {
 struct Listing {
     #[serde(default)]
     contents: Vec<Listed>,
+    is_truncated: bool,
     next_continuation_token: Option<String>,
 }
 
@@ -80,7 +92,7 @@ struct Refusal {
 impl BucketRepository {
     /// The objects of that bucket under that prefix.
     pub fn new(region: Arc<Region>, bucket: BucketName, prefix: String) -> BucketRepository {
-        BucketRepository { region, bucket, prefix }
+        BucketRepository { region, bucket, prefix, pauses: &PAUSES }
     }
 
     fn failed(&self, reason: &dyn std::fmt::Display) -> Error {
@@ -93,21 +105,23 @@ impl BucketRepository {
 
     /// Calls until there is an answer that trying again would not change.
     async fn call(&self, call: Call<'_>) -> Result<Reply> {
-        let mut pauses = PAUSES.into_iter();
+        let mut pauses = self.pauses.iter();
+        let mut is_repeated = false;
         loop {
-            let outcome = self.call_once(&call).await;
+            let outcome = self.call_once(&call).await.map(|(status, body)| Reply { status, body, is_repeated });
             let may_pass = match &outcome {
                 Ok(reply) => reply.status.is_server_error() || reply.status == StatusCode::TOO_MANY_REQUESTS,
                 Err(error) => !matches!(error, RegionError::Invalid(_)),
             };
             match pauses.next().filter(|_| may_pass) {
-                Some(pause) => tokio::time::sleep(pause).await,
+                Some(pause) => tokio::time::sleep(*pause).await,
                 None => return outcome.map_err(|error| self.failed(&error)),
             }
+            is_repeated = true;
         }
     }
 
-    async fn call_once(&self, call: &Call<'_>) -> std::result::Result<Reply, RegionError> {
+    async fn call_once(&self, call: &Call<'_>) -> std::result::Result<(StatusCode, Bytes), RegionError> {
         let body = match call.body.is_empty() {
             true => RegionBody::Empty,
             false => streamed(call.body.clone()),
@@ -130,7 +144,7 @@ impl BucketRepository {
             let frame = frame.map_err(|error| unreadable(&error))?;
             read.extend_from_slice(frame.data_ref().map_or(&[], |data| data));
         }
-        Ok(Reply { status: head.status, body: read.into() })
+        Ok((head.status, read.into()))
     }
 
     /// The error for an answer that is none of those expected.
@@ -175,8 +189,11 @@ impl Repository for BucketRepository {
     fn put_new<'a>(&'a self, name: &'a str, bytes: Bytes) -> Pending<'a, bool> {
         Box::pin(async move {
             let headers = HeaderMap::from_iter([(IF_NONE_MATCH, HeaderValue::from_static("*"))]);
-            let reply = self.put_if(name, bytes, headers).await?;
+            let reply = self.put_if(name, bytes.clone(), headers).await?;
             match reply.status {
+                StatusCode::PRECONDITION_FAILED | StatusCode::CONFLICT if reply.is_repeated => {
+                    Ok(self.get(name).await?.is_some_and(|there| there == bytes))
+                }
                 StatusCode::PRECONDITION_FAILED | StatusCode::CONFLICT => Ok(false),
                 status if status.is_success() => Ok(true),
                 _ => Err(self.refused(&reply)),
@@ -200,7 +217,7 @@ impl Repository for BucketRepository {
     fn list<'a>(&'a self, folder: &'a str) -> Pending<'a, Vec<RepositoryFile>> {
         Box::pin(async move {
             let prefix = self.key(folder);
-            let (mut files, mut token) = (Vec::new(), None::<String>);
+            let (mut files, mut token, mut tokens) = (Vec::new(), None::<String>, HashSet::new());
             loop {
                 let page = self.page(&prefix, token.as_deref()).await?;
                 let file = |listed: Listed| {
@@ -208,10 +225,11 @@ impl Repository for BucketRepository {
                     Some(RepositoryFile { name, bytes: listed.size })
                 };
                 files.extend(page.contents.into_iter().filter_map(file));
-                match page.next_continuation_token {
-                    Some(next) if token.as_ref() != Some(&next) => token = Some(next),
-                    _ => return Ok(files),
-                }
+                token = match (page.is_truncated, page.next_continuation_token) {
+                    (false, _) => return Ok(files),
+                    (true, Some(next)) if tokens.insert(next.clone()) => Some(next),
+                    (true, _) => return Err(self.failed(&"the store's listing does not say how it goes on")),
+                };
             }
         })
     }
