@@ -46,7 +46,7 @@ struct Named {
 
 /// Removes all backups but the newest `keep`, at least one, and every file that no backup names.
 ///
-/// `Err(Backup)` if it is no repository, or somebody else changes it, also if the lock was taken away meanwhile. `Err(Corrupt)` if what stays cannot be read; then
+/// `Err(Backup)` if it is no repository, or no backup is found in it, or somebody else changes it, also if the lock was taken away meanwhile. `Err(Corrupt)` if what stays cannot be read; then
 /// nothing was removed.
 pub async fn prune_backups(
     repository: Arc<dyn Repository>,
@@ -72,6 +72,10 @@ pub async fn unlock_repository(repository: Arc<dyn Repository>) -> Result<()> {
 
 async fn prune(files: &Files, hold: &Hold, keep: usize) -> Result<Pruned> {
     let mut going = files.snapshots().await?;
+    if going.is_empty() {
+        let message = format!("there is no finished backup in {}, so that nothing would stay; nothing is removed", files.place());
+        return Err(Error::Backup(message));
+    }
     let staying = going.split_off(going.len().saturating_sub(keep));
     let named = named(files, &staying).await?;
     let mut pruned = Pruned { removed: going.len() as u64, kept: staying.len() as u64, ..Pruned::default() };

@@ -73,3 +73,16 @@ async fn nothing_is_removed_without_the_lock() {
     assert!(matches!(&pruned, Err(Error::Backup(reason)) if reason.contains("not locked any more")), "{pruned:?}");
     assert_eq!(fixture.repository().list("").await.expect("it is listed").len(), before);
 }
+
+/// A place that lists nothing may be one that cannot list.
+#[tokio::test(flavor = "multi_thread")]
+async fn without_any_backup_nothing_is_removed() {
+    let fixture = Fixture::new(1).await;
+    fixture.put("a", content(1, 10_000)).await;
+    fixture.back_up().await;
+    std::fs::rename(fixture.path("repository/snapshots"), fixture.path("apart")).expect("it can be renamed");
+    let before = fixture.repository().list("").await.expect("it is listed").len();
+    let pruned = prune_backups(fixture.repository(), 1, Default::default(), &SystemEntropy).await;
+    assert!(matches!(&pruned, Err(Error::Backup(reason)) if reason.contains("no finished backup")), "{pruned:?}");
+    assert_eq!(fixture.repository().list("").await.expect("it is listed").len(), before);
+}
