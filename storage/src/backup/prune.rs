@@ -73,7 +73,8 @@ pub async fn unlock_repository(repository: Arc<dyn Repository>) -> Result<()> {
 async fn prune(files: &Files, hold: &Hold, keep: usize) -> Result<Pruned> {
     let mut going = files.snapshots().await?;
     if going.is_empty() {
-        let message = format!("there is no finished backup in {}, so that nothing would stay; nothing is removed", files.place());
+        let message =
+            format!("there is no finished backup in {}, so that nothing would stay; nothing is removed", files.place());
         return Err(Error::Backup(message));
     }
     let staying = going.split_off(going.len().saturating_sub(keep));
@@ -93,7 +94,7 @@ async fn prune(files: &Files, hold: &Hold, keep: usize) -> Result<Pruned> {
         }
         files.remove(&file.name).await?;
         pruned.files += 1;
-        pruned.bytes += file.bytes;
+        pruned.bytes = pruned.bytes.saturating_add(file.bytes);
     }
     Ok(pruned)
 }

@@ -11,6 +11,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -20,7 +21,7 @@ use tokio::task::JoinHandle;
 use super::files::{Files, INDEX, List, hash_of};
 use super::pack::{PackId, read_pack};
 use super::repository::Repository;
-use super::snapshot::Snapshot;
+use super::snapshot::{Snapshot, sum};
 use super::verify::{BackupProgress, find};
 use crate::blob::{Blobs, BlobsOptions, IDS_SKIPPED, Placement, Prepared};
 use crate::cipher::{Expected, KEYS_FILE, Keys, MasterKey};
@@ -116,8 +117,8 @@ pub async fn restore(
     }
     let packs = packs_of(&files, &snapshot, options.salvage).await?;
     let sizes = files.packs().await?;
-    let index_bytes: u64 = snapshot.index.iter().map(|file| file.bytes).sum();
-    let total_bytes = index_bytes + packs.iter().filter_map(|pack| sizes.get(pack)).sum::<u64>();
+    let pack_bytes = sum(packs.iter().filter_map(|pack| sizes.get(pack)).copied());
+    let total_bytes = snapshot.index_bytes().saturating_add(pack_bytes);
     let mut restore = Restore {
         files,
         restored: Restored { snapshot: id, ..Restored::default() },
@@ -203,11 +204,19 @@ impl Restore<'_> {
         for file in &snapshot.index {
             let path = index.join(&file.name);
             let mut writer = blocking(move || make_file(&path)).await??;
+            let mut written = 0;
             for piece in &file.pieces {
                 let bytes = self.files.hashed(INDEX, &hash_of(piece)?).await?;
                 let size = bytes.len() as u64;
                 writer = blocking(move || append(writer, &bytes)).await??;
                 self.advance(size);
+                written += size;
+            }
+            if written != file.bytes {
+                return Err(Error::Corrupt {
+                    what: "snapshot (a file of the index has another size)",
+                    place: file.name.clone(),
+                });
             }
             blocking(move || writer.sync_all().map_err(|error| Error::io("sync a file of the index", error))).await??;
         }
@@ -262,12 +271,14 @@ struct Target {
     blobs: Blobs,
     /// Segments of the original have lower ids.
     first_segment: u64,
+    /// Whether to go on without records that are not as they were.
+    salvage: bool,
 }
 
 /// Records of a pack that the store wants, where it places them as yet, and where they are in the pack.
 struct Wanted {
     pack: Bytes,
-    records: Vec<(StoredBlob, Placement, std::ops::Range<usize>)>,
+    records: Vec<(StoredBlob, Placement, Range<usize>)>,
 }
 
 impl Target {
@@ -289,7 +300,7 @@ impl Target {
                 keys,
                 next_segment: first_segment,
             })?;
-            Ok(Target { index, blobs, first_segment })
+            Ok(Target { index, blobs, first_segment, salvage: options.salvage })
         })
         .await?
     }
@@ -313,7 +324,7 @@ impl Target {
     /// Writes records to segments and commits their places. Returns how many, and the size of the pack.
     async fn write(&self, wanted: Wanted) -> Result<(u64, u64)> {
         let Wanted { pack, records } = wanted;
-        let (count, mut at) = (records.len() as u64, 0);
+        let (mut count, mut at) = (0, 0);
         while at < records.len() {
             let (mut end, mut bytes) = (at, 0);
             while end < records.len() && (end == at || bytes < GROUP_BYTES) {
@@ -321,16 +332,10 @@ impl Target {
                 end += 1;
             }
             let (blobs, pack, some) = (self.blobs.clone(), pack.clone(), records[at..end].to_vec());
-            let import = move || -> Result<BTreeMap<Pool, Vec<(Placement, Prepared)>>> {
-                let mut by_pool: BTreeMap<Pool, Vec<(Placement, Prepared)>> = BTreeMap::new();
-                for (blob, from, range) in some {
-                    let prepared = blobs.import(&blob.id, &pack[range])?;
-                    by_pool.entry(blob.pool).or_default().push((from, prepared));
-                }
-                Ok(by_pool)
-            };
+            let salvage = self.salvage;
             let mut batch = Batch::new();
-            for (pool, records) in blocking(import).await?? {
+            for (pool, records) in blocking(move || import(&blobs, &pack, some, salvage)).await?? {
+                count += records.len() as u64;
                 let (from, records): (Vec<Placement>, Vec<Prepared>) = records.into_iter().unzip();
                 let blobs: Vec<StoredBlob> = records.iter().map(|record| StoredBlob { id: record.id, pool }).collect();
                 let to = self.blobs.write_batch(pool, records).await?;
@@ -346,7 +351,7 @@ impl Target {
 
     /// Writes out the index, and returns how many records are still missing.
     async fn finish(self) -> Result<u64> {
-        let Target { index, blobs, first_segment } = self;
+        let Target { index, blobs, first_segment, .. } = self;
         let missing = index.read(move |rows| {
             let mut missing = 0;
             let until = key::placement(first_segment, 0);
@@ -364,6 +369,27 @@ impl Target {
         blocking(move || drop((index, blobs))).await?;
         Ok(missing)
     }
+}
+
+/// Reads records of a pack, verified against their names; those that are not as they were are left out of what is salvaged.
+/// Blocking.
+fn import(
+    blobs: &Blobs,
+    pack: &Bytes,
+    records: Vec<(StoredBlob, Placement, Range<usize>)>,
+    salvage: bool,
+) -> Result<BTreeMap<Pool, Vec<(Placement, Prepared)>>> {
+    let mut by_pool: BTreeMap<Pool, Vec<(Placement, Prepared)>> = BTreeMap::new();
+    for (blob, from, range) in records {
+        match blobs.import(&blob.id, &pack[range]) {
+            Ok(prepared) => by_pool.entry(blob.pool).or_default().push((from, prepared)),
+            Err(error @ (Error::Corrupt { .. } | Error::UnknownFormat { .. })) if salvage => {
+                tracing::error!(%error, blob = %blob.id, "a record of a pack cannot be read; it is lost");
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(by_pool)
 }
 
 /// Removes the counters of the original's segments, in which nothing is.

@@ -72,6 +72,11 @@ impl Snapshot {
         Timestamp::from_nanos(self.taken_ns)
     }
 
+    /// The size of the index. What a damaged or foreign snapshot says may be too much for a number.
+    pub(super) fn index_bytes(&self) -> u64 {
+        sum(self.index.iter().map(|file| file.bytes))
+    }
+
     /// The store's id.
     pub(super) fn store_id(&self) -> Option<[u8; 16]> {
         let mut id = [0; 16];
@@ -101,6 +106,11 @@ impl Snapshot {
         }
         Ok(snapshot)
     }
+}
+
+/// Adds sizes that somebody else wrote, or a listing says.
+pub(super) fn sum(sizes: impl Iterator<Item = u64>) -> u64 {
+    sizes.fold(0, u64::saturating_add)
 }
 
 fn short_hash(bytes: &[u8]) -> String {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::files::{Files, INDEX, List, hash_of, hashed_name, pack_name};
 use super::pack::{PackId, read_pack};
 use super::repository::Repository;
-use super::snapshot::Snapshot;
+use super::snapshot::{Snapshot, sum};
 use crate::error::{Error, Result};
 use crate::fs::blocking;
 use crate::stamp::Timestamp;
@@ -84,7 +84,7 @@ fn info(id: String, snapshot: &Snapshot) -> BackupInfo {
         taken: Some(snapshot.taken()),
         records: snapshot.records,
         record_bytes: snapshot.record_bytes,
-        index_bytes: snapshot.index.iter().map(|file| file.bytes).sum(),
+        index_bytes: snapshot.index_bytes(),
         sent_bytes: snapshot.sent_bytes,
         lost_records: snapshot.lost_records,
     }
@@ -131,9 +131,8 @@ pub async fn verify_backup(
         }
     }
     let sizes = files.packs().await?;
-    let index_bytes: u64 = snapshot.index.iter().map(|file| file.bytes).sum();
-    let pack_bytes: u64 = packs.iter().filter_map(|pack| sizes.get(pack)).sum();
-    let total_bytes = index_bytes + pack_bytes;
+    let pack_bytes = sum(packs.iter().filter_map(|pack| sizes.get(pack)).copied());
+    let total_bytes = snapshot.index_bytes().saturating_add(pack_bytes);
     for piece in snapshot.index.iter().flat_map(|file| &file.pieces) {
         let hash = hash_of(piece)?;
         report.files += 1;
