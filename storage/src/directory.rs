@@ -7,11 +7,13 @@
 //! <data>/index/      RocksDB
 //! <data>/segments/   blobs
 //! <data>/backup/     while a backup is made: the moment that it is of
-//! <data>/RESTORING   while a backup is being restored: this is no store yet
+//! <data>/RESTORING   while a backup is being restored: this is no store yet; see `restoring`
 //! ```
 //!
 //! FORMAT is written before anything else, by rename, so a directory either has none and holds nothing of ours, or has
 //! one that says how to read the rest. Dying while a store is first made leaves one that opens, empty.
+
+mod restoring;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -20,11 +22,11 @@ use crate::cipher::{Expected, KEYS_FILE, Keys, MasterKey};
 use crate::clock::Entropy;
 use crate::error::{Error, Result};
 use crate::fs;
+use restoring::refuse_unfinished;
+pub(crate) use restoring::{RESTORING, begin_restore, end_restore, forget_token};
 
 /// The format that this build writes.
 const FORMAT: u32 = 4;
-/// The file of a directory in which a backup is being restored; it lists the directories of the zones.
-const RESTORING: &str = "RESTORING";
 
 /// An open data directory. Dropping it releases the lock.
 pub(crate) struct Directory {
@@ -98,60 +100,6 @@ impl Directory {
 /// Writes the FORMAT file of a data directory: whether it must have KEYS. Blocking.
 pub(crate) fn write_format(path: &Path, store_id: [u8; 16], sealed: bool) -> Result<()> {
     fs::write_small_file(&path.join("FORMAT"), format_text(store_id, sealed).as_bytes())
-}
-
-/// Refuses a directory in which a restore has not come to its end.
-fn refuse_unfinished(path: &Path) -> Result<()> {
-    match path.join(RESTORING).exists() {
-        true => Err(Error::Backup(format!(
-            "the restore of a backup into {} did not come to its end; begin it again",
-            path.display()
-        ))),
-        false => Ok(()),
-    }
-}
-
-/// Makes a directory one in which a backup is restored, after removing what an earlier restore has left there, and in the
-/// zones that it used. The directory is locked. `Err(Backup)` if it holds anything else than files of these names, or if a
-/// zone is not empty. Blocking.
-pub(crate) fn begin_restore(path: &Path, may_hold: &[String], zones: &[PathBuf]) -> Result<()> {
-    let marker = path.join(RESTORING);
-    if let Some(text) = fs::read_small_file(&marker)? {
-        for zone in String::from_utf8_lossy(&text).lines().map(Path::new).filter(|zone| zone.is_absolute()) {
-            fs::remove_all(&[zone.join("ZONE"), zone.join("ZONE.new"), segments_in(zone)])?;
-        }
-        let made = [index_in(path), segments_in(path), path.join(KEYS_FILE), path.join("ZONE"), path.join("FORMAT")];
-        fs::remove_all(&made)?;
-    }
-    let refuse = |directory: &Path, name: String| {
-        let directory = directory.display();
-        Err(Error::Backup(format!(
-            "{directory} is not empty (it holds {name:?}); a backup is restored into an empty one"
-        )))
-    };
-    for name in fs::names_in(path)? {
-        let is_fine = name == RESTORING || name == "RESTORING.new" || name == "lost+found";
-        // A zone may lie within.
-        let is_zone = zones.iter().any(|zone| zone.starts_with(path.join(&name)));
-        if !is_fine && !is_zone && !may_hold.contains(&name) {
-            return refuse(path, name);
-        }
-    }
-    let mut text = String::new();
-    for zone in zones {
-        if let Some(name) = fs::names_in(zone)?.into_iter().find(|name| name != "lost+found") {
-            return refuse(zone, name);
-        }
-        text += &format!("{}\n", zone.display());
-    }
-    fs::write_small_file(&marker, text.as_bytes())
-}
-
-/// Makes the directory that of a store: dying in between leaves one that is restored once more. Blocking.
-pub(crate) fn end_restore(path: &Path, store_id: [u8; 16], sealed: bool) -> Result<()> {
-    write_format(path, store_id, sealed)?;
-    fs::remove_all(&[path.join(RESTORING)])?;
-    fs::sync_directory(path)
 }
 
 /// Whether the store in a data directory, if there is one, has a master key. Blocking.

@@ -1,7 +1,7 @@
 //! Making a store of a backup, where there is none. The order; the process may die between any two steps:
 //!
-//! 1. The directory and those of the zones are found empty, and RESTORING is written: until the end no open takes the
-//!    directory for a store, and a restore that is begun again removes what this one has left.
+//! 1. The directory and those of the zones are found empty, and RESTORING is written to each: until the end no open takes
+//!    the directory for a store, and a restore that is begun again removes what this one has left (`directory::restoring`).
 //! 2. The data keys, and the index's files, each verified.
 //! 3. The index is opened, with a list of zones of its own. Every pack is read and verified; each record of it that the
 //!    index still places in a segment of the original is verified against its name, written to a new segment, synced, and
@@ -127,7 +127,7 @@ pub async fn restore(
         progress,
     };
     let its_options = options.clone();
-    let lock = blocking(move || clear(&its_options)).await??;
+    let (lock, zones) = blocking(move || clear(&its_options)).await??;
     let keys = restore.keys(options, &snapshot, store_id).await?;
     restore.index(&options.directory, &snapshot).await?;
     let target = Target::open(options.clone(), store_id, Arc::clone(&keys)).await?;
@@ -138,7 +138,7 @@ pub async fn restore(
         return Err(Error::Corrupt { what: "backup (records are in none of its packs)", place });
     }
     let (directory, sealed) = (options.directory.clone(), keys.seals());
-    blocking(move || end_restore(&directory, store_id, sealed)).await??;
+    blocking(move || end_restore(&directory, &zones, store_id, sealed)).await??;
     drop(lock);
     Ok(restore.restored)
 }
@@ -157,16 +157,15 @@ async fn packs_of(files: &Files, snapshot: &Snapshot, salvage: bool) -> Result<V
     Ok(packs.into_iter().collect())
 }
 
-/// Takes the directories for the restore. Blocking.
-fn clear(options: &RestoreOptions) -> Result<DirectoryLock> {
+/// Takes the directories for the restore, and says which zones they are. Blocking.
+fn clear(options: &RestoreOptions) -> Result<(DirectoryLock, Vec<PathBuf>)> {
     fs::create_directories(&options.directory)?;
     let lock = fs::lock_directory(&options.directory)?;
-    let mut zones = Vec::new();
-    for zone in &options.zones {
-        zones.push(std::path::absolute(&zone.directory).map_err(|error| Error::io("name a zone's directory", error))?);
-    }
-    begin_restore(&options.directory, &options.may_hold, &zones)?;
-    Ok(lock)
+    let absolute =
+        |path: &PathBuf| std::path::absolute(path).map_err(|error| Error::io("name a zone's directory", error));
+    let zones = options.zones.iter().map(|zone| absolute(&zone.directory)).collect::<Result<Vec<_>>>()?;
+    begin_restore(&absolute(&options.directory)?, &options.may_hold, &zones, &*options.entropy)?;
+    Ok((lock, zones))
 }
 
 /// A restore under way.

@@ -10,6 +10,7 @@
 
 use std::path::Path;
 
+use crate::directory::RESTORING;
 use crate::error::{Error, Result, is_out_of_files};
 use crate::fs;
 use crate::zone::ZoneId;
@@ -52,9 +53,18 @@ pub(super) enum Found {
 impl Mark {
     /// Looks whether a directory is the zone that this mark describes. Blocking.
     pub(super) fn look(&self, directory: &Path) -> Found {
+        self.look_past(directory, &[])
+    }
+
+    /// The same for a restore, which has left its token there before.
+    pub(super) fn look_to_restore(&self, directory: &Path) -> Found {
+        self.look_past(directory, &[RESTORING])
+    }
+
+    fn look_past(&self, directory: &Path, may_hold: &[&str]) -> Found {
         let text = match fs::read_small_file(&directory.join(FILE)) {
             Ok(Some(text)) => text,
-            Ok(None) => return look_without_mark(directory),
+            Ok(None) => return look_without_mark(directory, may_hold),
             Err(error) if error.is_out_of_files() => return Found::Unknown,
             Err(_) => return Found::Nothing,
         };
@@ -92,7 +102,7 @@ impl Mark {
 }
 
 /// File systems may have `lost+found` from the start, and a crash may have left a zone without its mark.
-fn look_without_mark(directory: &Path) -> Found {
+fn look_without_mark(directory: &Path, may_hold: &[&str]) -> Found {
     let entries = match std::fs::read_dir(directory) {
         Ok(entries) => entries,
         Err(error) if is_out_of_files(&error) => return Found::Unknown,
@@ -101,6 +111,7 @@ fn look_without_mark(directory: &Path) -> Found {
     for entry in entries {
         match entry {
             Ok(entry) if entry.file_name() == "lost+found" || entry.file_name() == UNFINISHED => {}
+            Ok(entry) if may_hold.iter().any(|name| entry.file_name() == *name) => {}
             Ok(entry) if entry.file_name() == SEGMENTS && is_empty(&entry.path()) => {}
             Ok(entry) => return Found::Other(format!("no zone, and not empty: it holds {:?}", entry.file_name())),
             Err(_) => return Found::Nothing,
@@ -130,8 +141,13 @@ mod tests {
         std::fs::create_dir(path.join("segments")).unwrap();
         std::fs::write(path.join("ZONE.new"), b"").unwrap();
         assert_eq!(mark.look(&path), Found::Empty);
+        // What a restore of a backup leaves that does not end is for that one alone.
+        std::fs::write(path.join("RESTORING"), b"restore 00").unwrap();
+        assert!(matches!(mark.look(&path), Found::Other(_)));
+        assert_eq!(mark.look_to_restore(&path), Found::Empty);
         mark.claim(&path).unwrap();
         assert_eq!(mark.look(&path), Found::Zone);
+        std::fs::remove_file(path.join("RESTORING")).unwrap();
         let other = Mark { id: ZoneId(3), ..mark.clone() };
         assert!(matches!(other.look(&path), Found::Other(_)));
         let foreign = Mark { store_id: [8; 16], ..mark.clone() };

@@ -17,6 +17,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 pub(crate) use registry::Registry;
 pub use registry::ZoneOptions;
 
+use crate::directory::forget_token;
 use crate::error::{Error, Result};
 use crate::fs::{SystemDisk, blocking, create_directories, is_mount_point};
 use crate::index::{Batch, Family, Index, Rows, Step, key};
@@ -85,6 +86,23 @@ pub(crate) struct Opened {
 ///
 /// `Err(Zone)` if a directory in the settings is another zone, or not empty.
 pub(crate) fn open(index: &Index, options: &[ZoneOptions], data: &Path, store_id: [u8; 16]) -> Result<Opened> {
+    let opened = open_with(index, options, data, store_id, look)?;
+    for entry in &opened.zones.state().registry.zones {
+        // A restore that died right after its end has left it, and one that is begun again must not come back for it.
+        if let Err(error) = forget_token(&entry.directory) {
+            tracing::warn!(%error, zone = entry.name, "what a restore has left in a zone is still there");
+        }
+    }
+    Ok(opened)
+}
+
+fn open_with(
+    index: &Index,
+    options: &[ZoneOptions],
+    data: &Path,
+    store_id: [u8; 16],
+    look: fn(&Mark, &ZoneEntry) -> Found,
+) -> Result<Opened> {
     let data = absolute(data)?;
     let options: Vec<ZoneOptions> = options.iter().cloned().map(placed).collect::<Result<_>>()?;
     let stored = index.rows().record::<Registry>(Family::Meta, LIST)?;
@@ -145,7 +163,7 @@ pub(crate) fn open_anew(index: &Index, options: &[ZoneOptions], data: &Path, sto
     let mut batch = Batch::new();
     batch.put(Family::Meta, LIST.to_vec(), &known.emptied());
     index.commit_blocking(batch)?;
-    open(index, options, data, store_id)
+    open_with(index, options, data, store_id, |mark, entry| mark.look_to_restore(&entry.directory))
 }
 
 /// The zones of a store that is only looked at.

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use strata_storage::{BackupOptions, DeleteObject, Error, Repository, SystemEntropy, VersionSelector};
+use strata_storage::{BackupOptions, DeleteObject, Error, Repository, SystemEntropy, VersionSelector, restore};
 
-use crate::support::{Fate, Fateful, Fixture, back_up, bucket, content, key, open, seen};
+use crate::support::{Fate, Fateful, Fixture, back_up, bucket, content, key, open, restore_options, seen};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whichever_write_fails_the_next_backup_is_whole() {
@@ -125,5 +125,52 @@ async fn a_restore_that_did_not_end_is_no_store_and_can_be_begun_again() {
     }
     assert!(failures > 3);
     let store = open(fixture.directory.path(), "restored", 1, &fixture.clock).await.expect("it opens");
+    assert_eq!(seen(&store).await, before);
+}
+
+/// What a restore leaves that dies goes when it is begun again; what somebody else has put there meanwhile stays.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restore_that_is_begun_again_removes_what_is_its_own() {
+    let fixture = Fixture::new(1).await;
+    fixture.put("a", content(1, 100_000)).await;
+    fixture.back_up().await;
+    let before = seen(&fixture.store).await;
+    let options = restore_options(fixture.directory.path(), "restored", 3);
+    let again = async |at: usize| {
+        let repository = Fateful::new(fixture.path("repository"), Fate::Fails, 0, at);
+        restore(repository, &options, &mut |_| {}).await
+    };
+    let files = async || fixture.repository().list("index/").await.expect("it is listed").len();
+    // The last that is read is a pack: the zones are marked by then.
+    let last = 3 + files().await + 1;
+    again(last).await.expect_err("it fails");
+    let zone = fixture.path("restored-zone-0");
+    assert!(zone.join("ZONE").exists() && zone.join("RESTORING").exists());
+    // Files that were being written.
+    for name in ["KEYS.new", "FORMAT.new", "ZONE.new", "RESTORING.new"] {
+        std::fs::write(fixture.path("restored").join(name), b"half").expect("it can be written");
+        std::fs::write(fixture.path("restored-zone-1").join("ZONE.new"), b"half").expect("it can be written");
+    }
+    again(last).await.expect_err("it fails once more, as far as before");
+    assert!(zone.join("ZONE").exists() && zone.join("RESTORING").exists());
+
+    // A store was given the zone meanwhile: of the same backup, or another one, or what a restore of its own left.
+    for token in [None, Some("restore 00\n")] {
+        std::fs::remove_dir_all(&zone).expect("it can be removed");
+        std::fs::create_dir_all(zone.join("segments")).expect("it can be made");
+        std::fs::write(zone.join("segments/1"), b"dear").expect("it can be written");
+        token.iter().for_each(|token| std::fs::write(zone.join("RESTORING"), token).expect("it can be written"));
+        let refused = again(0).await.expect_err("the zone is not empty");
+        assert!(matches!(&refused, Error::Backup(reason) if reason.contains("restored-zone-0")), "{refused}");
+        assert_eq!(std::fs::read(zone.join("segments/1")).expect("it is there"), b"dear");
+    }
+    std::fs::remove_dir_all(&zone).expect("it can be removed");
+    again(0).await.expect("it is restored");
+    let left = ["restored", "restored-zone-0", "restored-zone-1", "restored-zone-2"];
+    assert!(left.iter().all(|name| !fixture.path(name).join("RESTORING").exists()));
+    // As if it had died right after its end.
+    std::fs::write(zone.join("RESTORING"), b"restore 00\n").expect("it can be written");
+    let store = open(fixture.directory.path(), "restored", 3, &fixture.clock).await.expect("it opens");
+    assert!(!zone.join("RESTORING").exists());
     assert_eq!(seen(&store).await, before);
 }
