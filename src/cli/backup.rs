@@ -72,7 +72,7 @@ enum BackupCommand {
         #[arg(long, value_name = "ID")]
         snapshot: Option<String>,
     },
-    /// Removes all but the newest backups, and what only those needed.
+    /// Removes all but the newest backups, and what only those needed. If these lack records, the newest whole one stays too.
     Prune {
         #[command(flatten)]
         of: RepositoryArgs,
@@ -226,7 +226,12 @@ async fn list(args: &RepositoryArgs, out: &mut impl Write) -> Result<(), CliErro
         };
         return print_value(&json!({ "backups": infos.iter().map(document).collect::<Vec<_>>() }), out);
     }
-    let mut table = Table::new(&["BACKUP", "TAKEN", "RECORDS", "BYTES", "INDEX", "SENT"]);
+    Ok(out.write_all(listed(&infos).as_bytes())?)
+}
+
+/// The backups, for people.
+fn listed(infos: &[BackupInfo]) -> String {
+    let mut table = Table::new(&["BACKUP", "TAKEN", "RECORDS", "BYTES", "INDEX", "SENT", "LOST"]);
     for info in infos {
         table.row(vec![
             printable(&info.id),
@@ -235,9 +240,10 @@ async fn list(args: &RepositoryArgs, out: &mut impl Write) -> Result<(), CliErro
             size(info.record_bytes),
             size(info.index_bytes),
             size(info.sent_bytes),
+            info.lost_records.to_string(),
         ]);
     }
-    Ok(out.write_all(table.text().as_bytes())?)
+    table.text()
 }
 
 async fn verify(args: &RepositoryArgs, id: Option<&str>, out: &mut impl Write) -> Result<(), CliError> {
@@ -322,7 +328,9 @@ fn not_begun(error: CliError) -> CliError {
 
 #[cfg(test)]
 mod tests {
-    use super::{show, text};
+    use strata_storage::{BackupInfo, Timestamp};
+
+    use super::{listed, show, text};
     use crate::admin::BackupDocument;
 
     #[test]
@@ -345,6 +353,22 @@ mod tests {
             "state       running, 25 %\nrepository  /backups\nbackup      -\nstarted     2026-01-01T00:00:00Z\n\
              finished    -\nlooked at   1.0 KiB in 3 records\nsent        512 B in 1 records\n"
         );
+    }
+
+    #[test]
+    fn backups_that_lack_records_are_listed_as_such() {
+        let info = BackupInfo {
+            id: "20260101t000000.000z-00".to_owned(),
+            taken: Some(Timestamp::from_secs(1_767_225_600)),
+            records: 7,
+            record_bytes: 2048,
+            index_bytes: 1024,
+            sent_bytes: 512,
+            lost_records: 3,
+        };
+        let text = listed(&[info]);
+        let rows: Vec<Vec<&str>> = text.lines().map(|line| line.split_whitespace().collect()).collect();
+        assert_eq!((rows[0].last(), rows[1].last()), (Some(&"LOST"), Some(&"3")), "{text}");
     }
 
     #[test]

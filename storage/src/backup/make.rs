@@ -11,10 +11,10 @@
 //!    under `unfinished/` is removed.
 //!
 //! Dying before 5 leaves files that no snapshot names: packs are used by the next backup, and what it does not use goes
-//! with the next pruning. A chunk that cannot be read in any pool is left out, counted, and told of; the backup is
-//! incomplete then, and the versions it belongs to are as unreadable in the restored store as they are here.
+//! with the next pruning. A chunk that cannot be read in any pool is left where an earlier backup has it. If none does, it
+//! is left out, counted, and told of; the backup is incomplete then, and the versions it belongs to are as unreadable in the restored store as they are here.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,7 +28,7 @@ use super::pack::{ListWriter, PackId, PackWriter};
 use super::snapshot::{IndexFile, Snapshot, time_of};
 use super::{Told, moment};
 use crate::blob::Placement;
-use crate::cipher::salt;
+use crate::cipher::{Keys, salt};
 use crate::error::{Error, Result};
 use crate::fs::blocking;
 use crate::index::record::{Record as _, StoredBlob};
@@ -111,19 +111,9 @@ async fn fill(job: &Job, table: Table, present: &mut Present) -> Result<(Table, 
     let packs = files.packs().await?;
     let table = Arc::new(table);
     for list in lists {
-        let entries = match files.list(&list).await {
-            Ok(entries) => entries,
-            Err(error @ Error::Corrupt { .. }) => {
-                tracing::warn!(%error, "a list of a backup cannot be read; what it names is sent anew");
-                present.lists.remove(&list.hash);
-                continue;
-            }
-            Err(error) => return Err(error),
-        };
-        let known = entries.into_iter().filter(|(_, pack)| packs.contains_key(pack));
-        let known: Vec<_> = known.map(|(blob, pack)| (key::stored_blob(&blob), pack)).collect();
-        let table = Arc::clone(&table);
-        blocking(move || table.put(known)).await??;
+        if !note_list(files, &list, &packs, &table).await? {
+            present.lists.remove(&list.hash);
+        }
     }
     Ok((Arc::into_inner(table).expect("every other use of it has ended"), taken))
 }
@@ -142,8 +132,7 @@ async fn built_upon(job: &Job) -> Result<(Vec<List>, Timestamp)> {
         match files.snapshot(id).await {
             Ok(snapshot) => {
                 taken = taken.max(after(snapshot.taken()));
-                let is_known = snapshot.data_key.as_ref().is_some_and(|key| keys.knows(key));
-                if is_known || snapshot.keys.is_none() {
+                if is_readable(&snapshot, keys) {
                     lists = snapshot.lists.iter().map(|list| List::named(list)).collect::<Result<_>>()?;
                     break;
                 }
@@ -161,10 +150,86 @@ async fn built_upon(job: &Job) -> Result<(Vec<List>, Timestamp)> {
     Ok((lists, taken))
 }
 
+fn is_readable(snapshot: &Snapshot, keys: &Keys) -> bool {
+    snapshot.keys.is_none() || snapshot.data_key.as_ref().is_some_and(|key| keys.knows(key))
+}
+
+/// What the repository has of chunks that the store cannot read any more: in packs of any backup.
+struct Spare<'a> {
+    job: &'a Job,
+    moment: &'a Arc<Moment>,
+    /// Once one was asked for.
+    table: Option<Arc<Table>>,
+}
+
+impl Spare<'_> {
+    /// Looks for a chunk that cannot be read here, and notes where it is, or that there is no use in keeping it.
+    async fn has(&mut self, blob: StoredBlob) -> Result<bool> {
+        let table = match &self.table {
+            Some(table) => Arc::clone(table),
+            None => Arc::clone(self.table.insert(self.fill().await?)),
+        };
+        let moment = Arc::clone(self.moment);
+        let look = move || {
+            let found = table.get(&blob)?;
+            match &found {
+                Some(pack) => moment.note(&[blob], pack)?,
+                None => moment.give_up(&blob)?,
+            }
+            Ok::<_, Error>(found)
+        };
+        let found = blocking(look).await??;
+        match found {
+            Some(pack) => tracing::warn!(blob = %blob.id, pack = hex::encode(pack), "an earlier backup has the chunk"),
+            None => tracing::error!(blob = %blob.id, "a chunk that cannot be read is in no backup"),
+        }
+        Ok(found.is_some())
+    }
+
+    /// What all backups have in packs that are still there, where the newest of them has it.
+    async fn fill(&self) -> Result<Arc<Table>> {
+        let files = &self.job.files;
+        let moment = Arc::clone(self.moment);
+        let table = Arc::new(blocking(move || moment.spare_table()).await??);
+        let (packs, mut seen) = (files.packs().await?, HashSet::new());
+        for id in files.snapshots().await?.iter() {
+            let lists = match files.snapshot(id).await {
+                Ok(snapshot) if is_readable(&snapshot, &self.job.inner.keys) => snapshot.lists,
+                Ok(_) | Err(Error::Corrupt { .. }) => continue,
+                Err(error) => return Err(error),
+            };
+            for list in lists {
+                let list = List::named(&list)?;
+                if seen.insert(list.hash) {
+                    note_list(files, &list, &packs, &table).await?;
+                }
+            }
+        }
+        Ok(table)
+    }
+}
+
+/// Fills a table with what a list names, as far as the packs are still there. `false` if the list cannot be read.
+async fn note_list(files: &Files, list: &List, packs: &HashMap<PackId, u64>, table: &Arc<Table>) -> Result<bool> {
+    let entries = match files.list(list).await {
+        Ok(entries) => entries,
+        Err(error @ Error::Corrupt { .. }) => {
+            tracing::warn!(%error, "a list of a backup cannot be read; what it names is sent anew");
+            return Ok(false);
+        }
+        Err(error) => return Err(error),
+    };
+    let known = entries.into_iter().filter(|(_, pack)| packs.contains_key(pack));
+    let known: Vec<_> = known.map(|(blob, pack)| (key::stored_blob(&blob), pack)).collect();
+    let table = Arc::clone(table);
+    blocking(move || table.put(known)).await?.map(|()| true)
+}
+
 /// Copies the chunks that the repository lacks, and returns how many could not be read.
 async fn copy(job: &Job, moment: &Arc<Moment>, taken: Timestamp) -> Result<u64> {
     let (inner, told) = (&job.inner, &job.told);
     let mut packs = Packs { job, moment, taken, open: None, sending: JoinSet::new() };
+    let mut spare = Spare { job, moment, table: None };
     let (mut from, mut lost) = (Vec::new(), 0);
     loop {
         let (at, start) = (Arc::clone(moment), from);
@@ -179,11 +244,7 @@ async fn copy(job: &Job, moment: &Arc<Moment>, taken: Timestamp) -> Result<u64> 
         for (blob, record) in read(inner, wanted).await? {
             match record {
                 Some(record) => packs.add(blob, &record).await?,
-                None => {
-                    lost += 1;
-                    let at = Arc::clone(moment);
-                    blocking(move || at.give_up(&blob)).await??;
-                }
+                None => lost += u64::from(!spare.has(blob).await?),
             }
         }
         told.update(|status| {
@@ -221,7 +282,7 @@ async fn read_one(inner: &Inner, blob: StoredBlob, place: Placement) -> Result<O
         Err(Error::Closed) => Err(Error::Closed),
         Err(error) => {
             let (segment, offset) = (place.segment, place.offset);
-            tracing::error!(%error, blob = %blob.id, segment, offset, "a chunk cannot be read, and is in no backup");
+            tracing::error!(%error, blob = %blob.id, segment, offset, "a chunk cannot be read");
             Ok(None)
         }
     }

@@ -3,6 +3,7 @@
 //! ```text
 //! <data>/backup/index    the copy: hard links to RocksDB's files
 //! <data>/backup/copied   which chunks the repository has, and in which pack
+//! <data>/backup/spare    the same of all backups, once a chunk cannot be read here
 //! ```
 //!
 //! While a backup copies, what is deleted is kept until it is copied, chunk by chunk: who would drop the last reference to
@@ -47,6 +48,12 @@ impl Table {
     /// Says in which packs chunks are. Blocking.
     pub(super) fn put(&self, chunks: impl IntoIterator<Item = (Vec<u8>, PackId)>) -> Result<()> {
         self.rows.put(chunks)
+    }
+
+    /// The pack that a chunk is in. Blocking.
+    pub(super) fn get(&self, blob: &StoredBlob) -> Result<Option<PackId>> {
+        let found = self.rows.get(&key::stored_blob(blob))?;
+        Ok(found.and_then(|pack| pack.try_into().ok()))
     }
 }
 
@@ -93,6 +100,12 @@ impl Moment {
     /// The rows of the copy.
     pub(super) fn rows(&self) -> Rows<'_> {
         self.index.rows()
+    }
+
+    /// A further table, empty. There is one at most. Blocking.
+    pub(super) fn spare_table(&self) -> Result<Table> {
+        let rows = Scratch::make(&self.directory.with_file_name("spare"))?;
+        Ok(Table { rows, at_work: self.copied.at_work.clone() })
     }
 
     /// What the records in use add up to, in bytes. Blocking.

@@ -44,7 +44,8 @@ struct Named {
     hashes: HashSet<Hash>,
 }
 
-/// Removes all backups but the newest `keep`, at least one, and every file that no backup names.
+/// Removes all backups but the newest `keep`, at least one, and every file that no backup names. If all of these lack
+/// records, the newest that lacks none stays too.
 ///
 /// `Err(Backup)` if it is no repository, or no backup is found in it, or somebody else changes it, also if the lock was taken away meanwhile. `Err(Corrupt)` if what stays cannot be read; then
 /// nothing was removed.
@@ -77,7 +78,10 @@ async fn prune(files: &Files, hold: &Hold, keep: usize) -> Result<Pruned> {
             format!("there is no finished backup in {}, so that nothing would stay; nothing is removed", files.place());
         return Err(Error::Backup(message));
     }
-    let staying = going.split_off(going.len().saturating_sub(keep));
+    let mut staying = going.split_off(going.len().saturating_sub(keep));
+    if let Some(whole) = newest_whole(files, &going, &staying).await? {
+        staying.insert(0, going.remove(whole));
+    }
     let named = named(files, &staying).await?;
     let mut pruned = Pruned { removed: going.len() as u64, kept: staying.len() as u64, ..Pruned::default() };
     files.check(hold).await?;
@@ -97,6 +101,23 @@ async fn prune(files: &Files, hold: &Hold, keep: usize) -> Result<Pruned> {
         pruned.bytes = pruned.bytes.saturating_add(file.bytes);
     }
     Ok(pruned)
+}
+
+/// Which of those that would go is the newest that lacks nothing, if every one that stays does.
+async fn newest_whole(files: &Files, going: &[String], staying: &[String]) -> Result<Option<usize>> {
+    for id in staying.iter().rev() {
+        if files.snapshot(id).await?.lost_records == 0 {
+            return Ok(None);
+        }
+    }
+    for (at, id) in going.iter().enumerate().rev() {
+        match files.snapshot(id).await {
+            Ok(snapshot) if snapshot.lost_records == 0 => return Ok(Some(at)),
+            Ok(_) | Err(Error::Corrupt { .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(None)
 }
 
 async fn named(files: &Files, staying: &[String]) -> Result<Named> {

@@ -4,6 +4,7 @@
 mod damage;
 mod interrupted;
 mod keys;
+mod lost;
 mod places;
 mod prune;
 mod round_trip;
