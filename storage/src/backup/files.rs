@@ -22,7 +22,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::pack::{PackId, read_list};
-use super::repository::Repository;
+use super::repository::{Repository, UNWRITTEN};
 use super::snapshot::Snapshot;
 use crate::cipher::salt;
 use crate::clock::Entropy;
@@ -112,7 +112,9 @@ impl Files {
     /// holds something else.
     pub(super) async fn claim(&self, store_id: &[u8; 16]) -> Result<()> {
         if self.repository.get(REPOSITORY).await?.is_none() {
-            if !self.repository.list("").await?.is_empty() {
+            // Whoever died while it was made has left something.
+            let files = self.repository.list("").await?;
+            if files.iter().any(|file| !file.name.ends_with(UNWRITTEN)) {
                 let message = format!("{} is not empty, and holds no backups; name a place of their own", self.place());
                 return Err(Error::Backup(message));
             }

@@ -14,13 +14,11 @@ use std::sync::Arc;
 
 use super::files::{Files, Hash, Hold, List, hash_of};
 use super::pack::PackId;
-use super::repository::Repository;
+use super::repository::{Repository, UNWRITTEN};
 use crate::clock::Entropy;
 use crate::error::{Error, Result};
 use crate::stamp::Timestamp;
 
-/// What files in the making end in, which a crash leaves.
-const UNWRITTEN: &str = ".new";
 /// After so many files it is looked again whether the repository is still locked.
 const REMOVED_AT_ONCE: u64 = 64;
 

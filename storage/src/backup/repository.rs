@@ -2,15 +2,20 @@
 //!
 //! A file is there whole or not at all, and once a call says that it is there, it survives a power cut: in a directory it
 //! is written beside, synced, renamed, and its directory synced. Dying before the rename leaves a file that ends in `.new`.
+//! One that must not replace another gets its name by a link instead.
 
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 
 use crate::error::{Error, Result};
 use crate::fs::{blocking, create_directories, read_small_file, sync_parent, write_small_file};
+
+/// What the names of files in the making end in, which a crash leaves.
+pub(super) const UNWRITTEN: &str = ".new";
 
 /// What a call to a repository will come to.
 pub type Pending<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'a>>;
@@ -123,20 +128,55 @@ impl Repository for DirectoryRepository {
     }
 }
 
-/// Only small files that say who is at work are made like this: a crash may leave one cut short.
+/// Makes a file unless there is one: written beside and synced, then given its name, which fails if that is taken.
 fn make_new(path: &Path, bytes: &[u8]) -> Result<bool> {
-    let make = || {
-        let mut file = std::fs::OpenOptions::new().write(true).create_new(true).open(path)?;
-        file.write_all(bytes)?;
-        file.sync_all()
+    let made = make_by(path, bytes, |beside, path| std::fs::hard_link(beside, path));
+    let made = made.map_err(|error| Error::io("make a file of a repository", error))?;
+    if made {
+        sync_parent(path)?;
+    }
+    Ok(made)
+}
+
+fn make_by(path: &Path, bytes: &[u8], link: impl FnOnce(&Path, &Path) -> io::Result<()>) -> io::Result<bool> {
+    let beside = write_beside(path, bytes)?;
+    let made = match link(&beside, path) {
+        // Not every file system has second names: there, a crash may leave a file cut short.
+        Err(error) if matches!(error.kind(), io::ErrorKind::Unsupported | io::ErrorKind::PermissionDenied) => {
+            write_new(path, bytes)
+        }
+        linked => linked,
     };
-    match make() {
+    let removed = std::fs::remove_file(beside);
+    match made {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
-        made => {
-            made.map_err(|error| Error::io("make a file of a repository", error))?;
-            sync_parent(path).map(|()| true)
+        made => made.and(removed).map(|()| true),
+    }
+}
+
+/// Writes a file that nobody else writes to, and returns its path.
+fn write_beside(path: &Path, bytes: &[u8]) -> io::Result<PathBuf> {
+    static COUNTER: AtomicU64 = AtomicU64::new(0);
+    loop {
+        let number = COUNTER.fetch_add(1, Ordering::Relaxed);
+        let beside = path.with_extension(format!("{}-{number}{UNWRITTEN}", std::process::id()));
+        match write_new(&beside, bytes) {
+            // Of a process of that number, elsewhere or before.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Ok(()) => return Ok(beside),
+            Err(error) => {
+                // It may not be there at all; why it was not written counts.
+                _ = std::fs::remove_file(&beside);
+                return Err(error);
+            }
         }
     }
+}
+
+fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).open(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
 }
 
 fn walk(root: &Path, directory: &Path, found: &mut Vec<RepositoryFile>) -> io::Result<()> {
@@ -161,9 +201,12 @@ fn walk(root: &Path, directory: &Path, found: &mut Vec<RepositoryFile>) -> io::R
 
 #[cfg(test)]
 mod tests {
+    use std::io;
+    use std::path::Path;
+
     use bytes::Bytes;
 
-    use super::{DirectoryRepository, Repository as _};
+    use super::{DirectoryRepository, Repository as _, make_by, make_new};
 
     #[tokio::test]
     async fn files_come_and_go() {
@@ -185,5 +228,28 @@ mod tests {
         for name in ["", "../x", "a/../b", "/x", "a//b"] {
             assert!(repository.get(name).await.is_err(), "{name}");
         }
+    }
+
+    /// Whatever happens in between, there is a whole file of the name or none.
+    #[test]
+    fn a_new_file_is_whole() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("lock");
+        let broken = |from: &Path, to: &Path| {
+            assert_eq!(std::fs::read(from).unwrap(), b"mine");
+            assert!(!to.exists());
+            Err(io::ErrorKind::StorageFull.into())
+        };
+        assert!(make_by(&path, b"mine", broken).is_err() && !path.exists());
+        // Without links there is another way.
+        let unable = |_: &Path, _: &Path| Err(io::ErrorKind::PermissionDenied.into());
+        assert!(make_by(&path, b"mine", unable).unwrap());
+        assert!(!make_by(&path, b"theirs", unable).unwrap());
+        assert!(!make_new(&path, b"theirs").unwrap());
+        assert_eq!(std::fs::read(&path).unwrap(), b"mine");
+        std::fs::remove_file(&path).unwrap();
+        assert!(make_new(&path, b"theirs").unwrap());
+        assert_eq!(std::fs::read(&path).unwrap(), b"theirs");
+        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1);
     }
 }

@@ -25,6 +25,11 @@ async fn a_repository_is_of_one_store() {
     let full = Arc::new(strata_storage::DirectoryRepository::new(other.path("full")));
     assert!(reason(other.store.backup(full.clone(), BackupOptions::default()).await).contains("not empty"));
     assert!(reason(backups(full).await).contains("no backups"));
+    // What somebody left who died while the repository was made.
+    std::fs::create_dir(other.path("begun")).expect("it can be made");
+    std::fs::write(other.path("begun/repository.7-0.new"), b"strata-rep").expect("it can be written");
+    let begun = Arc::new(strata_storage::DirectoryRepository::new(other.path("begun")));
+    crate::support::back_up(&other.store, begun).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
