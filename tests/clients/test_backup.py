@@ -188,12 +188,21 @@ def test_what_is_refused(run, strata, server, tmp_path):
     """Wrong places and missing keys are told of, with exit status 2."""
     endpoint = ["--endpoint", server.url]
     run(binary(), "backup", server.data / "within", *endpoint, status=2)
+    (tmp_path / "link").symlink_to(server.data)
+    run(binary(), "backup", tmp_path / "link" / "new" / "place", *endpoint, status=2)
+    run(binary(), "backup", tmp_path / "missing" / ".." / "place", *endpoint, status=2)
+    assert not (server.data / "new").exists() and not (tmp_path / "place").exists()
     run(binary(), "backup", "s3://unknown-bucket/x", *endpoint, status=2)
     run(binary(), "backup", "list", tmp_path / "nothing", status=2)
     run(binary(), "restore", tmp_path / "nothing", "--data", tmp_path / "new", status=2)
     repository = tmp_path / "repository"
     assert strata("backup", repository, *endpoint)["snapshot"]
     assert strata("backup", "status", *endpoint)["snapshot"]
+    assert run(binary(), "backup", "list", repository).splitlines()[0].split()[-1] == "LOST"
+    # Nothing is restored into the repository itself.
+    (tmp_path / "to-repository").symlink_to(repository)
+    run(binary(), "restore", repository, "--data", tmp_path / "to-repository" / "packs" / "new", status=2)
+    run(binary(), "restore", repository, "--data", tmp_path / "new", "--zone", f"a={repository / 'packs' / 'a'}", status=2)
     # Not without the master key, nor over a store.
     run(binary(), "restore", repository, "--data", tmp_path / "new", status=2)
     run(binary(), "restore", repository, "--data", server.data, status=2)
