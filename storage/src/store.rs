@@ -25,7 +25,7 @@ use crate::pool::Pool;
 use crate::queue::{Arrivals, latest_task};
 use crate::quota::Quotas;
 use crate::restore::{RestoreTimes, Restores};
-use crate::room::{Gauge, SystemGauge};
+use crate::room::{Commits, Gauge, Room, SystemGauge};
 use crate::store_buckets::BucketCache;
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::{Mutex, broadcast};
@@ -201,6 +201,12 @@ impl Inner {
     pub(crate) fn check_room(&self) -> Result<()> {
         let room = self.gauge.room(self.directory.path()).map_err(|error| Error::io("look for free space", error))?;
         if room.takes_more() { Ok(()) } else { Err(Error::NoSpace { action: "store more" }) }
+    }
+
+    /// Whether there is room for delete markers.
+    pub(crate) fn takes_markers(&self) -> bool {
+        let commits = self.gauge.room(self.directory.path()).map_or(Commits::All, Room::commits);
+        matches!(commits, Commits::All | Commits::Covering)
     }
 
     /// Refuses bytes that could not be made durable, or that would leave no room for removing others.

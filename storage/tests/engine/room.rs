@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use strata_storage::{
     BucketChange, BucketName, CompleteUpload, CompletedPart, DeleteObject, Error, Expiration, Filter, FilterForm,
-    Gauge, Lifecycle, NewBucket, NewUpload, PutObject, Room, Rule, Staged, Status, Store, Tag, TransitionMinimum,
-    VersionId, VersionSelector, Versioning, When, WriteCondition,
+    Gauge, Lifecycle, NewBucket, NewUpload, PutObject, Room, Rule, StageOptions, Staged, Status, Store, Tag,
+    TransitionMinimum, VersionId, VersionSelector, Versioning, When, WriteCondition,
 };
 
 use crate::sound::assert_sound;
@@ -19,8 +19,10 @@ const MIB: u64 = 1 << 20;
 const TOTAL_BYTES: u64 = 1 << 40;
 /// Not enough for more bytes of objects.
 const NO_BYTES: u64 = 511 * MIB;
-/// Enough for removals only.
+/// Enough for deletes only.
 const REMOVALS: u64 = 63 * MIB;
+/// Too little for delete markers.
+const NO_MARKERS: u64 = 31 * MIB;
 const NOTHING: u64 = 8 * MIB - 1;
 
 struct Simulated(AtomicU64);
@@ -180,6 +182,71 @@ async fn versions_and_markers_go_and_what_they_held_is_given_back() {
     assert!(freed >= 18 << 20, "{freed}");
     disk.set(TOTAL_BYTES);
     put(store, "key", content(9, 1 << 20), WriteCondition::None).await.expect("it is put");
+}
+
+/// Whoever deletes without naming versions only adds, and would use up what removals need.
+#[tokio::test]
+async fn delete_markers_end_before_removals_do() {
+    let (fixture, disk) = open().await;
+    let store = &fixture.store;
+    make_bucket(store).await;
+    put(store, "null", content(1, 9_000), WriteCondition::None).await.expect("it is put");
+    store.change_bucket(&bucket(), BucketChange::Versioning(Versioning::Enabled)).await.expect("versioned");
+    let version = put(store, "key", content(2, 9_000), WriteCondition::None).await.expect("it is put").version_id;
+    put(store, "old/a", content(3, 9_000), WriteCondition::None).await.expect("it is put");
+    let rules = BucketChange::Lifecycle(Some(expire_after_a_day("old/")));
+    store.change_bucket(&bucket(), rules).await.expect("the rules are set");
+    store.evaluate().await.expect("the rules are heard of");
+
+    disk.set(REMOVALS);
+    delete(store, "key", None).await.expect("a marker");
+    disk.set(NO_MARKERS);
+    refused(delete(store, "key", None).await);
+    refused(delete(store, "nothing", None).await);
+    delete(store, "key", version).await.expect("a version goes");
+    fixture.clock.advance(Duration::from_secs(3 * 24 * 3600));
+    assert_eq!(store.evaluate().await.expect("markers wait").markers, 0);
+    assert!(get(store, "old/a", VersionSelector::Current).await.is_ok());
+
+    // A marker in place of an object makes room, but once.
+    disk.set(TOTAL_BYTES);
+    store.change_bucket(&bucket(), BucketChange::Versioning(Versioning::Suspended)).await.expect("suspended");
+    disk.set(NO_MARKERS);
+    delete(store, "null", None).await.expect("the null version goes");
+    refused(delete(store, "null", None).await);
+    assert!(store.collect().await.is_ok());
+
+    disk.set(REMOVALS);
+    assert_eq!(store.evaluate().await.expect("there is room for markers").markers, 1);
+    assert!(get(store, "old/a", VersionSelector::Current).await.is_err());
+    delete(store, "null", None).await.expect("a marker");
+}
+
+#[tokio::test]
+async fn dead_segments_go_when_nothing_can_be_committed() {
+    let (fixture, disk) = open().await;
+    let store = &fixture.store;
+    make_bucket(store).await;
+    put(store, "key", content(1, 3 << 20), WriteCondition::None).await.expect("it is put");
+    // Keeps its segment from going at once.
+    let writer = store.stage(StageOptions::default());
+    disk.set(NO_BYTES);
+    delete(store, "key", None).await.expect("it is deleted");
+    assert_eq!(store.collect().await.expect("its bytes are released"), 0);
+    drop(writer);
+    disk.set(NOTHING);
+    let mut freed = 0;
+    for _ in 0..2 {
+        freed += store.collect().await.expect("a collection");
+    }
+    assert!(freed >= 3 << 20, "{freed}");
+    disk.set(TOTAL_BYTES);
+    store.collect().await.expect("the counters go");
+    put(store, "key", content(2, 1 << 20), WriteCondition::None).await.expect("it is put");
+    store.close().await.expect("it closes");
+    let Fixture { directory, store, .. } = fixture;
+    drop(store);
+    assert_sound(directory.path(), Vec::new(), None);
 }
 
 #[tokio::test]
