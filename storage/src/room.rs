@@ -138,6 +138,12 @@ impl Rooms {
         self.of(zone).is_none_or(Room::takes_more)
     }
 
+    /// Asks again.
+    #[cfg(test)]
+    pub fn forget(&self) {
+        self.0.lock().unwrap().clear();
+    }
+
     fn of_at(&self, zone: &Zone, now: Instant) -> Option<Room> {
         let answers = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(answer) = answers().get(&zone.id).filter(|answer| now < answer.at + BELIEVED) {

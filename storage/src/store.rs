@@ -205,8 +205,16 @@ impl Inner {
 
     /// Whether there is room for delete markers.
     pub(crate) fn takes_markers(&self) -> bool {
-        let commits = self.gauge.room(self.directory.path()).map_or(Commits::All, Room::commits);
-        matches!(commits, Commits::All | Commits::Covering)
+        matches!(self.commits(), Commits::All | Commits::Covering)
+    }
+
+    /// Whether there is room for what makes some.
+    pub(crate) fn takes_removals(&self) -> bool {
+        self.commits() != Commits::None
+    }
+
+    fn commits(&self) -> Commits {
+        self.gauge.room(self.directory.path()).map_or(Commits::All, Room::commits)
     }
 
     /// Refuses bytes that could not be made durable, or that would leave no room for removing others.

@@ -85,13 +85,18 @@ pub(super) async fn collect(inner: &Arc<Inner>, state: &mut State) -> Result<u64
     }
     forget_counters(inner, &mut state.uncounted).await?;
     let (mut freed_bytes, mut rewritten_bytes) = (0_u64, 0_u64);
-    for (SegmentInfo { id, .. }, live_bytes) in candidates(inner, infos).await? {
+    for (SegmentInfo { id, pool, .. }, live_bytes) in candidates(inner, infos).await? {
         if (live_bytes > 0 && state.unreadable.contains_key(&id)) || state.unremovable.contains_key(&id) {
             continue;
         }
         // Segments without live bytes come first and cost nothing, whatever was written before.
         if live_bytes > 0 && rewritten_bytes >= REWRITTEN_BYTES_MAX {
             break;
+        }
+        // A segment gives nothing back before all that lives in it is elsewhere. Others may be smaller, or go elsewhere.
+        if live_bytes > 0 && !(inner.takes_removals() && inner.blobs.spares(pool, live_bytes)) {
+            tracing::debug!(segment = id, live_bytes, "there is no room to rewrite a segment");
+            continue;
         }
         let rewrite = rewrite(inner, id, REWRITTEN_BYTES_MAX.saturating_sub(rewritten_bytes)).await?;
         rewritten_bytes += rewrite.bytes;
@@ -107,8 +112,7 @@ pub(super) async fn collect(inner: &Arc<Inner>, state: &mut State) -> Result<u64
             },
             Outcome::Begun => {}
             Outcome::NoRoom => {
-                tracing::debug!(segment = id, "there is no room to rewrite segments");
-                break;
+                tracing::debug!(segment = id, "there is no room any more to rewrite a segment");
             }
             Outcome::Unreadable => _ = state.unreadable.insert(id, UNREADABLE_PASSES),
         }
@@ -192,7 +196,7 @@ enum Outcome {
     Begun,
     /// A blob cannot be read.
     Unreadable,
-    /// What it would copy next would use up the room that removals need.
+    /// What it would copy next would use up the room that removals need, since others used what there was.
     NoRoom,
 }
 
