@@ -7,9 +7,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use strata_storage::{
-    BucketChange, BucketName, CompleteUpload, CompletedPart, DeleteObject, Error, Expiration, Filter, FilterForm,
-    Gauge, Lifecycle, NewBucket, NewUpload, PutObject, Room, Rule, StageOptions, Staged, Status, Store, Tag,
-    TransitionMinimum, VersionId, VersionSelector, Versioning, When, WriteCondition,
+    BucketChange, BucketName, CompleteUpload, CompletedPart, DeleteObject, Error, Expiration, Filter,
+    FilterForm, Gauge, Lifecycle, NewBucket, NewUpload, PutObject, Room, Rule, StageOptions,
+    Staged, Status, Store, Tag, TransitionMinimum, VersionId, VersionSelector, Versioning,
+    When, WriteCondition,
 };
 
 use crate::sound::assert_sound;
@@ -25,24 +26,33 @@ const REMOVALS: u64 = 63 * MIB;
 const NO_MARKERS: u64 = 31 * MIB;
 const NOTHING: u64 = 8 * MIB - 1;
 
-struct Simulated(AtomicU64);
+#[derive(Default)]
+struct Simulated {
+    free_bytes: AtomicU64,
+    /// How often it was asked about the data directory.
+    asked: AtomicU64,
+}
 
 impl Gauge for Simulated {
-    fn room(&self, _directory: &Path) -> io::Result<Room> {
-        Ok(Room { free_bytes: self.0.load(Ordering::SeqCst), total_bytes: TOTAL_BYTES })
+    fn room(&self, directory: &Path) -> io::Result<Room> {
+        if !directory.ends_with("index") {
+            self.asked.fetch_add(1, Ordering::SeqCst);
+        }
+        Ok(Room { free_bytes: self.free_bytes.load(Ordering::SeqCst), total_bytes: TOTAL_BYTES })
     }
 }
 
 impl Simulated {
     fn set(&self, free_bytes: u64) {
-        self.0.store(free_bytes, Ordering::SeqCst);
+        self.free_bytes.store(free_bytes, Ordering::SeqCst);
     }
 }
 
 async fn open() -> (Fixture, Arc<Simulated>) {
     let Fixture { directory, clock, store } = Fixture::new().await;
     drop(store);
-    let gauge = Arc::new(Simulated(AtomicU64::new(TOTAL_BYTES)));
+    let gauge = Arc::new(Simulated::default());
+    gauge.set(TOTAL_BYTES);
     let opened = Store::open(strata_storage::OpenOptions { gauge: gauge.clone(), ..options(&directory, &clock) }).await;
     (Fixture { directory, clock, store: opened.expect("it opens") }, gauge)
 }
@@ -247,6 +257,34 @@ async fn dead_segments_go_when_nothing_can_be_committed() {
     let Fixture { directory, store, .. } = fixture;
     drop(store);
     assert_sound(directory.path(), Vec::new(), None);
+}
+
+#[tokio::test]
+async fn a_body_asks_for_room_every_few_bytes() {
+    const FRAME_BYTES: u64 = 64 << 10;
+    let (fixture, disk) = open().await;
+    let (store, frame) = (&fixture.store, content(1, FRAME_BYTES as usize));
+    let asked = || disk.asked.load(Ordering::SeqCst);
+    let before = asked();
+    let mut stage = store.stage(StageOptions::default());
+    for _ in 0..2 * (4 << 20) / FRAME_BYTES {
+        stage.write(frame.clone().into()).await.expect("there is room");
+    }
+    assert_eq!(asked() - before, 2);
+    stage.write(frame.clone().into()).await.expect("there is room");
+    disk.set(NO_BYTES);
+    let mut taken = 0;
+    while stage.write(frame.clone().into()).await.is_ok() {
+        taken += FRAME_BYTES;
+    }
+    assert!(taken < 4 << 20, "{taken}");
+    // A body that is shorter is refused at its end.
+    disk.set(TOTAL_BYTES);
+    let mut stage = store.stage(StageOptions::default());
+    stage.write(frame.clone().into()).await.expect("there is room");
+    disk.set(NO_BYTES);
+    refused(stage.finish().await.map(drop));
+    refused(store.stage(StageOptions::default()).write(frame.into()).await);
 }
 
 #[tokio::test]
