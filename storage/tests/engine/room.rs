@@ -7,9 +7,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use strata_storage::{
-    BucketChange, BucketName, CompleteUpload, CompletedPart, DeleteObject, Error, Expiration, Filter,
-    FilterForm, Gauge, Lifecycle, NewBucket, NewUpload, PutObject, Room, Rule, StageOptions,
-    Staged, Status, Store, Tag, TransitionMinimum, VersionId, VersionSelector, Versioning,
+    BucketChange, BucketName, Clock as _, CompleteUpload, CompletedPart, DeleteObject, Error, Expiration, Filter,
+    FilterForm, Gauge, Lifecycle, Month, NewBucket, NewUpload, PutObject, RequestKind, Room, Rule, StageOptions,
+    Staged, Status, StorageClass, Store, Tag, Timestamp, TransitionMinimum, VersionId, VersionSelector, Versioning,
     When, WriteCondition,
 };
 
@@ -257,6 +257,34 @@ async fn dead_segments_go_when_nothing_can_be_committed() {
     let Fixture { directory, store, .. } = fixture;
     drop(store);
     assert_sound(directory.path(), Vec::new(), None);
+}
+
+#[tokio::test]
+async fn what_is_metered_is_told_when_it_cannot_be_stored() {
+    let (fixture, disk) = open().await;
+    let store = &fixture.store;
+    make_bucket(store).await;
+    store.create_bucket(&named("other"), NewBucket::default()).await.expect("a bucket");
+    let month = Month::of(fixture.clock.now());
+    let reads = async |bucket: Option<&BucketName>, month| {
+        let found = store.activity(bucket, month).await.expect("it is told");
+        found.iter().map(|found| found.activity.reads).sum::<i64>()
+    };
+    let read = |bucket: &BucketName| store.meter().request(bucket, StorageClass::Standard, RequestKind::Read);
+    read(&bucket());
+    assert_eq!(reads(None, month).await, 1);
+    disk.set(REMOVALS);
+    (0..2).for_each(|_| read(&bucket()));
+    read(&named("other"));
+    for _ in 0..2 {
+        assert_eq!(reads(None, month).await, 4);
+        assert_eq!(reads(Some(&bucket()), month).await, 3);
+        assert_eq!(reads(None, Month::of(Timestamp::from_secs(0))).await, 0);
+    }
+    disk.set(TOTAL_BYTES);
+    assert_eq!(reads(None, month).await, 4);
+    disk.set(REMOVALS);
+    assert_eq!(reads(None, month).await, 4);
 }
 
 #[tokio::test]
