@@ -324,6 +324,7 @@ impl Store {
             tracing::warn!(%error, "accesses could not be stored; these reads do not count");
         }
         self.inner.closed.store(true, Ordering::Release);
+        self.inner.budget.close();
         self.inner.backups.stop().await;
         self.inner.mover.wait().await;
         self.inner.healer.wait().await;

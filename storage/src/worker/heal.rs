@@ -123,6 +123,7 @@ async fn heal(inner: &Arc<Inner>, progress: &Progress, ending: &mut BTreeSet<u64
     let mut left = damaged.len() as u64;
     let mut verified = BTreeSet::new();
     for damage in damaged {
+        inner.check_writable()?;
         progress.set_backlog(left);
         let info = infos.iter().find(|info| info.id == damage.segment);
         let target = info.and_then(|info| Some((info, target(info, damage, &zones, awaited)?)));
@@ -150,6 +151,7 @@ async fn heal(inner: &Arc<Inner>, progress: &Progress, ending: &mut BTreeSet<u64
     if healed.waiting == 0 && inner.blobs.segments().iter().all(SegmentInfo::is_readable) {
         // Everything is whole without these, so they are of no use any more.
         for stray in inner.blobs.strays() {
+            inner.check_writable()?;
             inner.blobs.remove_stray(stray).await?;
         }
     }
@@ -187,7 +189,7 @@ async fn rebuild(
     let (budget, runtime) = (Arc::clone(&inner.budget), tokio::runtime::Handle::current());
     let spend = move |bytes| {
         runtime.block_on(budget.spend(bytes));
-        Ok(())
+        if budget.is_closed() { Err(Error::Closed) } else { Ok(()) }
     };
     inner.blobs.rebuild_shard(damage.segment, damage.shard, zone, spend).await
 }
@@ -199,6 +201,7 @@ async fn verify(inner: &Arc<Inner>, segment: &SegmentInfo) -> Result<()> {
     while let Some(group) = inner.index.read(move |rows| next_group(rows, next, end)).await? {
         next = group.next;
         inner.budget.spend(group.read_bytes(segment)).await;
+        inner.check_writable()?;
         group.verify(inner).await?;
     }
     Ok(())

@@ -10,10 +10,10 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use tokio::sync::{Mutex, Notify};
+use tokio::sync::Mutex;
 
 use crate::blob::SegmentInfo;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::index::record::Record;
 use crate::index::{Batch, Family, Rows, Step, key};
 use crate::stamp::Timestamp;
@@ -112,8 +112,6 @@ pub(crate) struct Scrubber {
     state: Mutex<State>,
     every: Option<Duration>,
     progress: Arc<Progress>,
-    /// Told when the store is closing, which ends the waiting for the budget.
-    closing: Notify,
 }
 
 #[derive(Default)]
@@ -128,12 +126,11 @@ struct State {
 
 impl Scrubber {
     pub(crate) fn new(workers: &Workers, every: Option<Duration>) -> Scrubber {
-        Scrubber { state: Mutex::default(), every, progress: workers.register("scrub"), closing: Notify::new() }
+        Scrubber { state: Mutex::default(), every, progress: workers.register("scrub") }
     }
 
     /// Waits for the group under way, and stores the place. The store is closed for others.
     pub(crate) async fn stop(&self, inner: &Inner) -> Result<()> {
-        self.closing.notify_one();
         let mut state = self.state.lock().await;
         if state.unsaved_bytes > 0 { save(inner, &mut state).await } else { Ok(()) }
     }
@@ -304,7 +301,8 @@ async fn scrub(inner: &Arc<Inner>, record: &mut ScrubRecord, group: Group, infos
         return Ok(());
     }
     let (bytes, read_bytes, next) = (group.bytes(), group.read_bytes(info), group.next);
-    spend(inner, read_bytes).await?;
+    inner.budget.spend(read_bytes).await;
+    inner.check_open()?;
     let found = group.verify(inner).await?;
     inner.scrubber.progress.add(found.records, read_bytes);
     record.records += found.records;
@@ -317,12 +315,4 @@ async fn scrub(inner: &Arc<Inner>, record: &mut ScrubRecord, group: Group, infos
     record.done_bytes += bytes;
     record.next = next;
     Ok(())
-}
-
-/// Waits for the budget. `Err(Closed)` if the store closes meanwhile.
-async fn spend(inner: &Inner, bytes: u64) -> Result<()> {
-    tokio::select! {
-        () = inner.budget.spend(bytes) => Ok(()),
-        () = inner.scrubber.closing.notified() => Err(Error::Closed),
-    }
 }
