@@ -20,7 +20,7 @@ use crate::blob::{Layout, SegmentInfo};
 use crate::error::{Error, Result};
 use crate::store::{Inner, Store};
 use crate::worker::progress::{Progress, Workers};
-use crate::worker::records::next_group;
+use crate::worker::records::{Found, next_group};
 use crate::worker::{self, Next, Rounds, to_its_end};
 use crate::zone::{Damage, ZoneId, ZoneInfo, ZoneState};
 
@@ -198,11 +198,12 @@ async fn rebuild(
 /// any more the next pass of scrubbing tells of, and so does whoever reads it.
 async fn verify(inner: &Arc<Inner>, segment: &SegmentInfo) -> Result<()> {
     let (mut next, end) = ((segment.id, 0), segment.id + 1);
+    let mut found = Found::default();
     while let Some(group) = inner.index.read(move |rows| next_group(rows, next, end)).await? {
         next = group.next;
         inner.budget.spend(group.read_bytes(segment)).await;
         inner.check_writable()?;
-        group.verify(inner).await?;
+        group.verify(inner, &mut found).await?;
     }
     Ok(())
 }
