@@ -190,7 +190,13 @@ impl Body {
     }
 
     async fn take_room(&mut self, most: usize) -> Result<(), S3Error> {
-        let length = self.length.and_then(|length| usize::try_from(length).ok()).unwrap_or(most);
+        let length = match self.framing {
+            Framing::Streamed => most,
+            // A request that declares no length has no body.
+            Framing::Plain(_) | Framing::Chunked(_) => {
+                self.length.map_or(0, |length| usize::try_from(length).unwrap_or(most))
+            }
+        };
         if let (Some(room), None, 1..) = (self.room.clone(), &self.space, length) {
             let space = room.take(length).await;
             self.space = Some(space.map_err(|error| self.fail(error))?);

@@ -1,6 +1,7 @@
 //! Bodies as the service builds them: lengths, hashes, time limits, and what happens to the connection.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,6 +13,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{Body, Transport};
 use crate::auth::{ChunkSigner, PayloadAuth};
+use crate::document_room::DocumentRoom;
 use crate::error::S3Error;
 
 const LONG: Duration = Duration::from_mins(1);
@@ -46,6 +48,29 @@ async fn read(body: &mut Body) -> Result<String, S3Error> {
         text.push_str(std::str::from_utf8(&data).expect("ASCII"));
     }
     Ok(text)
+}
+
+#[tokio::test(start_paused = true)]
+async fn bodies_take_as_much_room_as_they_may_have_bytes() {
+    async fn check(body: impl Fn(&str) -> Body, free_bytes: usize, expected: Result<&str, &str>) {
+        let room = Arc::new(DocumentRoom::new(10 << 10));
+        let _others = room.take((10 << 10) - free_bytes).await.expect("there is room");
+        let collected = body("text").with_room(&room).collect(9 << 10).await;
+        let found = collected.as_ref().map(|bytes| &bytes[..]).map_err(|error| error.code);
+        assert_eq!(found, expected.map(str::as_bytes), "{free_bytes}");
+    }
+    let declared = |text: &str| {
+        let headers = headers(&[("content-length", &text.len().to_string())]);
+        Body::new(Transport::from(Bytes::from(text.to_owned())), &headers, plain(None), LONG).expect("a body")
+    };
+    let absent =
+        |_: &str| Body::new(Transport::from(Bytes::new()), &HeaderMap::new(), plain(None), LONG).expect("no body");
+    let streamed = |text: &str| Body::streamed(Transport::from(Bytes::from(text.to_owned())), LONG);
+    check(declared, 1 << 10, Ok("text")).await;
+    check(declared, 0, Err("SlowDown")).await;
+    check(absent, 0, Ok("")).await;
+    check(streamed, 1 << 10, Err("SlowDown")).await;
+    check(streamed, 9 << 10, Ok("text")).await;
 }
 
 #[tokio::test]

@@ -108,10 +108,15 @@ impl Store {
         batch: &mut Batch,
     ) -> Result<Deleted> {
         let stamp = self.inner.stamp_after(newest.as_ref().map(|newest| newest.stamp.time));
+        let mut removed = None;
         if bucket.versioning == Versioning::Suspended
             && let Some(old) = self.inner.null_version(bucket, key, newest.as_ref()).await?
         {
-            self.inner.remove_version(bucket, key, &old, batch).await?;
+            removed = self.inner.remove_version(bucket, key, &old, batch).await?;
+        }
+        // A marker in place of another could go on for ever, too.
+        if removed.is_none_or(|removed| removed.object.is_none()) {
+            batch.only_covers();
         }
         if let Some(newest) = &newest {
             self.inner.wake_superseded(bucket, key, newest.stamp, batch);

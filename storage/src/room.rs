@@ -1,6 +1,7 @@
 //! Room on disks: how much there is, how much is kept free and for what, and how often zones are asked.
 //!
-//! What is free goes in this order: everything; no bytes of objects any more; no commits but those that make room; none.
+//! What is free goes in this order: everything; no bytes of objects any more; no commits but those that add delete markers
+//! or make room; none but those that make room; none.
 
 use std::collections::HashMap;
 use std::io;
@@ -24,6 +25,11 @@ const KEPT_FREE_PARTS: u64 = 4;
 const KEPT_FOR_REMOVALS_BYTES: u64 = 64 << 20;
 /// The most of that on a small file system: one part in this many.
 const KEPT_FOR_REMOVALS_PARTS: u64 = 16;
+/// Kept free of that for what makes room, in bytes: below it no delete marker is added any more. A client that deletes
+/// without naming versions only ever adds markers, and would use up what the collector needs.
+const KEPT_FROM_MARKERS_BYTES: u64 = 32 << 20;
+/// The most of that on a small file system: one part in this many.
+const KEPT_FROM_MARKERS_PARTS: u64 = 24;
 /// The last of it, in bytes: below it nothing is committed any more. RocksDB recovers from a full disk only once it has
 /// room for a write buffer, so it had better not meet one; a refused commit has certainly not happened. One write of the
 /// log has a little more than 4 MiB at most.
@@ -52,6 +58,8 @@ impl Room {
     pub(crate) fn commits(self) -> Commits {
         if self.spares(0) {
             Commits::All
+        } else if self.takes_markers() {
+            Commits::Covering
         } else if self.fits(0) {
             Commits::MakingRoom
         } else {
@@ -62,6 +70,10 @@ impl Room {
     /// Whether so many bytes more leave what is kept last.
     pub(crate) fn fits(self, bytes: u64) -> bool {
         self.free_bytes >= self.kept_last().saturating_add(bytes)
+    }
+
+    fn takes_markers(self) -> bool {
+        self.free_bytes >= KEPT_FROM_MARKERS_BYTES.min(self.total_bytes / KEPT_FROM_MARKERS_PARTS)
     }
 
     fn kept_last(self) -> u64 {
@@ -80,6 +92,8 @@ impl Room {
 pub(crate) enum Commits {
     /// Everything.
     All,
+    /// What covers something with a delete marker, and what makes room.
+    Covering,
     /// What removes something, and what follows from that.
     MakingRoom,
     /// Nothing.
@@ -122,6 +136,12 @@ impl Rooms {
     /// Whether a zone takes more. One that does not tell fails by itself if it is full.
     pub fn takes_more(&self, zone: &Zone) -> bool {
         self.of(zone).is_none_or(Room::takes_more)
+    }
+
+    /// Asks again.
+    #[cfg(test)]
+    pub fn forget(&self) {
+        self.0.lock().unwrap().clear();
     }
 
     fn of_at(&self, zone: &Zone, now: Instant) -> Option<Room> {
@@ -167,11 +187,15 @@ mod tests {
             assert_eq!(room.commits(), expected, "{room:?}");
         }
         check(64, 1 << 20, Commits::All);
-        check(63, 1 << 20, Commits::MakingRoom);
+        check(63, 1 << 20, Commits::Covering);
+        check(32, 1 << 20, Commits::Covering);
+        check(31, 1 << 20, Commits::MakingRoom);
         check(8, 1 << 20, Commits::MakingRoom);
         check(7, 1 << 20, Commits::None);
         check(10, 160, Commits::All);
-        check(9, 160, Commits::MakingRoom);
+        check(9, 160, Commits::Covering);
+        check(7, 160, Commits::Covering);
+        check(6, 160, Commits::MakingRoom);
         check(5, 160, Commits::MakingRoom);
         check(4, 160, Commits::None);
         check(0, 0, Commits::All);

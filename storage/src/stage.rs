@@ -37,6 +37,10 @@ pub(crate) const SMALL_CHUNK_BYTES_MAX: u64 = 1 << 20;
 /// The size of every chunk of a large body but the last.
 pub(crate) const CHUNK_BYTES: u64 = 8 << 20;
 
+/// So many bytes are taken between two looks at the room, and a piece that is larger: the most that a body goes beyond what
+/// may be used of a disk.
+const LOOKED_EVERY_BYTES: u64 = 4 << 20;
+
 /// What the digest of a sealed body's entity tag is derived for.
 const ETAG: &str = "entity tag";
 
@@ -64,6 +68,8 @@ pub struct Stage {
     seal: Option<BodySeal>,
     hint: StreamHint,
     size: u64,
+    /// How many bytes more are taken before the next look at the room.
+    fit: u64,
     open: OpenChunk,
     chunks: ChunkList,
     /// Keeps the segments that are written to until the bytes are named or forgotten.
@@ -102,6 +108,7 @@ impl Store {
             seal,
             hint: StreamHint::new(expected_stored),
             size: 0,
+            fit: 0,
             open: OpenChunk::Small(BytesMut::new()),
             chunks: ChunkList::default(),
             writer: self.inner.writers.enter(),
@@ -129,7 +136,7 @@ impl Stage {
         if let Some(expected) = self.expected.filter(|&expected| size > expected) {
             return Err(Error::SizeMismatch { expected, actual: size });
         }
-        self.inner.check_takes_bytes()?;
+        self.check_takes(length(&bytes))?;
         self.sums.update(&bytes);
         self.size = size;
         self.md5.update(&self.inner.lanes, bytes.clone()).await?;
@@ -145,6 +152,16 @@ impl Stage {
             left = rest;
         }
         self.store(left).await
+    }
+
+    /// Refuses bytes that there is no room for, as of a moment ago: to ask for it is a call for each zone.
+    fn check_takes(&mut self, bytes: u64) -> Result<()> {
+        if bytes > self.fit {
+            self.inner.check_takes_bytes()?;
+            self.fit = bytes.max(LOOKED_EVERY_BYTES);
+        }
+        self.fit -= bytes;
+        self.inner.check_writable()
     }
 
     /// Puts bytes, sealed if they are to be, into chunks.

@@ -25,7 +25,7 @@ use crate::pool::Pool;
 use crate::queue::{Arrivals, latest_task};
 use crate::quota::Quotas;
 use crate::restore::{RestoreTimes, Restores};
-use crate::room::{Gauge, SystemGauge};
+use crate::room::{Commits, Gauge, Room, SystemGauge};
 use crate::store_buckets::BucketCache;
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::{Mutex, broadcast};
@@ -203,6 +203,20 @@ impl Inner {
         if room.takes_more() { Ok(()) } else { Err(Error::NoSpace { action: "store more" }) }
     }
 
+    /// Whether there is room for delete markers.
+    pub(crate) fn takes_markers(&self) -> bool {
+        matches!(self.commits(), Commits::All | Commits::Covering)
+    }
+
+    /// Whether there is room for what makes some.
+    pub(crate) fn takes_removals(&self) -> bool {
+        self.commits() != Commits::None
+    }
+
+    fn commits(&self) -> Commits {
+        self.gauge.room(self.directory.path()).map_or(Commits::All, Room::commits)
+    }
+
     /// Refuses bytes that could not be made durable, or that would leave no room for removing others.
     pub(crate) fn check_takes_bytes(&self) -> Result<()> {
         self.check_writable()?;
@@ -310,6 +324,7 @@ impl Store {
             tracing::warn!(%error, "accesses could not be stored; these reads do not count");
         }
         self.inner.closed.store(true, Ordering::Release);
+        self.inner.budget.close();
         self.inner.backups.stop().await;
         self.inner.mover.wait().await;
         self.inner.healer.wait().await;

@@ -66,9 +66,10 @@ impl SegmentSet {
 
     /// Whether the zones that the next segment may go to would each have room for removals after so many bytes more.
     pub fn spares(&self, pool: Pool, bytes: u64) -> bool {
-        let (_, zones) = self.eligible(pool, self.state().active());
+        let (layout, zones) = self.eligible(pool, self.state().active());
+        let shard_bytes = layout.shard_bytes(bytes);
         // One that does not tell fails by itself if it is full.
-        zones.iter().all(|zone| zone.disk.room(&zone.directory).map_or(true, |room| room.spares(bytes)))
+        zones.iter().all(|zone| zone.disk.room(&zone.directory).map_or(true, |room| room.spares(shard_bytes)))
     }
 
     /// How many of the zones that take new segments have room.

@@ -338,6 +338,12 @@ impl Blobs {
         self.shared.segments.zones()
     }
 
+    /// Puts another disk under a zone.
+    #[cfg(test)]
+    pub fn set_disk(&self, zone: ZoneId, disk: impl crate::fs::Disk) {
+        self.shared.segments.set_disk(zone, disk);
+    }
+
     /// The room in a zone, as it was within the last second; `None` if it cannot be reached.
     pub fn room(&self, zone: ZoneId) -> Option<Room> {
         self.shared.segments.room(zone)

@@ -106,6 +106,16 @@ impl SegmentSet {
         state.zones.values().map(info).collect()
     }
 
+    /// Puts another disk under a zone.
+    #[cfg(test)]
+    pub fn set_disk(&self, id: ZoneId, disk: impl crate::fs::Disk) {
+        let mut state = self.state();
+        let entry = state.zones.get_mut(&id).unwrap();
+        let Zone { name, directory, .. } = (*entry.zone).clone();
+        entry.zone = Arc::new(Zone { id, name, directory, disk: Arc::new(disk) });
+        self.rooms.forget();
+    }
+
     /// The room in a zone; `None` if it cannot be reached.
     pub fn room(&self, id: ZoneId) -> Option<Room> {
         let zone = {

@@ -33,7 +33,9 @@ pub(crate) enum Purpose {
     /// To keep something.
     #[default]
     Keep,
-    /// To remove something, or what that needs. It adds few bytes at most, such as a delete marker or a garbage row.
+    /// To cover something with a delete marker, which removes nothing.
+    Cover,
+    /// To remove something, or what that needs. It adds few bytes at most, such as a garbage row.
     MakeRoom,
 }
 
@@ -61,6 +63,11 @@ impl Batch {
     /// One that makes room; taken as long as there is any.
     pub(crate) fn making_room() -> Batch {
         Batch { purpose: Purpose::MakeRoom, ..Batch::default() }
+    }
+
+    /// It turns out to remove nothing: it only adds a delete marker.
+    pub(crate) fn only_covers(&mut self) {
+        self.purpose = Purpose::Cover;
     }
 
     /// Keeps a lock or pin until the batch is durable.

@@ -14,8 +14,8 @@
 //! Dying before 3 is durable leaves none of the group; after it, all. A failed write poisons the committer: what the
 //! log holds is unknown then, so every later commit is refused until the store is opened anew.
 //!
-//! A full disk is no reason to open anew. With little room only batches that make some are written, with too little none,
-//! and a refused batch has not happened.
+//! A full disk is no reason to open anew. With little room only batches that make some or add delete markers are written,
+//! with less only those that make some, with too little none, and a refused batch has not happened.
 //! If others use up the rest, and RocksDB cannot write out what memory holds, it refuses writes until it can, which it
 //! tries every 5 s; the log is whole all the while, so commits go on then. Only a log that could not be written to its
 //! end poisons. RocksDB would recover from that, too, by writing out family by family, but a crash in the middle of it
@@ -223,6 +223,12 @@ impl Thread {
         }
         match takes {
             Commits::All => tracing::info!("there is room again; commits go on"),
+            Commits::Covering => {
+                tracing::error!(
+                    reason,
+                    "the index's disk is nearly full; only deletes and what makes room are committed"
+                );
+            }
             Commits::MakingRoom => {
                 tracing::error!(reason, "the index's disk is nearly full; only what makes room is committed");
             }
@@ -296,8 +302,12 @@ impl<'a> Group<'a> {
 
     fn check_room(&mut self, purpose: Purpose) -> Result<()> {
         match (self.takes, purpose) {
-            (Commits::All, _) | (Commits::MakingRoom, Purpose::MakeRoom) => Ok(()),
-            (Commits::MakingRoom, Purpose::Keep) | (Commits::None, _) => {
+            (Commits::All, _)
+            | (Commits::Covering, Purpose::Cover | Purpose::MakeRoom)
+            | (Commits::MakingRoom, Purpose::MakeRoom) => Ok(()),
+            (Commits::Covering, Purpose::Keep)
+            | (Commits::MakingRoom, Purpose::Keep | Purpose::Cover)
+            | (Commits::None, _) => {
                 self.refuses = true;
                 Err(Error::NoSpace { action: ACTION })
             }

@@ -18,6 +18,12 @@ const FLUSH_EVERY: Duration = Duration::from_secs(60);
 /// Rows that one batch of a flush changes.
 const ROWS_PER_BATCH: usize = 1000;
 
+/// What the numbers of a bucket's requests count.
+const KINDS: [Metered; 3] = [Metered::Writes, Metered::Reads, Metered::RetrievedBytes];
+
+/// What was metered in a month, by the bucket's id and class.
+type Sums = BTreeMap<(u64, StorageClass), Activity>;
+
 /// Writes the meter out every minute, until the store is closed or gone.
 pub(crate) fn spawn(inner: Weak<Inner>) {
     Rounds { name: "the storing of counted requests", first: FLUSH_EVERY, every: FLUSH_EVERY }
@@ -48,8 +54,7 @@ pub(crate) async fn flush(inner: &Arc<Inner>) -> Result<()> {
         };
         batch.hold(guard);
         for class in StorageClass::ALL {
-            let kinds = [Metered::Writes, Metered::Reads, Metered::RetrievedBytes];
-            for (metered, count) in kinds.into_iter().zip(requests[class as usize]) {
+            for (metered, count) in KINDS.into_iter().zip(requests[class as usize]) {
                 batch.meter(MeterKey { bucket, month, class, metered }, count);
             }
         }
@@ -78,31 +83,72 @@ pub(crate) async fn flush(inner: &Arc<Inner>) -> Result<()> {
     if batch.changes.is_empty() { Ok(()) } else { inner.index.commit(batch).await }
 }
 
+fn add(sums: &mut Sums, bucket: u64, class: StorageClass, metered: Metered, count: u64) {
+    if count > 0 {
+        *sums.entry((bucket, class)).or_default().counter(metered) += i64::try_from(count).unwrap_or(i64::MAX);
+    }
+}
+
 /// Commits a batch that has become large, and begins the next.
 async fn commit_full(inner: &Inner, batch: &mut Batch) -> Result<()> {
     if batch.changes.len() < ROWS_PER_BATCH { Ok(()) } else { inner.index.commit(std::mem::take(batch)).await }
 }
 
 impl Store {
+    /// What was noted and not stored yet.
+    async fn noted(&self, wanted: Option<&BucketName>) -> Result<Sums> {
+        let Shard { requests, counters } = self.inner.meter.noted();
+        let mut sums = Sums::new();
+        for (name, requests) in requests {
+            if wanted.is_some_and(|wanted| *wanted != name) {
+                continue;
+            }
+            let bucket = match self.bucket(&name).await {
+                Ok(bucket) => bucket.id,
+                Err(Error::NotFound(Entity::Bucket)) => continue,
+                Err(error) => return Err(error),
+            };
+            for class in StorageClass::ALL {
+                for (metered, count) in KINDS.into_iter().zip(requests[class as usize]) {
+                    add(&mut sums, bucket, class, metered, count);
+                }
+            }
+        }
+        let wanted = match wanted {
+            Some(name) => Some(self.bucket(name).await?.id),
+            None => None,
+        };
+        for ((bucket, class, metered), count) in counters {
+            if wanted.is_none_or(|wanted| wanted == bucket) {
+                add(&mut sums, bucket, class, metered, count);
+            }
+        }
+        Ok(sums)
+    }
+
     /// Where what has a price is noted.
     pub fn meter(&self) -> &Meter {
         &self.inner.meter
     }
 
     /// What was metered in a month, in one bucket or in all, by bucket and class. What was noted a moment ago is
-    /// among it. `Err(NotFound(Bucket))` if the bucket named is not there.
+    /// among it, whether or not there is room to store it. `Err(NotFound(Bucket))` if the bucket named is not there.
     pub async fn activity(&self, bucket: Option<&BucketName>, month: Month) -> Result<Vec<BucketActivity>> {
-        if self.inner.check_writable().is_ok() {
-            flush(&self.inner).await?;
+        match flush(&self.inner).await {
+            // To ask needs no room.
+            Ok(()) | Err(Error::NoSpace { .. } | Error::Poisoned | Error::Closed) => {}
+            Err(error) => return Err(error),
         }
         let (from, to) = self.counter_rows(bucket).await?;
+        // While it is held nothing goes from what is noted to the rows.
+        let _flushing = self.inner.meter.flushing.lock().await;
+        let mut sums = if month == Month::of(self.inner.clock.now()) { self.noted(bucket).await? } else { Sums::new() };
         let sums = self.inner.index.read(move |rows| {
-            let mut sums: BTreeMap<(u64, StorageClass), Activity> = BTreeMap::new();
             rows.scan(Family::Meter, &from, &to, |row, value| {
                 let found = key::split_meter(row).ok_or_else(|| key::corrupt("meter row", row))?;
                 if found.month == month {
                     let [count] = key::counters(value).ok_or_else(|| key::corrupt("meter row", row))?;
-                    *sums.entry((found.bucket, found.class)).or_default().counter(found.metered) = count;
+                    *sums.entry((found.bucket, found.class)).or_default().counter(found.metered) += count;
                 }
                 Ok(Step::Next)
             })?;

@@ -29,7 +29,7 @@ pub struct Meter {
 #[repr(align(128))]
 struct Line(Mutex<Shard>);
 
-#[derive(Default)]
+#[derive(Default, Clone)]
 pub(super) struct Shard {
     pub(super) requests: HashMap<BucketName, Requests>,
     pub(super) counters: HashMap<(u64, StorageClass, Metered), u64>,
@@ -103,9 +103,18 @@ impl Meter {
 
     /// Takes all that was noted.
     pub(super) fn take(&self) -> Shard {
+        self.gather(std::mem::take)
+    }
+
+    /// All that was noted, which stays noted.
+    pub(super) fn noted(&self) -> Shard {
+        self.gather(|shard| shard.clone())
+    }
+
+    fn gather(&self, of: impl Fn(&mut Shard) -> Shard) -> Shard {
         let mut all = Shard::default();
         for line in &self.shards {
-            let Shard { requests, counters } = std::mem::take(&mut *lock(line));
+            let Shard { requests, counters } = of(&mut lock(line));
             for (bucket, found) in requests {
                 let sums = all.requests.entry(bucket).or_default();
                 sums.as_flattened_mut().iter_mut().zip(found.as_flattened()).for_each(|(sum, count)| *sum += count);

@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::sync::watch;
+
 /// While requests are served, background work gets one part in this many of its allowance.
 const BUSY_PARTS: u64 = 8;
 /// For so long after a request the next one is expected.
@@ -30,6 +32,8 @@ pub(crate) struct Budget {
     served_ms: AtomicU64,
     /// When all that was granted so far will have been earned.
     earned_at: Mutex<Option<Instant>>,
+    /// Whether nobody has to wait any more, since the store is closing.
+    closed: watch::Sender<bool>,
 }
 
 /// A request that is being served.
@@ -44,7 +48,18 @@ impl Budget {
             opened: Instant::now(),
             served_ms: AtomicU64::new(0),
             earned_at: Mutex::new(None),
+            closed: watch::Sender::new(false),
         }
+    }
+
+    /// Ends all waiting: the store is closing, and waits for what is under way.
+    pub(crate) fn close(&self) {
+        self.closed.send_replace(true);
+    }
+
+    /// Whether the store is closing.
+    pub(crate) fn is_closed(&self) -> bool {
+        *self.closed.borrow()
     }
 
     /// Counts a request as being served until the guard is dropped.
@@ -69,11 +84,17 @@ impl Budget {
         self.foreground.load(Ordering::Relaxed) > 0 || (served_ms > 0 && since < BUSY_FOR)
     }
 
-    /// Waits until that many more bytes may be read or written. A dropped future has spent them all the same.
+    /// Waits until that many more bytes may be read or written, or the store is closing, which whoever has more to do had
+    /// better look for then. A dropped future has spent them all the same.
     pub(crate) async fn spend(&self, bytes: u64) {
         let wait = self.grant(bytes, Instant::now());
-        if !wait.is_zero() {
-            tokio::time::sleep(wait).await;
+        if wait.is_zero() {
+            return;
+        }
+        let mut closed = self.closed.subscribe();
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {}
+            _ = closed.wait_for(|closed| *closed) => {}
         }
     }
 
@@ -110,6 +131,24 @@ mod tests {
     use tokio::time::Instant;
 
     use super::Budget;
+
+    #[tokio::test]
+    async fn nobody_waits_when_the_store_is_closing() {
+        let budget = Arc::new(Budget::new(1));
+        let spending = tokio::spawn({
+            let budget = Arc::clone(&budget);
+            async move { budget.spend(1 << 20).await }
+        });
+        tokio::task::yield_now().await;
+        assert!(!spending.is_finished() && !budget.is_closed());
+        budget.close();
+        let spent = async {
+            spending.await.unwrap();
+            budget.spend(1 << 20).await;
+        };
+        tokio::time::timeout(Duration::from_mins(1), spent).await.expect("it would take days");
+        assert!(budget.is_closed());
+    }
 
     #[test]
     fn an_allowance_is_shared_and_shrinks_while_requests_are_served() {

@@ -9,6 +9,7 @@
 //! 3. Forget the answers of uploads that finished more than a day ago.
 //! 4. Remove segments without live blobs, and rewrite those that are mostly dead (`segments`); while bodies are refused for
 //!    want of room, also those that are being written.
+//!    When the index takes no commits at all for want of room, a pass does this alone, and only removes.
 //! 5. If writes are refused for want of room, have the index write out what it holds in memory, which frees inline bytes.
 //!
 //! The process may die between any two commits. What was not reached has its garbage row still, and doing any of it
@@ -135,10 +136,14 @@ async fn pass(inner: Arc<Inner>) -> Result<u64> {
 }
 
 async fn collect_once(inner: &Arc<Inner>, state: &mut State) -> Result<u64> {
-    // A pass whose task was cut off, with its runtime, may have left a batch on its way.
-    inner.index.commit(Batch::making_room()).await?;
-    let released = release_garbage(inner, state).await?;
-    forget_answers(inner, state).await?;
+    let released = match release_and_forget(inner, state).await {
+        // Segments that are dead already take no commit to be removed, and may be what there is to be had.
+        Err(error @ Error::NoSpace { .. }) => {
+            tracing::debug!(%error, "garbage waits for room");
+            0
+        }
+        released => released?,
+    };
     let freed_bytes = segments::collect(inner, &mut state.segments).await?;
     inner.collector.progress.add(released, freed_bytes);
     if inner.check_room().is_err() {
@@ -148,6 +153,15 @@ async fn collect_once(inner: &Arc<Inner>, state: &mut State) -> Result<u64> {
         tracing::info!(released, freed_bytes, "collected");
     }
     Ok(freed_bytes)
+}
+
+/// Returns the number of garbage rows released.
+async fn release_and_forget(inner: &Arc<Inner>, state: &mut State) -> Result<u64> {
+    // A pass whose task was cut off, with its runtime, may have left a batch on its way.
+    inner.index.commit(Batch::making_room()).await?;
+    let released = release_garbage(inner, state).await?;
+    forget_answers(inner, state).await?;
+    Ok(released)
 }
 
 /// Returns the number of garbage rows released.

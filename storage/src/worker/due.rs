@@ -87,6 +87,8 @@ struct Round {
     /// Rows dealt with, and rows that somebody else kept from it.
     rows: u64,
     deferred: u64,
+    /// Rows that wait for room.
+    withheld: u64,
     /// Whether it went on from where the last one ended, so that it has not seen what that one left behind.
     resumed: bool,
     /// Whether there are rows that it did not come to.
@@ -147,7 +149,7 @@ async fn round(inner: &Arc<Inner>, state: &mut State) -> Result<Round> {
         inner.due.lifecycle.end(inner.clock.now());
         outcome?;
     }
-    inner.due.lifecycle.set_backlog(total.deferred);
+    inner.due.lifecycle.set_backlog(total.deferred + total.withheld);
     if total.done != Evaluated::default() {
         tracing::info!(done = ?total.done, "did what was due");
     }
@@ -191,16 +193,17 @@ async fn look_through(
                 count(inner, committed, total)?;
             }
         }
-        let Gathered { batch, done, deferred } = {
+        let Gathered { batch, done, deferred, withheld } = {
             let inner = Arc::clone(inner);
             blocking(move || gather(&inner, rows, now)).await??
         };
         let deferred = deferred.len() as u64;
-        queue.left |= deferred > 0;
+        queue.left |= deferred > 0 || withheld > 0;
         total.deferred += deferred;
+        total.withheld += withheld;
         from = following(last);
         let inner = Arc::clone(inner);
-        commits.spawn(async move { inner.index.commit(batch).await.map(|()| (looked_at - deferred, done)) });
+        commits.spawn(async move { inner.index.commit(batch).await.map(|()| (looked_at - deferred - withheld, done)) });
     }
     while let Some(committed) = commits.join_next().await {
         count(inner, committed, total)?;

@@ -75,6 +75,8 @@ enum Look {
     Done,
     /// Somebody else is at it: to be tried again.
     Deferred,
+    /// There is too little room for a delete marker.
+    Withheld,
 }
 
 /// One batch in the making.
@@ -90,6 +92,9 @@ pub(super) struct Evaluator<'a> {
     seen: HashMap<(u64, ObjectKey), Seen>,
     done: Evaluated,
     deferred: Vec<DueRow>,
+    withheld: u64,
+    /// Whether there is room for delete markers, which what expires in a bucket with versions is covered with.
+    takes_markers: bool,
 }
 
 #[derive(Default)]
@@ -104,6 +109,8 @@ pub(super) struct Gathered {
     pub(super) done: Evaluated,
     /// What could not be looked at.
     pub(super) deferred: Vec<DueRow>,
+    /// How many rows wait for room.
+    pub(super) withheld: u64,
 }
 
 impl<'a> Evaluator<'a> {
@@ -119,6 +126,8 @@ impl<'a> Evaluator<'a> {
             seen: HashMap::new(),
             done: Evaluated::default(),
             deferred: Vec::new(),
+            withheld: 0,
+            takes_markers: inner.takes_markers(),
         }
     }
 
@@ -134,6 +143,10 @@ impl<'a> Evaluator<'a> {
             Ok(Look::Done) => Ok(()),
             Ok(Look::Deferred) => {
                 self.deferred.push(row);
+                Ok(())
+            }
+            Ok(Look::Withheld) => {
+                self.withheld += 1;
                 Ok(())
             }
             // Rules know locks, so that what is refused here is as little expected as what cannot be read.
@@ -155,7 +168,7 @@ impl<'a> Evaluator<'a> {
         for guard in self.keys.into_guards() {
             self.batch.hold(guard);
         }
-        Gathered { batch: self.batch, done: self.done, deferred: self.deferred }
+        Gathered { batch: self.batch, done: self.done, deferred: self.deferred, withheld: self.withheld }
     }
 
     /// The bucket, kept as it is until the batch is durable. The outer `None` means that it is being changed, the inner
@@ -235,6 +248,11 @@ impl<'a> Evaluator<'a> {
         let mut verdict = decide(&case, &self.inner.calendar, self.now);
         if cause == Cause::Reindex && verdict.act != Act::Nothing {
             verdict = Verdict { act: Act::Nothing, next: Some(self.now) };
+        }
+        if verdict.act == Act::AddMarker && !self.takes_markers {
+            // The row stays, and nothing was done to the key.
+            self.seen.remove(&(row.bucket, key));
+            return Ok(Look::Withheld);
         }
         // The version's own timer stays with its record: it may be due again at the same moment.
         if !matches!(cause, Cause::Due(at, _) if record.due == Some(at)) {

@@ -6,23 +6,32 @@
 //! 2. Rebuild missing and damaged shards of sealed segments, one after another, each in a zone that has no other shard
 //!    of its segment. As many missing shards as there are zones that are expected back are left to those. Before that,
 //!    every record in use of the segment is verified in all zones that have it, and written elsewhere if it is damaged in
-//!    one: what a shard is rebuilt from is sound wherever somebody will read it.
+//!    one: what a shard is rebuilt from is sound wherever somebody will read it. What came of that is kept for a while, so
+//!    that a shard which cannot be rebuilt does not have its segment read again and again.
 //! 3. Have the collector write segments anew that lie in zones being drained, or are spread over fewer or more zones than
 //!    there are now.
 //!
 //! Dying anywhere leaves what the next round finds the same way. A rebuilt shard counts when it is whole and synced.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use crate::blob::{Layout, SegmentInfo};
 use crate::error::{Error, Result};
+use crate::stamp::Timestamp;
 use crate::store::{Inner, Store};
 use crate::worker::progress::{Progress, Workers};
-use crate::worker::records::next_group;
+use crate::worker::records::{Found, next_group};
 use crate::worker::{self, Next, Rounds, to_its_end};
 use crate::zone::{Damage, ZoneId, ZoneInfo, ZoneState};
+
+/// For so long it is believed that the records of a segment are sound.
+const SOUND_FOR: Duration = Duration::from_hours(24);
+/// For so long a segment is left alone of which a damaged record could not be written anew.
+const UNSOUND_FOR: Duration = Duration::from_mins(10);
+/// Segments of which it is kept how they were found.
+const VERIFIED_MAX: usize = 10_000;
 
 /// What a round of healing did and left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -49,8 +58,37 @@ struct State {
     /// The segments being written that are wanted to end, which may take as long as a body takes to arrive: each is
     /// asked for once, since that ends all others too.
     ending: BTreeSet<u64>,
+    verified: Verified,
     /// What was healed since the last report.
     total: Healed,
+}
+
+/// How the segments were found that still lack shards.
+#[derive(Default)]
+struct Verified(BTreeMap<u64, Verdict>);
+
+struct Verdict {
+    at: Timestamp,
+    /// Where its shards were, and which were missing: others were not read.
+    places: (Vec<ZoneId>, Vec<u8>),
+    is_sound: bool,
+}
+
+impl Verified {
+    /// Whether the records of a segment were found sound, if that was lately, and where its shards are now.
+    fn of(&self, segment: &SegmentInfo, now: Timestamp) -> Option<bool> {
+        let verdict = self.0.get(&segment.id)?;
+        let believed = if verdict.is_sound { SOUND_FOR } else { UNSOUND_FOR };
+        let is_same = verdict.places.0 == segment.zones && verdict.places.1 == segment.missing_shards;
+        (is_same && now.since(verdict.at) < believed).then_some(verdict.is_sound)
+    }
+
+    fn keep(&mut self, segment: &SegmentInfo, at: Timestamp, is_sound: bool) {
+        if self.0.len() < VERIFIED_MAX || self.0.contains_key(&segment.id) {
+            let places = (segment.zones.clone(), segment.missing_shards.clone());
+            self.0.insert(segment.id, Verdict { at, places, is_sound });
+        }
+    }
 }
 
 impl Healer {
@@ -106,7 +144,7 @@ async fn round(inner: Arc<Inner>) -> Result<Healed> {
     inner.look_at_zones().await?;
     let progress = Arc::clone(&inner.healer.progress);
     progress.begin();
-    let outcome = heal(&inner, &progress, &mut state.ending).await;
+    let outcome = heal(&inner, &progress, &mut state).await;
     progress.end(inner.clock.now());
     match &outcome {
         Ok(healed) => report(&mut state.total, *healed),
@@ -115,93 +153,126 @@ async fn round(inner: Arc<Inner>) -> Result<Healed> {
     outcome
 }
 
-async fn heal(inner: &Arc<Inner>, progress: &Progress, ending: &mut BTreeSet<u64>) -> Result<Healed> {
-    let mut healed = Healed::default();
+async fn heal(inner: &Arc<Inner>, progress: &Progress, state: &mut State) -> Result<Healed> {
     let awaited = inner.zones.awaited(inner);
-    let (infos, zones) = (inner.blobs.segments(), inner.blobs.zones());
-    let damaged = inner.blobs.damaged();
-    let mut left = damaged.len() as u64;
-    let mut verified = BTreeSet::new();
-    for damage in damaged {
-        progress.set_backlog(left);
-        let info = infos.iter().find(|info| info.id == damage.segment);
-        let target = info.and_then(|info| Some((info, target(info, damage, &zones, awaited)?)));
-        match target {
-            Some((info, zone)) => match rebuild(inner, info, damage, zone, &mut verified).await {
-                Ok(bytes) => {
-                    healed.shards += 1;
-                    healed.bytes += bytes;
-                    progress.add(1, bytes);
-                    left -= 1;
-                }
-                Err(Error::Closed) => return Err(Error::Closed),
-                // Others may be rebuilt all the same.
-                Err(error) => {
-                    let (segment, shard) = (damage.segment, damage.shard);
-                    tracing::error!(%error, segment, shard, "a shard cannot be rebuilt");
-                    progress.fail(inner.clock.now(), &error);
-                    healed.waiting += 1;
-                }
-            },
-            None => healed.waiting += 1,
-        }
-    }
+    let mut healed = rebuild_all(inner, progress, &mut state.verified, awaited).await?;
     progress.set_backlog(healed.waiting);
     if healed.waiting == 0 && inner.blobs.segments().iter().all(SegmentInfo::is_readable) {
         // Everything is whole without these, so they are of no use any more.
         for stray in inner.blobs.strays() {
+            inner.check_writable()?;
             inner.blobs.remove_stray(stray).await?;
         }
     }
     if awaited == 0 {
-        healed.rewritten = rewrite_misfits(inner, ending).await?;
+        healed.rewritten = rewrite_misfits(inner, &mut state.ending).await?;
+    }
+    Ok(healed)
+}
+
+/// Rebuilds the shards that can be.
+async fn rebuild_all(
+    inner: &Arc<Inner>,
+    progress: &Progress,
+    verified: &mut Verified,
+    awaited: usize,
+) -> Result<Healed> {
+    let mut healed = Healed::default();
+    let (infos, zones) = (inner.blobs.segments(), inner.blobs.zones());
+    let damaged = inner.blobs.damaged();
+    let mut left = damaged.len() as u64;
+    let segments: BTreeSet<u64> = damaged.iter().map(|damage| damage.segment).collect();
+    verified.0.retain(|id, _| segments.contains(id));
+    for (damage, after) in damaged.iter().zip(damaged.iter().skip(1).map(Some).chain([None])) {
+        inner.check_writable()?;
+        progress.set_backlog(left);
+        let info = infos.iter().find(|info| info.id == damage.segment);
+        let target = info.and_then(|info| Some((info, target(inner, info, *damage, &zones, awaited)?)));
+        let Some((info, zone)) = target else {
+            healed.waiting += 1;
+            continue;
+        };
+        match rebuild(inner, info, *damage, zone, verified).await {
+            Ok(bytes) => {
+                healed.shards += 1;
+                healed.bytes += bytes;
+                progress.add(1, bytes);
+                left -= 1;
+                if after.is_none_or(|after| after.segment != damage.segment) {
+                    verified.0.remove(&damage.segment);
+                }
+            }
+            Err(Error::Closed) => return Err(Error::Closed),
+            // Others may be rebuilt all the same.
+            Err(error) => {
+                let (segment, shard) = (damage.segment, damage.shard);
+                tracing::error!(%error, segment, shard, "a shard cannot be rebuilt");
+                progress.fail(inner.clock.now(), &error);
+                healed.waiting += 1;
+            }
+        }
     }
     Ok(healed)
 }
 
 /// Where a missing shard of a segment should be rebuilt: in the active zone without one that holds the least, or in the
-/// place of its own file that is of no use. `None` if there is no such zone, or if the missing shards are expected to
-/// come back with their zones.
-fn target(info: &SegmentInfo, damage: Damage, zones: &[ZoneInfo], awaited: usize) -> Option<ZoneId> {
+/// place of its own file that is of no use. `None` if there is no such zone with room for it, or if the missing shards are
+/// expected to come back with their zones.
+fn target(inner: &Inner, info: &SegmentInfo, damage: Damage, zones: &[ZoneInfo], awaited: usize) -> Option<ZoneId> {
     if info.missing_shards.len() <= awaited {
         return None;
     }
+    let bytes = info.layout.shard_bytes(info.bytes);
     let is_free = |id| damage.home == Some(id) || !info.zones.contains(&id);
-    let vacant = |zone: &&ZoneInfo| zone.state == ZoneState::Active && is_free(zone.id);
+    // One that does not tell fails by itself if it is full.
+    let has_room = |id| inner.blobs.room(id).is_none_or(|room| room.spares(bytes));
+    let vacant = |zone: &&ZoneInfo| zone.state == ZoneState::Active && is_free(zone.id) && has_room(zone.id);
     zones.iter().filter(vacant).min_by_key(|zone| zone.bytes).map(|zone| zone.id)
 }
 
-/// Rebuilds a shard and returns the bytes written. The segment is verified first, unless it was in this round.
+/// Rebuilds a shard and returns the bytes written. The segment is verified first, unless it was lately.
 async fn rebuild(
     inner: &Arc<Inner>,
     segment: &SegmentInfo,
     damage: Damage,
     zone: ZoneId,
-    verified: &mut BTreeSet<u64>,
+    verified: &mut Verified,
 ) -> Result<u64> {
-    if verified.insert(segment.id) {
-        verify(inner, segment).await?;
+    let is_sound = match verified.of(segment, inner.clock.now()) {
+        Some(is_sound) => is_sound,
+        None => {
+            let is_sound = verify(inner, segment).await?;
+            verified.keep(segment, inner.clock.now(), is_sound);
+            is_sound
+        }
+    };
+    if !is_sound {
+        let place = format!("segment {}, where it could not be written anew", segment.id);
+        return Err(Error::Corrupt { what: "record", place });
     }
     // The segment must not be removed meanwhile.
     let _segments_stay = inner.collector.keep_segments().await;
     let (budget, runtime) = (Arc::clone(&inner.budget), tokio::runtime::Handle::current());
     let spend = move |bytes| {
         runtime.block_on(budget.spend(bytes));
-        Ok(())
+        if budget.is_closed() { Err(Error::Closed) } else { Ok(()) }
     };
     inner.blobs.rebuild_shard(damage.segment, damage.shard, zone, spend).await
 }
 
-/// Reads all records in use of a segment in all zones that have it, and writes anew what is damaged. What nobody has
-/// any more the next pass of scrubbing tells of, and so does whoever reads it.
-async fn verify(inner: &Arc<Inner>, segment: &SegmentInfo) -> Result<()> {
+/// Reads all records in use of a segment in all zones that have it, and writes anew what is damaged. Returns whether nothing
+/// is left that is damaged and could be read. What nobody has any more the next pass of scrubbing tells of, and so does
+/// whoever reads it.
+async fn verify(inner: &Arc<Inner>, segment: &SegmentInfo) -> Result<bool> {
     let (mut next, end) = ((segment.id, 0), segment.id + 1);
+    let mut found = Found::default();
     while let Some(group) = inner.index.read(move |rows| next_group(rows, next, end)).await? {
         next = group.next;
         inner.budget.spend(group.read_bytes(segment)).await;
-        group.verify(inner).await?;
+        inner.check_writable()?;
+        group.verify(inner, &mut found).await?;
     }
-    Ok(())
+    Ok(found.damaged <= found.repaired + found.lost.len() as u64)
 }
 
 /// Has the collector write segments anew that are in drained zones or not spread as they would be now. Returns how many

@@ -15,6 +15,8 @@ mod due;
 mod due_tests;
 mod evaluator;
 mod heal;
+#[cfg(test)]
+mod heal_tests;
 mod narrow;
 mod pace;
 mod progress;

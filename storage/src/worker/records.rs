@@ -60,7 +60,7 @@ pub(super) fn next_group(rows: &Rows<'_>, from: (u64, u64), until: u64) -> Resul
     Ok(group)
 }
 
-/// What was found in a group.
+/// What was found, in one group or several.
 #[derive(Debug, Default)]
 pub(super) struct Found {
     /// Records read.
@@ -71,6 +71,10 @@ pub(super) struct Found {
     pub(super) repaired: u64,
     /// Of these, those that cannot be read any more.
     pub(super) lost: Vec<StoredBlob>,
+    /// The sizes of the records read, each counted once, in bytes.
+    pub(super) bytes: u64,
+    /// Where the first record begins that was not dealt with.
+    pub(super) next: (u64, u64),
 }
 
 /// What is to be done about a record.
@@ -96,23 +100,27 @@ impl Group {
     }
 
     /// Reads the records in all zones and writes anew what is damaged. The caller has paid the budget for the reading.
-    pub(super) async fn verify(self, inner: &Arc<Inner>) -> Result<Found> {
-        let mut found = Found::default();
+    /// Adds what it finds to `found`; after an `Err` that is what it found before it.
+    pub(super) async fn verify(self, inner: &Arc<Inner>, found: &mut Found) -> Result<()> {
         for (blob, place, verdict) in examine(inner, self.segment, self.blobs).await? {
-            found.records += 1;
+            found.next = (place.segment, place.offset);
             match verdict {
                 Verdict::Sound | Verdict::Gone => {}
                 Verdict::Damaged(zones, prepared) => {
                     let zones: Vec<u16> = zones.into_iter().map(|zone| zone.0).collect();
                     let (segment, offset) = (place.segment, place.offset);
                     tracing::warn!(segment, offset, ?zones, "a record is damaged; it is written anew");
+                    let is_repaired = repair(inner, blob, place, prepared).await?;
                     found.damaged += 1;
-                    found.repaired += u64::from(repair(inner, blob, place, prepared).await?);
+                    found.repaired += u64::from(is_repaired);
                 }
-                Verdict::Unreadable(reason) => unreadable(inner, &mut found, blob, place, reason).await?,
+                Verdict::Unreadable(reason) => unreadable(inner, found, blob, place, reason).await?,
             }
+            found.records += 1;
+            found.bytes += place.record_bytes();
         }
-        Ok(found)
+        found.next = self.next;
+        Ok(())
     }
 }
 
@@ -205,7 +213,6 @@ async fn unreadable(
     if now != Some(place) {
         return Ok(());
     }
-    found.damaged += 1;
     let (segment, offset) = (place.segment, place.offset);
     for pool in Pool::ALL.into_iter().filter(|pool| *pool != blob.pool) {
         let other = StoredBlob { id: blob.id, pool };
@@ -213,7 +220,9 @@ async fn unreadable(
         match read_as(inner, blob, (pool, elsewhere)).await {
             Ok(prepared) => {
                 tracing::warn!(segment, offset, reason, "a record cannot be read; it is brought from another pool");
-                found.repaired += u64::from(repair(inner, blob, place, prepared).await?);
+                let is_repaired = repair(inner, blob, place, prepared).await?;
+                found.damaged += 1;
+                found.repaired += u64::from(is_repaired);
                 return Ok(());
             }
             Err(Error::Closed) => return Err(Error::Closed),
@@ -221,6 +230,7 @@ async fn unreadable(
         }
     }
     tracing::error!(segment, offset, blob = %blob.id, pool = blob.pool.name(), reason, "a record is lost");
+    found.damaged += 1;
     found.lost.push(blob);
     Ok(())
 }

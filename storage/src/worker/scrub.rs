@@ -10,15 +10,15 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use tokio::sync::{Mutex, Notify};
+use tokio::sync::Mutex;
 
 use crate::blob::SegmentInfo;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::index::record::Record;
 use crate::index::{Batch, Family, Rows, Step, key};
 use crate::stamp::Timestamp;
 use crate::store::{Inner, Store};
-use crate::worker::records::{Group, next_group};
+use crate::worker::records::{Found, Group, next_group};
 use crate::worker::scrub_losses::{Losses, find_some};
 use crate::worker::{Next, Progress, Rounds, Workers, to_its_end};
 
@@ -112,8 +112,6 @@ pub(crate) struct Scrubber {
     state: Mutex<State>,
     every: Option<Duration>,
     progress: Arc<Progress>,
-    /// Told when the store is closing, which ends the waiting for the budget.
-    closing: Notify,
 }
 
 #[derive(Default)]
@@ -128,12 +126,11 @@ struct State {
 
 impl Scrubber {
     pub(crate) fn new(workers: &Workers, every: Option<Duration>) -> Scrubber {
-        Scrubber { state: Mutex::default(), every, progress: workers.register("scrub"), closing: Notify::new() }
+        Scrubber { state: Mutex::default(), every, progress: workers.register("scrub") }
     }
 
     /// Waits for the group under way, and stores the place. The store is closed for others.
     pub(crate) async fn stop(&self, inner: &Inner) -> Result<()> {
-        self.closing.notify_one();
         let mut state = self.state.lock().await;
         if state.unsaved_bytes > 0 { save(inner, &mut state).await } else { Ok(()) }
     }
@@ -273,12 +270,12 @@ async fn go_on(inner: &Arc<Inner>, state: &mut State) -> Result<Next> {
     inner.scrubber.progress.set_backlog(left as u64);
     if let Some(group) = inner.index.read(move |rows| next_group(rows, from, until)).await? {
         let before = (record.done_bytes, record.damaged);
-        scrub(inner, record, group, &infos).await?;
+        let scrubbed = scrub(inner, record, group, &infos).await;
         state.unsaved_bytes += record.done_bytes.saturating_sub(before.0);
         if state.unsaved_bytes >= SAVED_BYTES || record.damaged > before.1 {
             save(inner, state).await?;
         }
-        return Ok(Next::Now);
+        return scrubbed.map(|()| Next::Now);
     }
     record.next = (until, 0);
     if find_some(inner, &mut record.losses).await? == Next::Now {
@@ -303,26 +300,20 @@ async fn scrub(inner: &Arc<Inner>, record: &mut ScrubRecord, group: Group, infos
         record.next = (group.segment + 1, 0);
         return Ok(());
     }
-    let (bytes, read_bytes, next) = (group.bytes(), group.read_bytes(info), group.next);
-    spend(inner, read_bytes).await?;
-    let found = group.verify(inner).await?;
+    let read_bytes = group.read_bytes(info);
+    inner.budget.spend(read_bytes).await;
+    inner.check_open()?;
+    let mut found = Found { next: record.next, ..Found::default() };
+    let verified = group.verify(inner, &mut found).await;
+    for &blob in &found.lost {
+        record.losses.add(inner, blob).await?;
+    }
     inner.scrubber.progress.add(found.records, read_bytes);
     record.records += found.records;
     record.damaged += found.damaged;
     record.repaired += found.repaired;
     record.lost += found.lost.len() as u64;
-    for blob in found.lost {
-        record.losses.add(inner, blob).await?;
-    }
-    record.done_bytes += bytes;
-    record.next = next;
-    Ok(())
-}
-
-/// Waits for the budget. `Err(Closed)` if the store closes meanwhile.
-async fn spend(inner: &Inner, bytes: u64) -> Result<()> {
-    tokio::select! {
-        () = inner.budget.spend(bytes) => Ok(()),
-        () = inner.scrubber.closing.notified() => Err(Error::Closed),
-    }
+    record.done_bytes += found.bytes;
+    record.next = found.next;
+    verified
 }

@@ -1,7 +1,9 @@
 //! Scrubbing: flipped bytes are found, repaired from other zones and pools, or told of with the objects that they hit.
 
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::blob::Placement;
@@ -10,6 +12,7 @@ use crate::clock::{Clock as _, ManualClock, SystemEntropy};
 use crate::index::record::{Body, ContentForm, Record as _, StoredBlob, VersionRecord};
 use crate::index::{Family, key};
 use crate::pool::Pool;
+use crate::room::{Gauge, Room};
 use crate::stamp::Timestamp;
 use crate::store::Store;
 use crate::worker::{LostVersion, Next};
@@ -19,15 +22,16 @@ use crate::{
 };
 
 const EVERY: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+const TOTAL_BYTES: u64 = 1 << 40;
 
-struct World {
-    root: tempfile::TempDir,
-    clock: Arc<ManualClock>,
+pub(super) struct World {
+    pub(super) root: tempfile::TempDir,
+    pub(super) clock: Arc<ManualClock>,
     zones: usize,
 }
 
 impl World {
-    async fn new(zones: usize) -> (World, Store) {
+    pub(super) async fn new(zones: usize) -> (World, Store) {
         let clock = Arc::new(ManualClock::new(Timestamp::from_secs(1_000_500)));
         let world = World { root: tempfile::tempdir().unwrap(), clock, zones };
         let store = world.open().await;
@@ -35,7 +39,7 @@ impl World {
         (world, store)
     }
 
-    fn zone(&self, at: usize) -> PathBuf {
+    pub(super) fn zone(&self, at: usize) -> PathBuf {
         self.root.path().join(format!("z{at}"))
     }
 
@@ -44,7 +48,11 @@ impl World {
         if self.zones > 1 { (0..self.zones).map(zone).collect() } else { Vec::new() }
     }
 
-    async fn open(&self) -> Store {
+    pub(super) async fn open(&self) -> Store {
+        self.open_with(|_| {}).await
+    }
+
+    pub(super) async fn open_with(&self, change: impl FnOnce(&mut OpenOptions)) -> Store {
         let mut options = OpenOptions::new(self.root.path().join("data"));
         options.clock = Arc::clone(&self.clock) as _;
         options.entropy = Arc::new(SystemEntropy);
@@ -55,17 +63,18 @@ impl World {
         options.scrub_every = Some(EVERY);
         options.zones = self.zone_options();
         options.master_key = Some(MasterKey::new([1; 32]));
+        change(&mut options);
         Store::open(options).await.unwrap()
     }
 
     /// Seals what is being written, by opening the store anew.
-    async fn reopen(&self, store: Store) -> Store {
+    pub(super) async fn reopen(&self, store: Store) -> Store {
         store.close().await.unwrap();
         drop(store);
         self.open().await
     }
 
-    fn assert_sound(&self) {
+    pub(super) fn assert_sound(&self) {
         struct Faults(Vec<Finding>);
         impl CheckObserver for Faults {
             fn found(&mut self, finding: &Finding) {
@@ -88,12 +97,36 @@ impl World {
     }
 }
 
-fn bucket() -> BucketName {
+/// Tells of what there is until it is told to tell of less.
+pub(super) struct Adjustable {
+    /// The room for the data directory, in bytes.
+    pub(super) free_bytes: AtomicU64,
+    /// So many commits there is room for.
+    commits: AtomicU64,
+}
+
+impl Adjustable {
+    pub(super) fn new() -> Arc<Adjustable> {
+        Arc::new(Adjustable { free_bytes: AtomicU64::new(TOTAL_BYTES), commits: AtomicU64::new(u64::MAX) })
+    }
+}
+
+impl Gauge for Adjustable {
+    fn room(&self, directory: &Path) -> io::Result<Room> {
+        let is_taken = |left: u64| left.checked_sub(1);
+        let (order, is_commit) = (Ordering::SeqCst, directory.ends_with("index"));
+        let is_full = is_commit && self.commits.fetch_update(order, order, is_taken).is_err();
+        let free_bytes = if is_full { 0 } else { self.free_bytes.load(order) };
+        Ok(Room { free_bytes, total_bytes: TOTAL_BYTES })
+    }
+}
+
+pub(super) fn bucket() -> BucketName {
     BucketName::parse("photos").unwrap()
 }
 
 /// Bytes that compress to about a half, others for each seed.
-fn content(seed: u64, bytes: usize) -> Vec<u8> {
+pub(super) fn content(seed: u64, bytes: usize) -> Vec<u8> {
     let mut state = (seed + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
     let mut next = || {
         state ^= state << 13;
@@ -104,18 +137,18 @@ fn content(seed: u64, bytes: usize) -> Vec<u8> {
     (0..bytes).map(|_| next()).collect()
 }
 
-async fn put(store: &Store, name: &str, class: StorageClass, bytes: Vec<u8>) {
+pub(super) async fn put(store: &Store, name: &str, class: StorageClass, bytes: Vec<u8>) {
     let staged = store.stage_bytes(bytes).await.unwrap();
     store.put(PutObject { class, ..PutObject::new(bucket(), ObjectKey::parse(name).unwrap(), staged) }).await.unwrap();
 }
 
-async fn read(store: &Store, name: &str) -> crate::Result<Vec<u8>> {
+pub(super) async fn read(store: &Store, name: &str) -> crate::Result<Vec<u8>> {
     let object = store.object(&bucket(), &ObjectKey::parse(name).unwrap(), VersionSelector::Current).await?;
     Ok(object.read(0..object.info().size).collect().await?.to_vec())
 }
 
 /// Where the first chunk of an object is in a pool.
-async fn place(store: &Store, name: &str, pool: Pool) -> Placement {
+pub(super) async fn place(store: &Store, name: &str, pool: Pool) -> Placement {
     let prefix = key::escaped(1, name);
     let to = key::after_prefix(prefix.clone());
     let (_, value) = store.inner.index.first(Family::Version, prefix, to).await.unwrap().unwrap();
@@ -125,7 +158,7 @@ async fn place(store: &Store, name: &str, pool: Pool) -> Placement {
     store.inner.index.record(Family::Blob, key::stored_blob(&blob)).await.unwrap().unwrap()
 }
 
-fn flip(file: &PathBuf, at: u64) {
+pub(super) fn flip(file: &PathBuf, at: u64) {
     use std::os::unix::fs::FileExt as _;
     let file = std::fs::OpenOptions::new().read(true).write(true).open(file).unwrap();
     let mut byte = [0];
@@ -164,6 +197,31 @@ async fn a_flipped_byte_in_one_zone_is_repaired_from_the_other() {
         drop(store);
         std::fs::rename(world.root.path().join("away"), world.zone(away)).unwrap();
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_found_before_a_failure_counts_once() {
+    let (world, store) = World::new(2).await;
+    for (seed, name) in [(1, "a"), (2, "b"), (3, "c")] {
+        put(&store, name, StorageClass::Standard, content(seed, 300_000)).await;
+    }
+    store.close().await.unwrap();
+    drop(store);
+    let gauge = Adjustable::new();
+    let store = world.open_with(|options| options.gauge = gauge.clone()).await;
+    for (name, zone) in [("a", 0), ("b", 1)] {
+        let at = place(&store, name, Pool::Hot).await;
+        flip(&store.inner.blobs.segment_paths(at.segment)[zone], at.offset + 100_000);
+    }
+    store.start_scrub().await.unwrap();
+    gauge.commits.store(1, Ordering::SeqCst);
+    assert!(matches!(store.scrub().await, Err(crate::Error::NoSpace { .. })));
+    let status = store.scrub_status().await.unwrap();
+    assert_eq!((status.records, status.damaged, status.repaired), (1, 1, 1), "{status:?}");
+    gauge.commits.store(u64::MAX, Ordering::SeqCst);
+    let status = store.scrub().await.unwrap();
+    assert_eq!((status.records, status.damaged, status.repaired, status.lost), (3, 2, 2, 0), "{status:?}");
+    assert_eq!(status.done_bytes, status.total_bytes);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -8,6 +8,9 @@
 //! 2. Commit: repoint the blobs, each only if it is still at the old place.
 //! 3. When no placement row is left: delete the segment's counter, then the file.
 //!
+//! When there is no room left for the commit of 3, the file goes all the same, and the counter, which says 0, later; after
+//! a crash it stays, which harms nobody.
+//!
 //! Dying after 1 leaves duplicates that nothing names; after 2, or in the midst of 3, a segment without live blobs,
 //! which the next pass removes. Readers that look up a blob before 2 and open its segment after 3 find it gone, and
 //! look again. A blob that cannot be read is told about, and its segment stays; others are not held up by it.
@@ -58,6 +61,8 @@ pub(super) struct State {
     unreadable: BTreeMap<u64, u32>,
     /// Segments that could not be removed, likewise.
     unremovable: BTreeMap<u64, u32>,
+    /// Segments that were removed while there was no room to delete their counters.
+    uncounted: BTreeSet<u64>,
 }
 
 /// Sealed segments that may be touched when the writers of an epoch are gone.
@@ -78,8 +83,9 @@ pub(super) async fn collect(inner: &Arc<Inner>, state: &mut State) -> Result<u64
             *passes > 0 && state.settled.contains(id)
         });
     }
+    forget_counters(inner, &mut state.uncounted).await?;
     let (mut freed_bytes, mut rewritten_bytes) = (0_u64, 0_u64);
-    for (SegmentInfo { id, .. }, live_bytes) in candidates(inner, infos).await? {
+    for (SegmentInfo { id, pool, .. }, live_bytes) in candidates(inner, infos).await? {
         if (live_bytes > 0 && state.unreadable.contains_key(&id)) || state.unremovable.contains_key(&id) {
             continue;
         }
@@ -87,10 +93,15 @@ pub(super) async fn collect(inner: &Arc<Inner>, state: &mut State) -> Result<u64
         if live_bytes > 0 && rewritten_bytes >= REWRITTEN_BYTES_MAX {
             break;
         }
+        // A segment gives nothing back before all that lives in it is elsewhere. Others may be smaller, or go elsewhere.
+        if live_bytes > 0 && !(inner.takes_removals() && inner.blobs.spares(pool, live_bytes)) {
+            tracing::debug!(segment = id, live_bytes, "there is no room to rewrite a segment");
+            continue;
+        }
         let rewrite = rewrite(inner, id, REWRITTEN_BYTES_MAX.saturating_sub(rewritten_bytes)).await?;
         rewritten_bytes += rewrite.bytes;
         match rewrite.outcome {
-            Outcome::Emptied => match remove(inner, id).await {
+            Outcome::Emptied => match remove(inner, id, &mut state.uncounted).await {
                 Ok(bytes) => freed_bytes += bytes,
                 // A zone of it fails. The others' space is given back all the same.
                 Err(error @ (Error::Io { .. } | Error::NoSpace { .. })) => {
@@ -101,8 +112,7 @@ pub(super) async fn collect(inner: &Arc<Inner>, state: &mut State) -> Result<u64
             },
             Outcome::Begun => {}
             Outcome::NoRoom => {
-                tracing::debug!(segment = id, "there is no room to rewrite segments");
-                break;
+                tracing::debug!(segment = id, "there is no room any more to rewrite a segment");
             }
             Outcome::Unreadable => _ = state.unreadable.insert(id, UNREADABLE_PASSES),
         }
@@ -186,7 +196,7 @@ enum Outcome {
     Begun,
     /// A blob cannot be read.
     Unreadable,
-    /// What it would copy next would use up the room that removals need.
+    /// What it would copy next would use up the room that removals need, since others used what there was.
     NoRoom,
 }
 
@@ -402,8 +412,25 @@ async fn copy(blobs: &Blobs, blob: BlobId, from: Placement) -> std::result::Resu
     Ok(to)
 }
 
+/// Deletes the counters of segments that are gone, once there is room for that.
+async fn forget_counters(inner: &Inner, segments: &mut BTreeSet<u64>) -> Result<()> {
+    if segments.is_empty() {
+        return Ok(());
+    }
+    let mut batch = Batch::making_room();
+    segments.iter().for_each(|id| batch.delete(Family::Segment, id.to_be_bytes().to_vec()));
+    match inner.index.commit(batch).await {
+        Err(Error::NoSpace { .. }) => {}
+        committed => {
+            committed?;
+            segments.clear();
+        }
+    }
+    Ok(())
+}
+
 /// Removes a segment, if the index places nothing in it, and returns the bytes freed.
-async fn remove(inner: &Inner, segment: u64) -> Result<u64> {
+async fn remove(inner: &Inner, segment: u64, uncounted: &mut BTreeSet<u64>) -> Result<u64> {
     let _no_checkpoint = inner.collector.segments.lock().await;
     let is_named = move |rows: &Rows<'_>| {
         let named = rows.first(Family::Placement, &key::placement(segment, 0), &end_of(segment))?;
@@ -414,13 +441,20 @@ async fn remove(inner: &Inner, segment: u64) -> Result<u64> {
     }
     let mut batch = Batch::making_room();
     batch.delete(Family::Segment, segment.to_be_bytes().to_vec());
-    inner.index.commit(batch).await?;
+    let is_counted = match inner.index.commit(batch).await {
+        // Refused in its turn, so that it tells as much of those before it.
+        Err(Error::NoSpace { .. }) => true,
+        committed => committed.map(|()| false)?,
+    };
     // Once more, now that every batch before that one is done: bytes that are named must not go, whoever erred.
     if inner.index.read(is_named).await? {
         tracing::error!(segment, "a segment that was thought to be settled is in use; it is kept");
         return Ok(0);
     }
     let freed_bytes = inner.blobs.remove_segment(segment).await?;
+    if is_counted {
+        uncounted.insert(segment);
+    }
     tracing::debug!(segment, freed_bytes, "removed a segment");
     Ok(freed_bytes)
 }
