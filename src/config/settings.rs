@@ -299,9 +299,12 @@ pub const SETTINGS: &[Setting] = &[
         "What moving, restoring and collecting may read and write a second; an eighth of it while requests are served.",
         |config, text| value::size(text, MIB, TIB).map(|bytes| config.background.bytes_per_second = bytes),
     ),
-    setting("storage.cache_bytes", r#""128MiB""#, "The memory for the index's block cache.", |config, text| {
-        value::size(text, MIB, TIB).map(|bytes| config.storage.cache_bytes = bytes_in_memory(bytes))
-    }),
+    setting(
+        "storage.cache_bytes",
+        r#""256MiB""#,
+        "The memory for the index's block cache; reads are fastest while it holds the index, some 400 bytes for each small object.",
+        |config, text| value::size(text, MIB, TIB).map(|bytes| config.storage.cache_bytes = bytes_in_memory(bytes)),
+    ),
     setting(
         "storage.segment_bytes",
         r#""1GiB""#,

@@ -55,7 +55,7 @@ pub struct OpenOptions {
     pub gauge: Arc<dyn Gauge>,
     /// The size at which a segment is sealed, in bytes. Default 1 GiB.
     pub segment_bytes: u64,
-    /// RocksDB's block cache, in bytes. Default 128 MiB.
+    /// RocksDB's block cache, in bytes. Default 256 MiB: about what the index of a million small objects takes.
     pub cache_bytes: usize,
     /// The least size of a part that is not the last, in bytes. Default 5 MiB, as S3 has it.
     pub part_bytes_min: u64,
@@ -103,7 +103,7 @@ impl OpenOptions {
             entropy: Arc::new(SystemEntropy),
             gauge: Arc::new(SystemGauge),
             segment_bytes: 1 << 30,
-            cache_bytes: 128 << 20,
+            cache_bytes: 256 << 20,
             part_bytes_min: 5 << 20,
             settle_every: Some(Duration::from_secs(1)),
             restore_times: RestoreTimes::default(),
