@@ -8,6 +8,16 @@ use crate::response::Response;
 
 mod encoded_word;
 
+/// The headers of an object's system metadata.
+pub const SYSTEM_HEADERS: [&str; 7] = [
+    "cache-control",
+    "content-disposition",
+    "content-encoding",
+    "content-language",
+    "content-type",
+    "expires",
+    "x-amz-website-redirect-location",
+];
 /// The most bytes of user metadata, names and values together.
 const USER_BYTES_MAX: usize = 2048;
 /// The longest website redirect location, in characters.

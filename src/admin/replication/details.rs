@@ -11,6 +11,7 @@ use crate::admin::AdminRequest;
 use crate::admin::replication::{Side, side};
 use crate::error::S3Error;
 use crate::lock_headers;
+use crate::metadata_headers::SYSTEM_HEADERS;
 use crate::op::object_headers;
 use crate::replication::{Found, RegionRequest, error_code};
 use crate::request::Context;
@@ -21,17 +22,7 @@ use crate::xml;
 const VERSIONS_MAX: usize = 100;
 /// Versions that are looked at at once.
 const TOGETHER: usize = 16;
-/// The headers that describe an object, besides its metadata and its lock.
-const HEADERS: [&str; 7] = [
-    "cache-control",
-    "content-disposition",
-    "content-encoding",
-    "content-language",
-    "content-type",
-    "expires",
-    "x-amz-website-redirect-location",
-];
-/// What the names of the others begin with.
+/// What the names of headers begin with that describe an object, besides those of its system metadata.
 const PREFIXES: [&str; 2] = ["x-amz-meta-", "x-amz-object-lock-"];
 
 /// A version that is asked for.
@@ -130,7 +121,8 @@ async fn of_region(found: &Found, version: &VersionName) -> Result<Option<Versio
 
 /// The headers that describe an object.
 fn described(headers: &HeaderMap) -> BTreeMap<String, String> {
-    let is_wanted = |name: &str| HEADERS.contains(&name) || PREFIXES.iter().any(|prefix| name.starts_with(prefix));
+    let is_wanted =
+        |name: &str| SYSTEM_HEADERS.contains(&name) || PREFIXES.iter().any(|prefix| name.starts_with(prefix));
     let text = |value: &http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
     let wanted = headers.iter().filter(|(name, _)| is_wanted(name.as_str()));
     wanted.map(|(name, value)| (name.as_str().to_owned(), text(value))).collect()

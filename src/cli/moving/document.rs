@@ -9,6 +9,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use crate::metadata_headers::SYSTEM_HEADERS;
+
 /// The form of exports that this program writes and reads.
 pub const FORM: u32 = 1;
 
@@ -97,20 +99,18 @@ pub struct Properties {
     pub incomplete: Vec<String>,
 }
 
-/// The headers that describe a version, in an export.
-pub const HEADERS: [&str; 11] = [
-    "cache-control",
-    "content-disposition",
-    "content-encoding",
-    "content-language",
-    "content-type",
-    "expires",
+/// The headers that describe a version in an export, besides those of its system metadata.
+const HEADERS: [&str; 4] = [
     "x-amz-server-side-encryption",
     "x-amz-server-side-encryption-aws-kms-key-id",
     "x-amz-server-side-encryption-bucket-key-enabled",
     "x-amz-storage-class",
-    "x-amz-website-redirect-location",
 ];
+/// Whether a header of that name describes a version in an export.
+pub fn is_header(name: &str) -> bool {
+    SYSTEM_HEADERS.contains(&name) || HEADERS.contains(&name)
+}
+
 /// How the names of checksums begin.
 pub const CHECKSUM_PREFIX: &str = "x-amz-checksum-";
 
@@ -119,7 +119,7 @@ impl Properties {
     /// headers is sent under the importer's signature.
     pub fn fault(&self) -> Option<String> {
         let mut checksums = self.checksums.keys().chain(self.parts.iter().flat_map(|part| part.checksums.keys()));
-        if let Some(name) = self.headers.keys().find(|name| !HEADERS.contains(&name.as_str())) {
+        if let Some(name) = self.headers.keys().find(|name| !is_header(name)) {
             return Some(format!("the header {name} is none of a version's"));
         }
         if let Some(name) = checksums.find(|name| !name.starts_with(CHECKSUM_PREFIX)) {

@@ -9,7 +9,7 @@ use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use serde::Deserialize;
 
-use super::document::{CHECKSUM_PREFIX, HEADERS, KeptUntil, Part, Properties};
+use super::document::{CHECKSUM_PREFIX, KeptUntil, Part, Properties, is_header};
 use super::listing::Listed;
 use super::place::{Ask, Place};
 use super::{SILENCE_MAX, TOGETHER, acl};
@@ -216,7 +216,7 @@ fn described(version: &Listed, headers: &HeaderMap) -> Properties {
     }
     for name in headers.keys() {
         let name = name.as_str();
-        if !(HEADERS.contains(&name) || name == LEGAL_HOLD || name.starts_with(USER_PREFIX)) {
+        if !(is_header(name) || name == LEGAL_HOLD || name.starts_with(USER_PREFIX)) {
             continue;
         }
         let Some(value) = text(headers, name) else {

@@ -6,14 +6,11 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::error::S3Error;
+use crate::metadata_headers::SYSTEM_HEADERS;
 use crate::tagging::{self, OBJECT_TAGS_MAX};
 
 /// What stands in a field for the name of the file.
 const FILE_NAME: &str = "${filename}";
-
-/// Fields that become headers of that name, besides those that begin with `x-amz-`.
-const HEADERS: [&str; 6] =
-    ["cache-control", "content-disposition", "content-encoding", "content-language", "content-type", "expires"];
 
 /// Fields that belong to the signature, and those that would say something of how a request is sent.
 const NO_HEADERS: [&str; 9] = [
@@ -78,7 +75,7 @@ impl Fields {
     pub fn headers(&self) -> Result<HeaderMap, S3Error> {
         let mut headers = HeaderMap::new();
         for (name, value) in self.iter() {
-            let is_header = HEADERS.contains(&name) || name.starts_with("x-amz-") && !NO_HEADERS.contains(&name);
+            let is_header = SYSTEM_HEADERS.contains(&name) || name.starts_with("x-amz-") && !NO_HEADERS.contains(&name);
             match name {
                 "acl" => insert(&mut headers, "x-amz-acl", value)?,
                 "tagging" => insert(&mut headers, "x-amz-tagging", &tags(value)?)?,
