@@ -12,6 +12,8 @@ mod regions;
 pub mod replica;
 mod role;
 pub mod sender;
+#[cfg(test)]
+pub(crate) mod stand_in;
 mod troubles;
 
 pub use destinations::{Destinations, Found, Unresolved, bucket_of_arn, error_code};

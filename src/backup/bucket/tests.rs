@@ -5,31 +5,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use strata_storage::{BucketName, Clock, Repository as _, SystemClock};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use super::BucketRepository;
-use crate::config::{Config, RegionSettings, UrlStyle};
-use crate::credentials::{Credentials, Secret};
+use crate::config::{Config, UrlStyle};
 use crate::replication::Regions;
-
-/// Reads a request to its end and returns its first line.
-async fn receive(stream: &mut TcpStream) -> String {
-    let mut bytes = Vec::new();
-    loop {
-        let mut chunk = [0; 4096];
-        let count = stream.read(&mut chunk).await.expect("a request");
-        assert!(count > 0, "the connection ended");
-        bytes.extend_from_slice(&chunk[..count]);
-        let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") else { continue };
-        let head = String::from_utf8_lossy(&bytes[..end]).to_lowercase();
-        let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok()).unwrap_or(0);
-        if bytes.len() - end - 4 >= length {
-            return head.lines().next().expect("a first line").to_owned();
-        }
-    }
-}
+use crate::replication::stand_in::{receive, settings};
 
 /// A store that gives these answers, one after the other, and then tells what it was asked. One without a status is lost.
 async fn store(answers: Vec<(Option<u16>, String)>) -> (BucketRepository, JoinHandle<Vec<String>>) {
@@ -39,22 +22,15 @@ async fn store(answers: Vec<(Option<u16>, String)>) -> (BucketRepository, JoinHa
         let mut asked = Vec::new();
         for (status, body) in answers {
             let (mut stream, _) = listener.accept().await.expect("a connection");
-            asked.push(receive(&mut stream).await);
+            let (head, _) = receive(&mut stream).await;
+            asked.push(head[0].clone());
             let Some(status) = status else { continue };
             let head = format!("HTTP/1.1 {status} x\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", body.len());
             stream.write_all((head + &body).as_bytes()).await.expect("a reader");
         }
         asked
     });
-    let region = RegionSettings {
-        name: "other".to_owned(),
-        endpoint: endpoint.parse().expect("a URL"),
-        signing_region: "us-east-1".to_owned(),
-        credentials: Credentials { access_key: "AKID".to_owned(), secret_key: Secret::new("secret".to_owned()) },
-        ca_file: None,
-        buckets: Vec::new(),
-        style: UrlStyle::Path,
-    };
+    let region = settings(&endpoint, UrlStyle::Path, "secret");
     let config = Config { regions: vec![region], ..Config::default() };
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let regions = Regions::open(&config, &clock).expect("no certificates are needed");
@@ -106,12 +82,12 @@ async fn what_an_attempt_stored_whose_answer_was_lost_is_known_again() {
         let methods: Vec<&str> = methods.iter().filter_map(|line| line.split(' ').next()).collect();
         assert_eq!(methods, requests);
     }
-    check(&[(Some(200), "")], true, &["put"]).await;
+    check(&[(Some(200), "")], true, &["PUT"]).await;
     // Nobody but others can have stored it, whatever it is.
-    check(&[(Some(412), "")], false, &["put"]).await;
-    check(&[(Some(503), ""), (Some(412), ""), (Some(200), "mine")], true, &["put", "put", "get"]).await;
-    check(&[(Some(500), ""), (Some(412), ""), (Some(200), "theirs")], false, &["put", "put", "get"]).await;
-    check(&[(None, ""), (Some(412), ""), (Some(200), "mine")], true, &["put", "put", "get"]).await;
+    check(&[(Some(412), "")], false, &["PUT"]).await;
+    check(&[(Some(503), ""), (Some(412), ""), (Some(200), "mine")], true, &["PUT", "PUT", "GET"]).await;
+    check(&[(Some(500), ""), (Some(412), ""), (Some(200), "theirs")], false, &["PUT", "PUT", "GET"]).await;
+    check(&[(None, ""), (Some(412), ""), (Some(200), "mine")], true, &["PUT", "PUT", "GET"]).await;
     let gone = "<Error><Code>NoSuchKey</Code></Error>";
-    check(&[(Some(503), ""), (Some(409), ""), (Some(404), gone)], false, &["put", "put", "get"]).await;
+    check(&[(Some(503), ""), (Some(409), ""), (Some(404), gone)], false, &["PUT", "PUT", "GET"]).await;
 }

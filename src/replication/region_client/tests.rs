@@ -11,47 +11,19 @@ use http_body_util::StreamBody;
 use http_body_util::combinators::UnsyncBoxBody;
 use strata_storage::{ManualClock, SystemClock, Timestamp};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 
 use super::{RegionBody, RegionClient, RegionError, RegionRequest};
 use crate::Server;
-use crate::config::{Config, RegionSettings, RootSettings, UrlStyle};
-use crate::credentials::{Credentials, Secret};
-
-fn settings(endpoint: &str, style: UrlStyle, secret: &str) -> RegionSettings {
-    RegionSettings {
-        name: "other".to_owned(),
-        endpoint: endpoint.parse().expect("a URL"),
-        signing_region: "us-east-1".to_owned(),
-        credentials: Credentials { access_key: "AKID".to_owned(), secret_key: Secret::new(secret.to_owned()) },
-        ca_file: None,
-        buckets: Vec::new(),
-        style,
-    }
-}
+use crate::config::{Config, RootSettings, UrlStyle};
+use crate::credentials::Secret;
+use crate::replication::stand_in::{receive, settings};
 
 fn client(endpoint: &str, style: UrlStyle) -> RegionClient {
     let settings = settings(endpoint, style, "secret");
     // 24 November 2023.
     let clock = Arc::new(ManualClock::new(Timestamp::from_nanos(1_700_784_000_000_000_000)));
     RegionClient::new(&settings, 4, clock).expect("no certificates are needed")
-}
-
-/// The head of the next request, in lines, and as many bytes of its body as it announces.
-async fn receive(stream: &mut TcpStream) -> (Vec<String>, Vec<u8>) {
-    let mut bytes = Vec::new();
-    loop {
-        let mut chunk = [0; 4096];
-        let count = stream.read(&mut chunk).await.expect("a request");
-        assert!(count > 0, "the connection ended");
-        bytes.extend_from_slice(&chunk[..count]);
-        let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") else { continue };
-        let head: Vec<String> = String::from_utf8_lossy(&bytes[..end]).lines().map(str::to_owned).collect();
-        let length = head.iter().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok()).unwrap_or(0);
-        if bytes.len() - end - 4 >= length {
-            return (head, bytes[end + 4..].to_vec());
-        }
-    }
 }
 
 fn streamed(pieces: Vec<Result<&'static str, &'static str>>) -> UnsyncBoxBody<Bytes, super::BodyError> {
