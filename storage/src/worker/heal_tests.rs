@@ -55,6 +55,15 @@ async fn assert_healed(world: &World, store: Store) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_shard_is_not_rebuilt_from_damaged_records() {
+    let (world, store, a) = short_of_a_shard(Adjustable::new()).await;
+    damage(&world, &store, a);
+    assert_eq!(store.heal().await.unwrap().shards, 1);
+    assert_ne!(place(&store, "a", Pool::Hot).await, a, "it was written elsewhere before");
+    assert_healed(&world, store).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_segment_is_not_read_again_while_its_shard_cannot_be_rebuilt() {
     let (world, store, a) = short_of_a_shard(Adjustable::new()).await;
     let broken = zone(&store, 3);

@@ -312,29 +312,6 @@ async fn a_shard_that_is_no_shard_is_left_to_the_healer() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_shard_is_not_rebuilt_from_damaged_records() {
-    let (world, store) = World::new(6).await;
-    put(&store, "a", StorageClass::Standard, content(1, 3_000_000)).await;
-    let store = world.reopen(store).await;
-    let a = place(&store, "a", Pool::Hot).await;
-    let paths = store.inner.blobs.segment_paths(a.segment);
-    flip(&paths[1], 4096 + (a.offset - 4096 + 300_000) / 4 / 4096 * 4096 + 7);
-    store.close().await.unwrap();
-    drop(store);
-    std::fs::remove_file(&paths[3]).unwrap();
-    let store = world.open().await;
-    assert_eq!(store.heal().await.unwrap().shards, 1);
-    assert_ne!(place(&store, "a", Pool::Hot).await, a, "it was written elsewhere before");
-    let store = world.reopen(store).await;
-    let status = store.scrub().await.unwrap();
-    assert_eq!((status.damaged, status.records), (0, 1), "{status:?}");
-    assert!(read(&store, "a").await.unwrap() == content(1, 3_000_000));
-    store.close().await.unwrap();
-    drop(store);
-    world.assert_sound();
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_pass_begins_by_schedule_and_goes_on_where_it_was() {
     let (world, store) = World::new(1).await;
     for seed in 0..20 {
