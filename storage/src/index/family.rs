@@ -2,6 +2,9 @@
 
 use rocksdb::{BlockBasedIndexType, BlockBasedOptions, Cache, ColumnFamilyDescriptor, DBCompressionType, Options};
 
+/// The filter of a write buffer's keys, as a share of its size: some 30 bits for each of its small rows.
+const BUFFER_FILTER_SHARE: f64 = 0.02;
+
 /// One family. The comments give key -> value; `index::key` and `index::record` hold the encodings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Family {
@@ -150,6 +153,11 @@ impl Family {
         options.set_compression_type(DBCompressionType::Lz4);
         // A scan that meets many tombstones pays for each; files full of them are compacted early.
         options.add_compact_on_deletion_collector_factory(4096, 2048, 0.5);
+        if matches!(self, Family::Current | Family::Version | Family::Inline) {
+            // What a GET looks up is mostly in files: a filter tells so without a walk through every write buffer.
+            options.set_memtable_whole_key_filtering(true);
+            options.set_memtable_prefix_bloom_ratio(BUFFER_FILTER_SHARE);
+        }
         match self {
             Family::Segment | Family::Usage | Family::Meter | Family::Queue => {
                 options.set_merge_operator_associative("add_i64s", add_i64s)
