@@ -55,7 +55,7 @@ pub struct OpenOptions {
     pub gauge: Arc<dyn Gauge>,
     /// The size at which a segment is sealed, in bytes. Default 1 GiB.
     pub segment_bytes: u64,
-    /// RocksDB's block cache, in bytes. Default 256 MiB: about what the index of a million small objects takes.
+    /// RocksDB's block cache, in bytes. Default 256 MiB; the index takes some 400 bytes for each small object.
     pub cache_bytes: usize,
     /// The least size of a part that is not the last, in bytes. Default 5 MiB, as S3 has it.
     pub part_bytes_min: u64,
