@@ -94,20 +94,30 @@ class Server:
         text = Path(f"/proc/{self.process.pid}/status").read_text()
         return int(re.search(rf"^{field}:\s+(\d+) kB$", text, re.MULTILINE).group(1)) / 1024
 
+    def written_mib(self) -> float:
+        """What it has written to disks."""
+        text = Path(f"/proc/{self.process.pid}/io").read_text()
+        return int(re.search(r"^write_bytes: (\d+)$", text, re.MULTILINE).group(1)) / (1 << 20)
+
     def processor_seconds(self) -> float:
         """Processor time that it has used."""
         fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(") ")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def run_load(generator: str, server: Server, data: Path, *options: str) -> dict:
-    """One run of the load generator; its row of results. A run with errors ends the script."""
-    result = data / "load.json"
-    command = [generator, "--bench", "--url", server.url, "--data", str(data), "--json", str(result), *options]
+def load_command(generator: str, server: Server, data: Path, *options: str) -> tuple[list[str], dict[str, str]]:
+    """What runs the load generator against the server, and its environment."""
     environment = clean_environment({
         "AWS_ACCESS_KEY_ID": CREDENTIALS["STRATA_ROOT_ACCESS_KEY"],
         "AWS_SECRET_ACCESS_KEY": CREDENTIALS["STRATA_ROOT_SECRET_KEY"],
     })
+    return [generator, "--bench", "--url", server.url, "--data", str(data), *options], environment
+
+
+def run_load(generator: str, server: Server, data: Path, *options: str) -> dict:
+    """One run of the load generator; its row of results. A run with errors ends the script."""
+    result = data / "load.json"
+    command, environment = load_command(generator, server, data, "--json", str(result), *options)
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise SystemExit(f"{' '.join(command)}\n{done.stderr}\n{server.errors()}")

@@ -20,12 +20,16 @@ from collections import defaultdict
 from pathlib import Path
 from statistics import median
 
-from drive import Server, commit, load_generator, run_load
+from drive import Server, commit, load_command, load_generator, run_load
 
 FLAT = 1.3
 # Fewer processor seconds a second than this is a store at rest, which is awaited for so long at most.
 REST_LOAD = 0.05
 REST_SECONDS_MAX = 120
+# Uploads at once, and for how long: their objects are larger than what they can send by then.
+UPLOADS = 64
+UPLOADED = "1GiB"
+UPLOAD_SECONDS = 20
 
 
 class Run:
@@ -76,6 +80,22 @@ class Run:
                 if work in ("PUT", "PUT again", "DELETE"):
                     self.rest()
 
+    def uploads(self, point: int) -> None:
+        """The memory that large uploads take. They are cut off: nothing needs a disk that holds all of them."""
+        words = ["--size", UPLOADED, "--work", "put", "--connections", str(UPLOADS), "--warm-up", "0s"]
+        command, environment = load_command(self.options.load, self.server, self.home, *words)
+        before, written = self.server.memory_mib("VmRSS"), self.server.written_mib()
+        client = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(UPLOAD_SECONDS)
+        if client.poll() is not None:
+            raise SystemExit(f"the uploads ended by themselves\n{self.server.errors()}")
+        note = {"memory_mib": self.server.memory_mib("VmRSS"), "memory_most_mib": self.server.memory_mib("VmHWM")}
+        written = self.server.written_mib() - written
+        client.kill()
+        client.wait()
+        self.write({"kind": "uploads", "series": self.series, "point": point, "uploads": UPLOADS, "size": UPLOADED,
+                    "seconds": UPLOAD_SECONDS, "written_mib": written, "memory_before_mib": before, **note})
+
     def restart(self, point: int) -> None:
         """How long a stop and a start take, after a proper end and after kill -9, and the memory of a fresh start."""
         stop_seconds = self.server.stop()
@@ -119,6 +139,8 @@ def objects_series(options: argparse.Namespace, write) -> None:
             prefixes = ["--no-fill", "--objects", point, "--duration", options.duration, "--warm-up", "500ms"]
             chosen["LIST prefixes"] = ["--work", "list-prefixes", *prefixes, *ALONE]
             run.measure(point, chosen)
+            if point == options.objects[-1]:
+                run.uploads(point)
             run.restart(point)
             before = point
     finally:
@@ -191,6 +213,15 @@ def table(lines: list[dict]) -> str:
             f"| {line['point']:,} | {line['operations']:,} | {line['operations_per_second']:,.0f} | {line['p50_ms']:.2f} "
             f"| {line['p99_ms']:.2f} | {line['rest_seconds']:.0f} | {line['disk_mib']:,} | {line['memory_most_mib']:.0f} |"
             for line in fills
+        ]
+        heads = "| objects | uploads at once | written meanwhile, MiB | memory before, MiB | then | at most until then |"
+        sent = [line for line in of_series if line["kind"] == "uploads"]
+        if sent:
+            text += ["", heads, "|---:|---:|---:|---:|---:|---:|"]
+        text += [
+            f"| {line['point']:,} | {line['uploads']} of {line['size']} | {line['written_mib']:,.0f} "
+            f"| {line['memory_before_mib']:.0f} | {line['memory_mib']:.0f} | {line['memory_most_mib']:.0f} |"
+            for line in sent
         ]
         starts = [line for line in of_series if line["kind"] == "start"]
         if starts:
