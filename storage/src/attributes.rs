@@ -45,7 +45,8 @@ impl Store {
         let change = |changing: Changing<'_>| {
             let Changing { bucket, key, stamp, null, object, batch } = changing;
             object.protection.owner.acl = acl;
-            object.replication.changes.acl = Some(self.inner.stamp());
+            let known = &mut object.replication.changes;
+            known.acl = Some(self.inner.stamp_of_change(known.acl));
             self.inner.replicate_changes(bucket, key.as_str(), (stamp, null), object, batch);
             let happening = Happening::new(EventKind::AclPut, key.as_str(), (stamp, null));
             self.inner.announce(bucket, &happening.of(object).asked(self.asked()), batch);

@@ -218,7 +218,7 @@ pub struct Event {
     pub asked: Option<Asked>,
     /// What there is to say besides.
     pub details: EventDetails,
-    /// The stamp of the task that it was at first, if it has moved to another target since.
+    /// The stamp of the task that it was at first, if it has moved to another target or waits once more.
     pub moved: Option<Stamp>,
 }
 

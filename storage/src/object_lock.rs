@@ -179,10 +179,10 @@ impl Store {
             };
         }
         let now = self.inner.clock.now();
-        self.change_lock(bucket, key, version, |lock| lock.retain(change, now)).await
+        self.change_lock(bucket, key, version, Some(EventKind::RetentionPut), |lock| lock.retain(change, now)).await
     }
 
-    /// Puts a version under a legal hold, or takes it off. Errors as [`Store::set_retention`], but no lock forbids it.
+    /// Puts a version under a legal hold, or takes it off; S3 knows no event of it. Errors as [`Store::set_retention`], but no lock forbids it.
     pub async fn set_legal_hold(
         &self,
         bucket: &BucketName,
@@ -190,18 +190,20 @@ impl Store {
         version: VersionSelector,
         hold: LegalHold,
     ) -> Result<Option<VersionId>> {
-        self.change_lock(bucket, key, version, |lock| {
+        self.change_lock(bucket, key, version, None, |lock| {
             lock.legal_hold = Some(hold);
             Ok(())
         })
         .await
     }
 
+    /// Changes the lock of a version, and tells of it as that kind of event.
     async fn change_lock(
         &self,
         bucket: &BucketName,
         key: &ObjectKey,
         version: VersionSelector,
+        kind: Option<EventKind>,
         change: impl FnOnce(&mut Lock) -> Result<()>,
     ) -> Result<Option<VersionId>> {
         let inner = &self.inner;
@@ -227,10 +229,13 @@ impl Store {
             return Err(Error::DeleteMarker { version_id, modified: stamp.time, by_id });
         };
         change(&mut object.protection.lock)?;
-        object.replication.changes.lock = Some(inner.stamp());
+        let known = &mut object.replication.changes;
+        known.lock = Some(inner.stamp_of_change(known.lock));
         inner.replicate_changes(&bucket, key.as_str(), (stamp, record.null), object, &mut batch);
-        let happening = Happening::new(EventKind::RetentionPut, key.as_str(), (stamp, record.null));
-        inner.announce(&bucket, &happening.of(object).asked(self.asked()), &mut batch);
+        if let Some(kind) = kind {
+            let happening = Happening::new(kind, key.as_str(), (stamp, record.null));
+            inner.announce(&bucket, &happening.of(object).asked(self.asked()), &mut batch);
+        }
         batch.put(Family::Version, row, &record);
         // A rule may have waited for the lock to end.
         inner.wake(&bucket, key, stamp, &mut batch);

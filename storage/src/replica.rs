@@ -4,11 +4,14 @@
 //! versions have them in the same order, whatever came first. A version that is there already is left alone. Tags, access
 //! control list and lock carry the stamp of their last change, and the later change wins, whichever side made it.
 //!
-//! Replicas are not replicated again, and changes that came this way are not sent back.
+//! Replicas are not replicated again, and changes that came this way are not sent back. Notifications tell of both, as of
+//! what clients do.
 
+use crate::announce::Happening;
 use crate::attributes::Changing;
 use crate::bucket::{Bucket, Versioning};
 use crate::error::{Error, Result};
+use crate::event::EventKind;
 use crate::index::record::VersionRecord;
 use crate::index::{Batch, Family, key};
 use crate::name::{BucketName, ObjectKey};
@@ -66,6 +69,8 @@ impl Store {
             return Ok(false);
         }
         self.inner.install_marker(&bucket, key, &replica, &mut batch).await?;
+        let happening = Happening::new(EventKind::RemovedMarker, key.as_str(), (replica.version, replica.null));
+        self.inner.announce(&bucket, &happening.asked(self.asked()), &mut batch);
         self.inner.index.commit(batch).await?;
         Ok(true)
     }
@@ -83,20 +88,31 @@ impl Store {
         let mut changed = false;
         let ReplicaChanges { tags, acl, lock } = changes;
         self.change_object(bucket, key, VersionSelector::Id(version), |changing| {
-            let Changing { bucket, key, stamp, object, batch, .. } = changing;
+            let Changing { bucket, key, stamp, null, object, batch } = changing;
             let known = &mut object.replication.changes;
+            let mut kinds = Vec::new();
             if let Some((at, tags)) = tags.filter(|(at, _)| Some(*at) > known.tags) {
-                (known.tags, object.tags, changed) = (Some(at), tags, true);
+                kinds.push(if tags.is_empty() { EventKind::TaggingDelete } else { EventKind::TaggingPut });
+                (known.tags, object.tags) = (Some(at), tags);
             }
             if let Some((at, acl)) = acl.filter(|(at, _)| Some(*at) > known.acl) {
-                (known.acl, object.protection.owner.acl, changed) = (Some(at), acl, true);
+                kinds.push(EventKind::AclPut);
+                (known.acl, object.protection.owner.acl) = (Some(at), acl);
             }
             if let Some((at, lock)) = lock.filter(|(at, _)| Some(*at) > known.lock) {
                 if bucket.object_lock.is_none() {
                     return Err(Error::NoObjectLock);
                 }
-                (known.lock, changed) = (Some(at), true);
-                object.protection.lock = merged(object.protection.lock, lock);
+                let merged = merged(object.protection.lock, lock);
+                if merged.retention != object.protection.lock.retention {
+                    kinds.push(EventKind::RetentionPut);
+                }
+                (known.lock, object.protection.lock, changed) = (Some(at), merged, true);
+            }
+            changed |= !kinds.is_empty();
+            for kind in kinds {
+                let happening = Happening::new(kind, key.as_str(), (stamp, null)).of(object).asked(self.asked());
+                inner.announce(bucket, &happening, batch);
             }
             // Rules may ask for tags, or have waited for the lock to end.
             inner.wake(bucket, key, stamp, batch);

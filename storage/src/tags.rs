@@ -24,7 +24,8 @@ impl Store {
             object.tags = tags;
             // Rules may ask for tags.
             inner.wake(bucket, key, stamp, batch);
-            object.replication.changes.tags = Some(inner.stamp());
+            let known = &mut object.replication.changes;
+            known.tags = Some(inner.stamp_of_change(known.tags));
             inner.replicate_changes(bucket, key.as_str(), (stamp, null), object, batch);
             let happening = Happening::new(kind, key.as_str(), (stamp, null)).of(object).asked(self.asked());
             inner.announce(bucket, &happening, batch);

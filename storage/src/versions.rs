@@ -105,6 +105,12 @@ impl Inner {
         self.stamp_after(None)
     }
 
+    /// A new stamp for a change of what was last changed at `known`, perhaps by a store whose clock is ahead: the later
+    /// stamp wins everywhere, so what was changed in view of another change must be later than it.
+    pub(crate) fn stamp_of_change(&self, known: Option<Stamp>) -> Stamp {
+        self.stamp_after(known.map(|stamp| stamp.time))
+    }
+
     /// A new stamp that is also later than `time`. That floor is the key's alone: a version stamped by a clock that was
     /// ahead does not pull the stamps of other keys after it.
     pub(crate) fn stamp_after(&self, time: Option<Timestamp>) -> Stamp {

@@ -135,15 +135,18 @@ impl Inner {
     /// Adds to `batch` what makes a task that was put aside wait again, behind all others, or, if `drop_it`, forgets it.
     pub(crate) fn take_up(&self, queue: QueueId, aside: AsideTask, drop_it: bool, batch: &mut Batch) {
         batch.delete(Family::Task, key::task(queue, TaskState::Aside, aside.task.stamp));
-        let record = TaskRecord::waiting(aside.task.work);
+        let mut record = TaskRecord::waiting(aside.task.work);
         let bytes = record.bytes();
         count(queue, &record.work, Counted::Aside, -1, bytes, batch);
         if drop_it {
             count(queue, &record.work, Counted::Dropped, 1, bytes, batch);
-        } else {
-            // In its old place nobody would see it who has read on.
-            self.enqueue(queue, record.work, batch);
+            return;
         }
+        // In its old place nobody would see it who has read on. To whoever hears of it, it is as old as it is.
+        if let Work::Event(event) = &mut record.work {
+            event.moved.get_or_insert(aside.task.stamp);
+        }
+        self.enqueue(queue, record.work, batch);
     }
 
     /// Adds to `batch` the row by which a queue is found.

@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 
 use strata_storage::{
-    BucketChange, Error, Event, EventKind, EventKinds, NotificationRule, ObjectKey, PutObject, QueueName, Task,
-    TaskOutcome, VersionSelector, Work, WriteCondition,
+    BucketChange, Error, Event, EventKind, EventKinds, Governance, LegalHold, NotificationRule, ObjectKey, ObjectLock,
+    PutObject, QueueName, Retention, RetentionChange, RetentionMode, Task, TaskOutcome, Timestamp, VersionSelector,
+    Work, WriteCondition,
 };
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tokio::task::JoinSet;
@@ -73,6 +74,44 @@ async fn what_is_moved_keeps_its_first_stamp() {
     // Nobody's rule names the third queue, and it is found all the same.
     let names: BTreeSet<_> = side.store.queues().await.expect("queues").into_iter().map(|queue| queue.name).collect();
     assert_eq!(names, ["first", "second", "third"].map(queue).into());
+}
+
+#[tokio::test]
+async fn what_waits_once_more_keeps_its_first_stamp() {
+    let side = Side::new(1, 1000).await;
+    side.tell("target").await;
+    side.put("a", "x", vec![]).await;
+    let id = queue("target").id();
+    let mut first = None;
+    for round in 0..2 {
+        let [task]: [Task; 1] = side.waiting("target").await.try_into().expect("one task");
+        assert_eq!(event(&task).moved, first, "in round {round}");
+        first.get_or_insert(task.stamp);
+        let failed = TaskOutcome::PutAside { reason: "it answered no".to_owned(), attempts: 3 };
+        side.store.end_events(id, vec![(task, failed)]).await.expect("ended");
+        let aside = side.store.tasks_aside(id, None, 10).await.expect("tasks");
+        side.store.retry_events(id, aside, false).await.expect("taken up");
+    }
+    let [task]: [Task; 1] = side.waiting("target").await.try_into().expect("one task");
+    assert_eq!(event(&task).moved, first, "its first stamp, not its last");
+    assert_eq!(side.store.backlog(id).await.expect("counters").aside_bytes, 0);
+}
+
+/// S3 has an event of a new retention, and none of a legal hold.
+#[tokio::test]
+async fn of_locks_retentions_are_told() {
+    let side = Side::new(1, 1000).await;
+    let lock = BucketChange::ObjectLock(ObjectLock::default());
+    side.store.change_bucket(&bucket(), lock).await.expect("a bucket that keeps versions");
+    side.tell("target").await;
+    side.put("a", "x", vec![]).await;
+    let (name, current) = (key("a"), VersionSelector::Current);
+    side.store.set_legal_hold(&bucket(), &name, current, LegalHold::Off).await.expect("not held");
+    let retention = Some(Retention { mode: RetentionMode::Governance, until: Timestamp::from_secs(9000) });
+    let change = RetentionChange { retention, governance: Governance::Binding };
+    side.store.set_retention(&bucket(), &name, current, change).await.expect("retained");
+    let told: Vec<EventKind> = side.waiting("target").await.iter().map(|task| event(task).kind).collect();
+    assert_eq!(told, [EventKind::CreatedPut, EventKind::RetentionPut]);
 }
 
 #[tokio::test]

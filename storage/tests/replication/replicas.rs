@@ -3,7 +3,7 @@
 use strata_storage::{
     BucketChange, BucketName, CompleteUpload, CompletedPart, Error, EventKind, EventKinds, NewBucket, NewUpload,
     NotificationRule, PutObject, QueueName, Replica, ReplicationStatus, Stamp, Timestamp, VersionId, VersionSelector,
-    Versioning, VersionsQuery, WriteCondition,
+    Versioning, VersionsQuery, Work, WriteCondition,
 };
 
 use crate::support::{Side, THERE, bucket, key, rule, tag, work};
@@ -113,7 +113,7 @@ async fn replicas_are_told_of_as_events() {
     let notification = NotificationRule {
         id: "all".to_owned(),
         target: "target".to_owned(),
-        kinds: [EventKind::CreatedPut].into_iter().collect::<EventKinds>(),
+        kinds: EventKinds::all(),
         prefix: String::new(),
         suffix: String::new(),
     };
@@ -123,9 +123,51 @@ async fn replicas_are_told_of_as_events() {
         .await
         .expect("rules");
     source.put("a", "1", vec![]).await;
-    source.deliver(work(&source.tasks(THERE).await[0]), &there).await;
+    let current = VersionSelector::Current;
+    source.deliver_all(&there).await;
+    source.store.set_tags(&bucket(), &key("a"), current, vec![tag("k", "v")]).await.expect("tagged");
+    source.deliver_all(&there).await;
+    source.store.set_acl(&bucket(), &key("a"), current, Some(b"list".to_vec())).await.expect("granted");
+    source.deliver_all(&there).await;
+    source.delete("a").await;
+    source.deliver_all(&there).await;
     let queue = QueueName::Events { target: "target".to_owned() };
-    assert_eq!(there.store.tasks(queue.id(), None, 10).await.expect("tasks").len(), 1);
+    let told: Vec<EventKind> = there
+        .store
+        .tasks(queue.id(), None, 10)
+        .await
+        .expect("tasks")
+        .into_iter()
+        .map(|task| match task.work {
+            Work::Event(event) => event.kind,
+            Work::Replicate(_) => panic!("it has no rules"),
+        })
+        .collect();
+    let expected = [EventKind::CreatedPut, EventKind::TaggingPut, EventKind::AclPut, EventKind::RemovedMarker];
+    assert_eq!(told, expected);
+}
+
+/// A clock that is an hour behind does not lose what is changed in view of a change that came from elsewhere.
+#[tokio::test]
+async fn a_change_is_later_than_the_one_it_changes() {
+    let (ahead, behind) = (Side::new(1, 10_000).await, Side::new(2, 6_400).await);
+    for side in [&ahead, &behind] {
+        side.replicate(vec![rule("two-way", THERE)]).await;
+    }
+    ahead.put("a", "1", vec![]).await;
+    ahead.deliver_all(&behind).await;
+    let current = VersionSelector::Current;
+    ahead.store.set_tags(&bucket(), &key("a"), current, vec![tag("by", "ahead")]).await.expect("tagged");
+    ahead.store.set_acl(&bucket(), &key("a"), current, Some(b"public".to_vec())).await.expect("granted");
+    ahead.deliver_all(&behind).await;
+    behind.store.set_tags(&bucket(), &key("a"), current, vec![tag("by", "behind")]).await.expect("tagged");
+    behind.store.set_acl(&bucket(), &key("a"), current, None).await.expect("taken back");
+    behind.deliver_all(&ahead).await;
+    for side in [&ahead, &behind] {
+        let object = side.store.object(&bucket(), &key("a"), current).await.expect("the object");
+        assert_eq!(object.info().tags, [tag("by", "behind")]);
+        assert_eq!(object.info().protection.owner.acl, None);
+    }
 }
 
 #[tokio::test]

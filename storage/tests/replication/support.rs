@@ -4,10 +4,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use strata_storage::{
-    Bucket, BucketChange, BucketName, Clock, ConfigurationFilter, Destination, Error, ManualClock, NewBucket,
-    ObjectKey, OpenOptions, PutObject, QueueName, Replica, ReplicaChanges, Replicate, ReplicatedPart, Replication,
-    ReplicationForm, ReplicationRule, ReplicationStatus, SeededEntropy, Store, Tag, Task, TaskOutcome, Timestamp,
-    VersionEntry, VersionSelector, Versioning, VersionsQuery, Work, Written,
+    Bucket, BucketChange, BucketName, Clock, ConfigurationFilter, DeleteCondition, DeleteObject, Destination, Error,
+    Governance, ManualClock, NewBucket, ObjectKey, OpenOptions, PutObject, QueueName, Replica, ReplicaChanges,
+    Replicate, ReplicatedPart, Replication, ReplicationForm, ReplicationRule, ReplicationStatus, SeededEntropy, Store,
+    Tag, Task, TaskOutcome, Timestamp, VersionEntry, VersionSelector, Versioning, VersionsQuery, Work, Written,
 };
 
 pub const THERE: &str = "arn:aws:s3:::there";
@@ -124,6 +124,22 @@ impl Side {
         let query = VersionsQuery { max: 1000, ..VersionsQuery::default() };
         let page = self.store.list_versions(&bucket(), query).await.expect("a page");
         page.entries
+    }
+
+    /// Makes a delete marker.
+    pub async fn delete(&self, name: &str) {
+        self.tick();
+        let (condition, governance) = (DeleteCondition::None, Governance::Binding);
+        let delete = DeleteObject { bucket: bucket(), key: key(name), version: None, condition, governance };
+        self.store.delete(delete).await.expect("a marker");
+    }
+
+    /// Does all tasks to another store, in their order.
+    pub async fn deliver_all(&self, to: &Side) {
+        for task in self.tasks(THERE).await {
+            let outcome = self.deliver(work(&task), to).await;
+            self.end(THERE, task, outcome).await;
+        }
     }
 
     /// Does a task to another store, as a sender would.
