@@ -382,10 +382,13 @@ pub const SETTINGS: &[Setting] = &[
     setting(
         "replication.bytes_per_second",
         "0",
-        "What is sent to other buckets a second at most; 0 for no limit.",
-        |config, text| {
-            let limit = |bytes| (bytes > 0).then_some(bytes);
-            value::size(text, 0, TIB).map(|bytes| config.replication.bytes_per_second = limit(bytes))
+        "What is sent to other buckets a second at most, 64KiB or more; 0 for no limit.",
+        |config, text| match text {
+            "0" => {
+                config.replication.bytes_per_second = None;
+                Ok(())
+            }
+            text => value::size(text, 64 << 10, TIB).map(|bytes| config.replication.bytes_per_second = Some(bytes)),
         },
     ),
     setting(

@@ -190,3 +190,20 @@ def test_what_cannot_be_carried(stores):
     ours.s3.put_object_tagging(Bucket="photos", Key="a", Tagging=tag)
     completed(ours, "a")
     assert tags(foreign, "copies", "a") == {"k": "v"}
+
+
+def test_only_what_changed_is_sent(stores):
+    ours, foreign = stores
+    ours.s3.put_object(Bucket="photos", Key="a", Body=b"1", Tagging="k=v")
+    completed(ours, "a")
+    ours.s3.delete_public_access_block(Bucket="photos")
+    ours.s3.put_bucket_ownership_controls(
+        Bucket="photos", OwnershipControls={"Rules": [{"ObjectOwnership": "ObjectWriter"}]}
+    )
+    ours.s3.put_object_acl(Bucket="photos", Key="a", ACL="public-read")
+    until(lambda: "of changes, only tags are replicated" in ours.server.errors(), "the log")
+    completed(ours, "a")
+    assert tags(foreign, "copies", "a") == {"k": "v"}
+    ours.s3.delete_object_tagging(Bucket="photos", Key="a")
+    completed(ours, "a")
+    assert tags(foreign, "copies", "a") == {}

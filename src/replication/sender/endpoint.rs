@@ -13,6 +13,7 @@ use strata_storage::{BucketName, ObjectKey, ObjectReader};
 
 use super::Sender;
 use super::fault::Fault;
+use super::limiter::Limiter;
 use super::source::Source;
 use crate::authorize;
 use crate::body::{Body, Transport};
@@ -108,7 +109,7 @@ impl Endpoint {
                     CallBody::Bytes(bytes) if bytes.is_empty() => RegionBody::Empty,
                     CallBody::Bytes(bytes) => RegionBody::Bytes(bytes),
                     CallBody::Object(reader, bytes) => {
-                        let body = UnsyncBoxBody::new(streamed(*reader, &broke));
+                        let body = UnsyncBoxBody::new(streamed(*reader, &sender.limiter, &broke));
                         RegionBody::Stream { body, bytes, sha256: None }
                     }
                 };
@@ -136,7 +137,7 @@ impl Endpoint {
         let ctx = &sender.context;
         let transport = match body {
             CallBody::Bytes(bytes) => Transport::from(bytes),
-            CallBody::Object(reader, _) => Transport::from(streamed(*reader, broke).boxed()),
+            CallBody::Object(reader, _) => Transport::from(streamed(*reader, &sender.limiter, broke).boxed()),
         };
         let idle = std::time::Duration::from_secs(ctx.config.limits.idle_seconds);
         let about = (operation, Some(self.bucket.clone()), Some(key.clone()));
@@ -164,24 +165,86 @@ impl Endpoint {
     }
 }
 
-/// The bytes of a reader as a body. If they cannot be read, `broke` says why.
+/// The bytes of a reader as a body, as fast as the limit lets them go. If they cannot be read, `broke` says why.
 fn streamed(
     reader: ObjectReader,
+    limiter: &Arc<Limiter>,
     broke: &Broke,
 ) -> impl http_body::Body<Data = Bytes, Error = BodyError> + Send + Sync + use<> {
-    let pieces = stream::try_unfold((reader, Arc::clone(broke)), |(mut reader, broke)| async move {
-        match reader.next().await {
-            Ok(next) => Ok(next.map(|bytes| (Frame::data(bytes), (reader, broke)))),
-            Err(error) => {
-                broke.get_or_init(|| Fault::from(&error));
-                Err(BodyError::from(error))
-            }
+    let sent = Sent { reader, rest: Bytes::new(), limiter: Arc::clone(limiter), broke: Arc::clone(broke) };
+    StreamBody::new(stream::try_unfold(sent, |mut sent| async move {
+        let piece = sent.next().await?;
+        Ok(piece.map(|bytes| (Frame::data(bytes), sent)))
+    }))
+}
+
+/// A body under way.
+struct Sent {
+    reader: ObjectReader,
+    /// What was read and has to wait for its turn.
+    rest: Bytes,
+    limiter: Arc<Limiter>,
+    broke: Broke,
+}
+
+impl Sent {
+    async fn next(&mut self) -> Result<Option<Bytes>, BodyError> {
+        if self.rest.is_empty() {
+            let read = self.reader.next().await.inspect_err(|error| {
+                self.broke.get_or_init(|| Fault::from(error));
+            })?;
+            let Some(read) = read else { return Ok(None) };
+            self.rest = read;
         }
-    });
-    StreamBody::new(pieces)
+        let piece = self.rest.split_to(self.rest.len().min(self.limiter.piece_bytes()));
+        self.limiter.take(piece.len()).await;
+        Ok(Some(piece))
+    }
 }
 
 /// A header of an answer as text.
 pub fn header(answer: &Answer, name: &HeaderName) -> Option<String> {
     answer.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use http_body_util::BodyExt as _;
+    use strata_storage::{BucketName, NewBucket, ObjectKey, OpenOptions, PutObject, Store, VersionSelector};
+    use tokio::time::Instant;
+
+    use super::{Broke, Limiter, streamed};
+
+    /// Whoever wants to send a little does not wait for all of a large body.
+    #[tokio::test(start_paused = true)]
+    async fn bodies_leave_piece_by_piece_at_the_limit() {
+        let data = tempfile::tempdir().expect("a directory");
+        let store = Store::open(OpenOptions::new(data.path())).await.expect("a store");
+        let (bucket, key) = (BucketName::parse("photos").expect("a name"), ObjectKey::parse("a").expect("a key"));
+        store.create_bucket(&bucket, NewBucket::default()).await.expect("a new bucket");
+        let content: Vec<u8> = (0..1_000_000_u32).map(|number| (number % 251) as u8).collect();
+        let staged = store.stage_bytes(content.clone()).await.expect("staged");
+        store.put(PutObject::new(bucket.clone(), key.clone(), staged)).await.expect("written");
+        let object = store.object(&bucket, &key, VersionSelector::Current).await.expect("the object");
+
+        let limiter = Arc::new(Limiter::new(Some(500_000)));
+        let mut body = Box::pin(streamed(object.read(0..object.info().size), &limiter, &Broke::default()));
+        let (begun, mut sent) = (Instant::now(), Vec::new());
+        while let Some(frame) = body.frame().await {
+            let piece = frame.expect("it is read").into_data().expect("no trailers");
+            assert!(piece.len() <= limiter.piece_bytes(), "{} bytes at once", piece.len());
+            sent.extend_from_slice(&piece);
+            if sent.len() == 2 * limiter.piece_bytes() {
+                let asked = Instant::now();
+                limiter.take(1).await;
+                assert!(asked.elapsed() < Duration::from_millis(200), "{:?}", asked.elapsed());
+            }
+        }
+        assert!(sent == content);
+        let took = begun.elapsed();
+        assert!((Duration::from_millis(1900)..Duration::from_millis(2200)).contains(&took), "{took:?}");
+    }
 }

@@ -8,6 +8,11 @@ use tokio::time::Instant;
 /// How far the limit may be anticipated after a pause.
 const BURST: Duration = Duration::from_millis(100);
 
+/// What leaves at once lasts for that part of a second, but is no smaller than this, in bytes: those who share a low limit
+/// take turns so often that no connection is silent for long.
+const PIECES_A_SECOND: u64 = 64;
+const PIECE_BYTES_MIN: usize = 4096;
+
 /// A limit, or none.
 pub struct Limiter {
     bytes_per_second: Option<u64>,
@@ -19,6 +24,13 @@ impl Limiter {
     /// Of so many bytes a second; `None` is no limit.
     pub fn new(bytes_per_second: Option<u64>) -> Limiter {
         Limiter { bytes_per_second, free_at: Mutex::new(None) }
+    }
+
+    /// The most that should leave at once, in bytes.
+    pub fn piece_bytes(&self) -> usize {
+        self.bytes_per_second.map_or(usize::MAX, |limit| {
+            usize::try_from(limit / PIECES_A_SECOND).unwrap_or(usize::MAX).max(PIECE_BYTES_MIN)
+        })
     }
 
     /// Waits until `bytes` more may leave.

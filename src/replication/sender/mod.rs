@@ -47,7 +47,7 @@ pub struct Sender {
     clock: Arc<dyn Clock>,
     /// Versions that may be on their way at once.
     turns: Arc<Semaphore>,
-    limiter: Limiter,
+    limiter: Arc<Limiter>,
 }
 
 impl Sender {
@@ -55,7 +55,7 @@ impl Sender {
     pub fn new(context: Arc<Context>, clock: Arc<dyn Clock>) -> Arc<Sender> {
         let settings = &context.config.replication;
         let turns = Arc::new(Semaphore::new(settings.concurrency));
-        let limiter = Limiter::new(settings.bytes_per_second);
+        let limiter = Arc::new(Limiter::new(settings.bytes_per_second));
         Arc::new(Sender { clock, turns, limiter, context })
     }
 

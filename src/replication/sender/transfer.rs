@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method};
-use strata_storage::{ObjectInfo, ObjectKey, OpenObject, QueueId, Replica, Replicate, ReplicatedPart, Stamp};
+use strata_storage::{ObjectInfo, ObjectKey, OpenObject, QueueId, Replica, Replicate, ReplicatedPart, Stamp, Tag};
 
 use super::Sender;
 use super::endpoint::{Call, CallBody, Endpoint};
@@ -122,7 +122,10 @@ impl Transfer<'_> {
                 }
             }
         }
-        let body = self.body(object, range).await;
+        let body = match range.end - range.start {
+            0 => CallBody::Bytes(Bytes::new()),
+            bytes => CallBody::Object(Box::new(object.read(range)), bytes),
+        };
         self.ask(step, Call { operation, method: Method::PUT, query, headers, body }).await
     }
 
@@ -131,16 +134,6 @@ impl Transfer<'_> {
     fn goes_in_parts(&self, info: &ObjectInfo) -> bool {
         let part_bytes = self.sender.context.config.replication.part_bytes;
         info.parts_count > 0 || info.size > PUT_BYTES_MAX || (!self.endpoint.is_strata() && info.size > part_bytes)
-    }
-
-    /// A range of the object as a body, when its turn has come.
-    async fn body(&self, object: &OpenObject, range: Range<u64>) -> CallBody {
-        let bytes = range.end - range.start;
-        self.sender.limiter.take(usize::try_from(bytes).unwrap_or(usize::MAX)).await;
-        match bytes {
-            0 => CallBody::Bytes(Bytes::new()),
-            _ => CallBody::Object(Box::new(object.read(range)), bytes),
-        }
     }
 
     async fn marker(&self) -> Result<(), Fault> {
@@ -154,11 +147,38 @@ impl Transfer<'_> {
         let Transfer { sender, source, endpoint, replicate, key, .. } = *self;
         let object = source.open(sender, replicate, key).await?;
         let info = object.info();
-        let changed = info.replication.changes;
-        if !endpoint.is_strata() && (changed.acl.is_some() || changed.lock.is_some()) {
-            tracing::info!(key = key.as_str(), "of changes, only tags are replicated to a store that is no Strata");
+        let tags = match info.tags.is_empty() || source.may_read_tags(sender, replicate, key).await {
+            true => &info.tags[..],
+            false => &[],
+        };
+        if !endpoint.is_strata() {
+            return self.changes_elsewhere(info, tags).await;
         }
-        if !endpoint.is_strata() && !source.is_current(sender, info, key).await? {
+        let version = info.version_id.to_string();
+        let query = [("tagging", ""), ("versionId", version.as_str())];
+        let headers = outgoing::of_replica(&outgoing::head(info, source.rule()));
+        match self.put_tags(tags, &query, headers).await {
+            // With three stores and more, a version of one may be changed at another before it has come to the third.
+            Err(Fault::Lasting(reason)) if reason == VERSION_NOT_FOUND && info.replication.replica => Err(Fault::Early),
+            answer => answer,
+        }
+    }
+
+    /// Changes for a store that is no Strata: tags, of the newest version, whose id it does not know.
+    async fn changes_elsewhere(&self, info: &ObjectInfo, tags: &[Tag]) -> Result<(), Fault> {
+        let Transfer { sender, source, key, .. } = *self;
+        let changed = info.replication.changes;
+        if changed.acl.is_some() || changed.lock.is_some() {
+            tracing::info!(
+                key = key.as_str(),
+                version = %info.version_id,
+                "of changes, only tags are replicated to a store that is no Strata"
+            );
+        }
+        if changed.tags.is_none() {
+            return Ok(());
+        }
+        if !source.is_current(sender, info, key).await? {
             tracing::info!(
                 key = key.as_str(),
                 version = %info.version_id,
@@ -167,26 +187,20 @@ impl Transfer<'_> {
             );
             return Ok(());
         }
-        let tags = match info.tags.is_empty() || source.may_read_tags(sender, replicate, key).await {
-            true => &info.tags[..],
-            false => &[],
-        };
+        let query = [("tagging", "")];
+        if !tags.is_empty() {
+            return self.put_tags(tags, &query, HeaderMap::new()).await;
+        }
+        // Not all stores take an empty set.
+        let (operation, body) = (Operation::DeleteObjectTagging, CallBody::Bytes(Bytes::new()));
+        let call = Call { operation, method: Method::DELETE, query: &query, headers: HeaderMap::new(), body };
+        self.ask(Step::Tags, call).await.map(drop)
+    }
+
+    async fn put_tags(&self, tags: &[Tag], query: &[(&str, &str)], headers: HeaderMap) -> Result<(), Fault> {
         let document = tagging::document(tags).into_bytes();
-        let version = info.version_id.to_string();
-        let (query, headers): (&[(&str, &str)], _) = match endpoint.is_strata() {
-            true => (
-                &[("tagging", ""), ("versionId", &version)],
-                outgoing::of_replica(&outgoing::head(info, source.rule())),
-            ),
-            false => (&[("tagging", "")], HeaderMap::new()),
-        };
         let headers = outgoing::of_document(&document, headers);
         let (operation, body) = (Operation::PutObjectTagging, CallBody::Bytes(document.into()));
-        let call = Call { operation, method: Method::PUT, query, headers, body };
-        match self.ask(Step::Tags, call).await {
-            // With three stores and more, a version of one may be changed at another before it has come to the third.
-            Err(Fault::Lasting(reason)) if reason == VERSION_NOT_FOUND && info.replication.replica => Err(Fault::Early),
-            answer => answer.map(drop),
-        }
+        self.ask(Step::Tags, Call { operation, method: Method::PUT, query, headers, body }).await.map(drop)
     }
 }
