@@ -142,7 +142,8 @@ struct CommonTable {
     on_failure: Option<String>,
 }
 
-fn max_age_default() -> Duration {
+/// How long a message is tried to be delivered, if no setting tells.
+pub fn max_age_default() -> Duration {
     DAY
 }
 
@@ -150,7 +151,8 @@ fn retries_default() -> u32 {
     3
 }
 
-fn backlog_default() -> u64 {
+/// What may wait for a target, in bytes, if no setting tells.
+pub fn backlog_default() -> u64 {
     256 << 20
 }
 

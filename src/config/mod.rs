@@ -23,7 +23,7 @@ mod settings;
 mod sources;
 mod value;
 
-pub use event_targets::{EventFormat, TargetKind, TargetSettings, call_time, memory};
+pub use event_targets::{EventFormat, TargetKind, TargetSettings, backlog_default, call_time, max_age_default, memory};
 pub use example::example;
 pub use lists::{AccountSettings, OidcIssuer};
 pub use networks::Networks;

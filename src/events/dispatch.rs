@@ -84,6 +84,8 @@ pub struct Pace {
     pub read: Duration,
     /// The time between two looks at the size of the queue.
     pub look: Duration,
+    /// The time between two looks for queues that have no target.
+    pub others: Duration,
 }
 
 impl Default for Pace {
@@ -95,6 +97,7 @@ impl Default for Pace {
             commit: Duration::from_millis(50),
             read: Duration::from_millis(10),
             look: Duration::from_secs(1),
+            others: Duration::from_secs(60),
         }
     }
 }

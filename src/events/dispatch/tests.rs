@@ -144,8 +144,15 @@ impl World {
         };
         change(&mut route);
         let short = Duration::from_millis(2);
-        let pace =
-            Pace { away_min: short, away_max: short * 4, refused: short, commit: short, read: short, look: short * 2 };
+        let pace = Pace {
+            away_min: short,
+            away_max: short * 4,
+            refused: short,
+            commit: short,
+            read: short,
+            look: short * 2,
+            others: short,
+        };
         let healths = Healths::default();
         let clock = Arc::clone(&self.clock) as Arc<dyn Clock>;
         let around =
