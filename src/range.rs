@@ -22,11 +22,11 @@ fn parse(header: &str, size: u64) -> Option<Requested> {
     let (unit, range) = header.split_once('=')?;
     let (first, last) = range.split_once('-').filter(|_| unit.eq_ignore_ascii_case("bytes"))?;
     if first.is_empty() {
-        // On an empty object every suffix is unsatisfiable, also `bytes=-1`: S3's answer is not known for certain,
-        // and a partial answer without a byte could not be described.
-        return Some(match number(last)?.min(size) {
+        // The last bytes of an empty object are all of it, and no partial answer could describe them.
+        return Some(match number(last)? {
             0 => Requested::Unsatisfiable,
-            length => Requested::Bytes(size - length..size),
+            _ if size == 0 => Requested::Whole,
+            length => Requested::Bytes(size - length.min(size)..size),
         });
     }
     let first = number(first)?;
@@ -103,9 +103,10 @@ mod tests {
             ("bytes=99999999999999999999999-", 10),
             ("bytes=0-", 0),
             ("bytes=0-0", 0),
-            ("bytes=-1", 0),
+            ("bytes=-0", 0),
         ] {
             check(header, size, Requested::Unsatisfiable);
         }
+        check("bytes=-1", 0, Requested::Whole);
     }
 }

@@ -30,7 +30,7 @@ pub fn from_header(value: &str) -> Result<Vec<Tag>, S3Error> {
         let (key, value) = decode(key).zip(decode(value)).ok_or_else(malformed)?;
         tags.push(Tag { key, value });
     }
-    if repeated(&tags) {
+    if repeated(&tags).is_some() || tags.iter().any(|tag| tag.key.is_empty()) {
         return Err(malformed());
     }
     check(&tags, OBJECT_TAGS_MAX)?;
@@ -46,8 +46,8 @@ pub fn parse_document(bytes: &[u8], most: usize) -> Result<Vec<Tag>, S3Error> {
 
 /// The same tags if something can have them all: keys that differ, within S3's limits, and at most `most`.
 pub fn checked(tags: Vec<Tag>, most: usize) -> Result<Vec<Tag>, S3Error> {
-    if repeated(&tags) {
-        return Err(invalid_tag("Cannot provide multiple Tags with the same key"));
+    if let Some(key) = repeated(&tags) {
+        return Err(invalid_tag("Cannot provide multiple Tags with the same key").with("TagKey", key));
     }
     check(&tags, most)?;
     Ok(tags)
@@ -97,9 +97,10 @@ fn decode(text: &str) -> Option<String> {
     percent_decode_str(&spaced).decode_utf8().ok().filter(|_| escapes_whole).map(|text| text.into_owned())
 }
 
-fn repeated(tags: &[Tag]) -> bool {
+/// A key that more than one of them has.
+fn repeated(tags: &[Tag]) -> Option<&str> {
     let mut keys = HashSet::new();
-    !tags.iter().all(|tag| keys.insert(tag.key.as_str()))
+    tags.iter().map(|tag| tag.key.as_str()).find(|key| !keys.insert(*key))
 }
 
 fn check(tags: &[Tag], most: usize) -> Result<(), S3Error> {
@@ -174,7 +175,8 @@ mod tests {
         check("a=%zz", "InvalidArgument");
         check("a=%2", "InvalidArgument");
         check("a=%ff", "InvalidArgument");
-        check("=v", "InvalidTag");
+        check("=v", "InvalidArgument");
+        check("a=1&=", "InvalidArgument");
         check("aws:a=1", "InvalidTag");
         check("AWS%3Aa=1", "InvalidTag");
         check("a%00=1", "InvalidTag");

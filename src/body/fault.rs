@@ -22,9 +22,15 @@ pub(super) fn missing_content_length() -> S3Error {
     )
 }
 
-/// A chunk header that is none, or bytes after the end. Unconfirmed: S3's words for it.
+/// A coding that hides the length of the content.
+pub(super) fn unknown_length() -> S3Error {
+    S3Error::not_implemented("A header you provided implies functionality that is not implemented")
+        .with("Header", "Transfer-Encoding")
+}
+
+/// A chunk header that is none, or bytes after the end.
 pub(super) fn malformed_chunk() -> S3Error {
-    S3Error::invalid_request("The aws-chunked framing of the request body is not well-formed")
+    S3Error::new(StatusCode::BAD_REQUEST, "IncompleteBody", "The request body terminated unexpectedly")
 }
 
 /// A trailer that is no header, was not announced, or did not come.

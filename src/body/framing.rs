@@ -22,7 +22,7 @@ impl Lengths {
         Ok(Lengths {
             chunked: is_chunked(headers)?,
             content_length: number(headers, &CONTENT_LENGTH)?,
-            decoded_length: number(headers, &DECODED_LENGTH)?,
+            decoded_length: number(headers, &DECODED_LENGTH).map_err(|_| fault::missing_content_length())?,
         })
     }
 
@@ -34,7 +34,7 @@ impl Lengths {
     /// The length of a plain body; `None` if the request declares none.
     pub(super) fn plain(&self) -> Result<Option<u64>, S3Error> {
         match (self.chunked, self.decoded_length) {
-            (true, None) => Err(fault::missing_content_length()),
+            (true, None) => Err(fault::unknown_length()),
             (true, length) => Ok(length),
             // Framing that the payload's form does not announce would be stored as if it were content.
             (false, Some(length)) if self.content_length != Some(length) => Err(fault::incomplete_body()),
@@ -61,10 +61,7 @@ fn is_chunked(headers: &HeaderMap) -> Result<bool, S3Error> {
                 "" | "identity" => {}
                 "chunked" => chunked = true,
                 "gzip" | "x-gzip" | "deflate" | "compress" | "x-compress" => {
-                    return Err(S3Error::not_implemented(
-                        "A header you provided implies functionality that is not implemented",
-                    )
-                    .with("Header", "Transfer-Encoding"));
+                    return Err(fault::unknown_length());
                 }
                 _ => return Err(S3Error::invalid_request("The Transfer-Encoding of the request is not valid")),
             }
@@ -134,14 +131,14 @@ mod tests {
         check(&[LENGTH, LENGTH, DECODED], (Some(10), Err("IncompleteBody"), Ok(5)));
         check(&[("content-length", "5"), DECODED], (Some(5), Ok(Some(5)), Ok(5)));
         check(&[DECODED], (Some(0), Err("IncompleteBody"), Err(missing)));
-        check(&[CHUNKED], (None, Err(missing), Err(missing)));
+        check(&[CHUNKED], (None, Err("NotImplemented"), Err(missing)));
         check(&[CHUNKED, DECODED], (None, Ok(Some(5)), Ok(5)));
     }
 
     #[test]
     fn bad_numbers() {
         for value in ["", "+5", "-1", "x", "99999999999999999999", "1, 1"] {
-            assert_eq!(read(&[("x-amz-decoded-content-length", value)]), Err("InvalidArgument"), "{value}");
+            assert_eq!(read(&[("x-amz-decoded-content-length", value)]), Err("MissingContentLength"), "{value}");
         }
         assert_eq!(read(&[("content-length", "1"), ("content-length", "2")]), Err("InvalidArgument"));
     }

@@ -116,7 +116,7 @@ fn refused_before_reading() {
     let length = ("content-length", "5");
     check(&[length], streaming(), &["x"], ("MissingContentLength", true));
     check(&[], PayloadAuth::StreamingUnsignedTrailer, &[], ("MissingContentLength", true));
-    check(&[("transfer-encoding", "chunked")], PayloadAuth::Unsigned, &["x"], ("MissingContentLength", true));
+    check(&[("transfer-encoding", "chunked")], PayloadAuth::Unsigned, &["x"], ("NotImplemented", true));
     check(&[("transfer-encoding", "gzip")], PayloadAuth::Unsigned, &["x"], ("NotImplemented", true));
     check(&[length, ("x-amz-trailer", "x-amz-checksum-sha1")], PayloadAuth::Unsigned, &["x"], ("InvalidRequest", true));
     check(&[length, ("x-amz-trailer", "x-amz-checksum-sha1")], streaming(), &["x"], ("InvalidRequest", true));

@@ -116,6 +116,14 @@ pub fn missing_key() -> S3Error {
     )
 }
 
+/// The words for a part, or a completion, that brings a customer's key where its upload has none, or none where it has one.
+pub fn unlike_upload() -> S3Error {
+    S3Error::invalid_request(
+        "The multipart upload initiate requested encryption. Subsequent part requests must include the appropriate \
+         encryption parameters.",
+    )
+}
+
 /// The words for a key that came with a request for an object that has none.
 pub fn needless_key() -> S3Error {
     S3Error::invalid_request("The encryption parameters are not applicable to this object.")

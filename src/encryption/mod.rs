@@ -15,5 +15,5 @@ pub use answer::{set_headers, set_headers_of_write};
 pub use customer::Side;
 pub use default::DefaultEncryption;
 pub use keyring::Keyring;
-pub use reads::{check_head, part_key, refuse_on_read, unseal};
+pub use reads::{check_completion, check_head, part_key, refuse_on_read, unseal};
 pub use writes::{Sealing, sealing};

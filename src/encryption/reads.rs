@@ -4,7 +4,7 @@ use http::HeaderMap;
 use strata_storage::{BucketName, CustomerEncryption, DataKey, Encryption, Error, ObjectInfo, OpenObject};
 
 use super::asked;
-use super::customer::{CustomerKey, Side, missing_key, needless_key, wrong_key};
+use super::customer::{CustomerKey, Side, missing_key, needless_key, unlike_upload, wrong_key};
 use super::writes::{CUSTOMER_CONTEXT, asker, bucket_context, check_kms, is_secure, via};
 use crate::error::S3Error;
 use crate::request::{Context, Request};
@@ -58,7 +58,22 @@ pub async fn part_key(
     upload: &Encryption,
 ) -> Result<Option<DataKey>, S3Error> {
     asked::bucket_key(&request.headers)?;
+    let brings_key = CustomerKey::parse(&request.headers, Side::Write, is_secure(ctx, request))?.is_some();
+    if brings_key != matches!(upload, Encryption::Customer(_)) {
+        return Err(unlike_upload());
+    }
     key_of(ctx, request, bucket, upload, Side::Write).await
+}
+
+/// Checks the customer's key of a completion, which need not bring one. Whether it lacks the one that the upload has.
+pub fn check_completion(ctx: &Context, request: &Request, upload: &Encryption) -> Result<bool, S3Error> {
+    let customer = CustomerKey::parse(&request.headers, Side::Write, is_secure(ctx, request))?;
+    match upload {
+        Encryption::Customer(_) if customer.is_none() => Ok(true),
+        Encryption::Customer(kept) => customers(customer, kept, Side::Write).map(|_| false),
+        Encryption::Store | Encryption::Kms(_) if customer.is_some() => Err(unlike_upload()),
+        Encryption::Store | Encryption::Kms(_) => Ok(false),
+    }
 }
 
 async fn key_of(

@@ -33,8 +33,10 @@ pub async fn run(ctx: &Context, mut request: Request) -> Result<Response, S3Erro
     check_document(&request, &bytes)?;
     let listed = completed_parts::read(&bytes, &target.id_text)?;
     let mut sealed = None;
+    let mut lacks_key = false;
     let created = match ctx.store.upload(&target.bucket, &target.key, target.id).await {
         Ok(open) => {
+            lacks_key = encryption::check_completion(ctx, &request, &open.new.protection.encryption)?;
             sealed = Some(open.new.protection.encryption);
             Created::With(open.new.checksum)
         }
@@ -57,7 +59,7 @@ pub async fn run(ctx: &Context, mut request: Request) -> Result<Response, S3Erro
     };
     let location = format!("http://{}{}", request.host, request.raw_path);
     let is_concealed = authorize::conceals_absence(ctx, &request, &complete.condition).await?;
-    let finished = finish(request.store(ctx), complete, target, location);
+    let finished = finish(request.store(ctx), complete, target, location, lacks_key);
     let finished = finished.map_err(move |error| if is_concealed { authorize::concealed(error) } else { error });
     let mut response = keep_alive(&request.name, finished).await?;
     if let Some(sealed) = &sealed {
@@ -66,13 +68,22 @@ pub async fn run(ctx: &Context, mut request: Request) -> Result<Response, S3Erro
     Ok(response)
 }
 
-/// The part that can take long.
-async fn finish(store: Store, complete: CompleteUpload, target: Target, location: String) -> Result<Finished, S3Error> {
+/// The part that can take long. Who lacks the customer's key is not told the checksum.
+async fn finish(
+    store: Store,
+    complete: CompleteUpload,
+    target: Target,
+    location: String,
+    lacks_key: bool,
+) -> Result<Finished, S3Error> {
     let (condition, checksum) = (complete.condition.clone(), complete.checksum.clone());
-    let completed = store
+    let mut completed = store
         .complete_upload(complete)
         .await
         .map_err(|error| refusal(error, &target, &condition, checksum.as_ref()))?;
+    if lacks_key {
+        completed.checksum = None;
+    }
     let mut finished = Finished::new(document(&completed, &target, &location));
     if let Some(text) = expiration(&store, &target).await {
         finished = finished.with_header(lifecycle_headers::EXPIRATION, &text);
@@ -136,8 +147,10 @@ fn check_document(request: &Request, bytes: &[u8]) -> Result<(), S3Error> {
 
 fn object_size(headers: &HeaderMap) -> Result<Option<u64>, S3Error> {
     let Some(value) = headers.get("x-amz-mp-object-size") else { return Ok(None) };
-    let size = value.to_str().ok().and_then(|text| text.parse().ok());
-    size.map(Some).ok_or_else(|| S3Error::invalid_request("Value for x-amz-mp-object-size header is invalid."))
+    let text = String::from_utf8_lossy(value.as_bytes());
+    let size = text.parse().ok();
+    size.map(Some)
+        .ok_or_else(|| S3Error::invalid_request(format!("Value for x-amz-mp-object-size header is invalid: '{text}'")))
 }
 
 /// `x-amz-checksum-type` must be that of the upload; an upload without an algorithm has none.
@@ -291,7 +304,8 @@ mod tests {
         check("53687091200000", Some(53_687_091_200_000));
         check("", None);
         check("-1", None);
-        assert!(object_size(&headers(&[("x-amz-mp-object-size", "x")])).is_err());
+        let error = object_size(&headers(&[("x-amz-mp-object-size", "x")])).expect_err("no number");
+        assert_eq!(error.message, "Value for x-amz-mp-object-size header is invalid: 'x'");
     }
 
     #[test]

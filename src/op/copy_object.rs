@@ -2,8 +2,8 @@
 
 use http::{HeaderMap, HeaderName};
 use strata_storage::{
-    Checksum, ChecksumAlgorithm, CopyStage, DataKey, Digests, Encryption, EventKind, Metadata, ObjectInfo, OpenObject,
-    Protection, PutObject, Subject, Tag, Written,
+    Checksum, ChecksumAlgorithm, CopyStage, DataKey, Digests, EventKind, Metadata, ObjectInfo, OpenObject, Protection,
+    PutObject, Subject, Tag, Written,
 };
 
 use crate::authorize::{self, Resource};
@@ -55,7 +55,7 @@ pub async fn run(ctx: &Context, request: Request) -> Result<Response, S3Error> {
     check_size(info.size)?;
     let changes = metadata_directive == Directive::Replace
         || ["x-amz-storage-class", "x-amz-website-redirect-location"].iter().any(|name| headers.contains_key(*name))
-        || changes_encryption(headers, info, &encryption);
+        || names_encryption(headers);
     if source.bucket == bucket && source.key == key && !changes && !restores(&source, info) {
         return Err(S3Error::invalid_request(
             "This copy request is illegal because it is trying to copy an object to itself without changing the \
@@ -116,11 +116,10 @@ pub async fn run(ctx: &Context, request: Request) -> Result<Response, S3Error> {
     Ok(response)
 }
 
-/// Whether a copy onto itself changes how the object is encrypted: it asks for something else, or names a key again,
-/// which makes a data key anew.
-fn changes_encryption(headers: &HeaderMap, info: &ObjectInfo, wanted: &Encryption) -> bool {
-    let asks = headers.keys().any(|name| name.as_str().starts_with("x-amz-server-side-encryption"));
-    asks && (wanted.is_sealed() || info.protection.encryption.is_sealed())
+/// Whether a copy says how it is to be encrypted. As with the class, that counts as a change even if it says what the
+/// source has already.
+fn names_encryption(headers: &HeaderMap) -> bool {
+    headers.keys().any(|name| name.as_str().starts_with("x-amz-server-side-encryption"))
 }
 
 async fn stage(

@@ -22,6 +22,10 @@ const TYPE: HeaderName = HeaderName::from_static("x-amz-checksum-type");
 /// Answers `POST /bucket/key?uploads`.
 pub async fn run(ctx: &Context, request: Request) -> Result<Response, S3Error> {
     let (bucket, key) = (request.bucket()?, request.key()?);
+    if request.caller.account_id().is_none() {
+        let message = "Anonymous users cannot initiate multipart uploads.  Please authenticate.";
+        return Err(S3Error::access_denied(message));
+    }
     refuse_version(&request)?;
     upload::refuse_conditions(&request.headers)?;
     let found = bucket::find(ctx, bucket).await?;

@@ -93,11 +93,11 @@ fn document(
     let mut writer = Writer::new("ListBucketResult");
     writer.element("Name", bucket);
     writer.element("Prefix", encoding.apply(parameters.prefix));
-    if let Some(start_after) = parameters.start_after {
-        writer.element("StartAfter", encoding.apply(start_after));
-    }
+    // The token takes the place of the key to start after.
     if let Some((token, _)) = &parameters.token {
         writer.element("ContinuationToken", token);
+    } else if let Some(start_after) = parameters.start_after {
+        writer.element("StartAfter", encoding.apply(start_after));
     }
     if let Some(next) = &page.next {
         writer.element("NextContinuationToken", continuation_token::encode(LIST, next));
@@ -162,7 +162,7 @@ mod tests {
         let text = document("b", &parameters, &page, Owners::Left, None).finish();
         let next = continuation_token::encode(LIST, "p/");
         let expected = format!(
-            "<Name>b</Name><Prefix></Prefix><StartAfter>s+t</StartAfter><ContinuationToken>{token}</ContinuationToken>\
+            "<Name>b</Name><Prefix></Prefix><ContinuationToken>{token}</ContinuationToken>\
              <NextContinuationToken>{next}</NextContinuationToken><KeyCount>1</KeyCount><MaxKeys>1000</MaxKeys>\
              <EncodingType>url</EncodingType><IsTruncated>true</IsTruncated>\
              <CommonPrefixes><Prefix>p/</Prefix></CommonPrefixes></ListBucketResult>"

@@ -77,9 +77,18 @@ pub fn set_validators(response: &mut Response, info: &ObjectInfo) {
     set_version(response, info.bucket_versioned.then_some(info.version_id));
 }
 
-/// The headers that `response-*` parameters ask for. A value that no header can carry is refused.
+/// The headers that `response-*` parameters ask for. A value that no header can carry is refused, and a header that cannot
+/// be replaced.
 pub fn overrides(query: &Query) -> Result<Vec<(HeaderName, HeaderValue)>, S3Error> {
     let mut headers = Vec::new();
+    let is_unknown = |name: &str| name.starts_with("response-") && OVERRIDES.iter().all(|(known, _)| *known != name);
+    if let Some((name, value)) = query.0.iter().find(|(name, _)| is_unknown(name)) {
+        let message = format!(
+            "{name} is not in the set of overridable response headers. Please refer to the S3 API documentation for a \
+             complete list of overridable response headers."
+        );
+        return Err(S3Error::invalid_argument(message, name.as_str(), value.as_str()));
+    }
     for (parameter, name) in OVERRIDES {
         let Some(value) = query.get(parameter) else { continue };
         let header = HeaderValue::from_bytes(value.as_bytes()).map_err(|_| {
@@ -174,7 +183,10 @@ mod tests {
         let query = |name: &str, value: &str| Query(vec![(name.to_owned(), value.to_owned())]);
         let found = overrides(&query("response-expires", "never")).expect("a header value");
         assert_eq!(found, [(http::header::EXPIRES, "never".parse().expect("a header value"))]);
-        assert_eq!(overrides(&query("response-date", "never")).expect("no override"), []);
+        let refused = overrides(&query("response-date", "never")).expect_err("no header that can be replaced");
+        let fields = [("ArgumentName", "response-date".to_owned()), ("ArgumentValue", "never".to_owned())];
+        assert_eq!((refused.code, refused.fields.as_slice()), ("InvalidArgument", &fields[..]));
+        assert!(refused.message.starts_with("response-date is not in the set of overridable response headers."));
         assert!(overrides(&query("response-expires", "a\r\nb: c")).is_err());
     }
 }

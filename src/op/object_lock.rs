@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 use serde::Deserialize;
-use serde::de::IgnoredAny;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use strata_storage::{Error, LegalHold, Lock, Retention, RetentionChange, Timestamp};
 
 use crate::authorize::Resource;
@@ -89,9 +89,14 @@ struct RetentionDocument {
     event_hold_duration: Option<IgnoredAny>,
 }
 
+/// Reads a document. Unlike elsewhere, none at all is one that is malformed.
+fn parse<D: DeserializeOwned>(bytes: &[u8]) -> Result<D, S3Error> {
+    if bytes.is_empty() { Err(S3Error::malformed_xml()) } else { xml::parse(bytes) }
+}
+
 /// The retention that the document asks for; an empty one removes it.
 fn read_retention(bytes: &[u8], now: Timestamp) -> Result<Option<Retention>, S3Error> {
-    let document: RetentionDocument = xml::parse(bytes)?;
+    let document: RetentionDocument = parse(bytes)?;
     if document.event_hold.is_some() || document.event_hold_duration.is_some() {
         return Err(S3Error::not_implemented("Event holds are not implemented"));
     }
@@ -114,7 +119,7 @@ struct LegalHoldDocument {
 }
 
 fn read_hold(bytes: &[u8]) -> Result<LegalHold, S3Error> {
-    let document: LegalHoldDocument = xml::parse(bytes)?;
+    let document: LegalHoldDocument = parse(bytes)?;
     parse_hold(&document.status).ok_or_else(S3Error::malformed_xml)
 }
 
@@ -142,6 +147,7 @@ mod tests {
         }
         check("<Other/>", Err("MalformedXML"));
         check("<EventHold>ON</EventHold>", Err("NotImplemented"));
+        assert_eq!(read_retention(b"", until).expect_err("no document").code, "MalformedXML");
     }
 
     #[test]
@@ -155,5 +161,6 @@ mod tests {
         for inside in ["", "<Status/>", "<Status>on</Status>", "<Status>ON</Status><Status>ON</Status>"] {
             check(inside, Err("MalformedXML"));
         }
+        assert_eq!(read_hold(b"").expect_err("no document").code, "MalformedXML");
     }
 }

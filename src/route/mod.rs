@@ -101,25 +101,18 @@ fn refine(operation: Operation, query: &Query, headers: &HeaderMap) -> Result<Op
         Operation::ListBucketInventoryConfigurations if has_id => Operation::GetBucketInventoryConfiguration,
         Operation::ListBucketMetricsConfigurations if has_id => Operation::GetBucketMetricsConfiguration,
         Operation::ListObjectAnnotations if query.contains("annotationName") => Operation::GetObjectAnnotation,
-        Operation::ListObjects => match query.get("list-type") {
-            None => Operation::ListObjects,
-            Some("2") => Operation::ListObjectsV2,
-            // Unconfirmed; taking another version for the first one would be a guess.
-            Some(other) => return Err(S3Error::invalid_argument("Invalid list-type", "list-type", other)),
-        },
-        Operation::PutObject | Operation::UploadPart => {
-            // Unconfirmed: the code. A part without its upload must not become an object, nor the reverse.
-            if query.contains("partNumber") != query.contains("uploadId") {
-                let missing = if query.contains("partNumber") { "uploadId" } else { "partNumber" };
-                let message = "This operation requires both partNumber and uploadId";
-                return Err(S3Error::invalid_argument(message, missing, ""));
-            }
-            match (operation, is_copy) {
-                (Operation::PutObject, true) => Operation::CopyObject,
-                (Operation::UploadPart, true) => Operation::UploadPartCopy,
-                _ => operation,
-            }
+        // Every other value, and none, is the first version.
+        Operation::ListObjects if query.get("list-type") == Some("2") => Operation::ListObjectsV2,
+        // A part without its upload must not become an object. The value is S3's.
+        Operation::PutObject if query.contains("partNumber") => {
+            let message = "This operation does not accept partNumber without uploadId";
+            return Err(S3Error::invalid_argument(message, "partNumber", "partNumber"));
         }
+        Operation::UploadPart if !query.contains("partNumber") => {
+            return Err(S3Error::method_not_allowed(&Method::PUT, "UPLOAD", "DELETE, POST, GET"));
+        }
+        Operation::PutObject if is_copy => Operation::CopyObject,
+        Operation::UploadPart if is_copy => Operation::UploadPartCopy,
         other => other,
     })
 }

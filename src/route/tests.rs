@@ -42,6 +42,8 @@ fn operations() {
         GET /b?prefix=&delimiter=/&marker=    ListObjects
         GET /b?tracing=1                      ListObjects
         GET /b?list-type=2&start-after=       ListObjectsV2
+        GET /b?list-type=1                    ListObjects
+        GET /b?list-type=                     ListObjects
         GET /b?versions&prefix=a              ListObjectVersions
         GET /b?location=                      GetBucketLocation
         GET /b?uploads                        ListMultipartUploads
@@ -124,10 +126,10 @@ fn refusals() {
     for line in ["DELETE /b?newThing", "PUT /b?newThing=", "GET /b?newThing", "DELETE /b/k?newThing"] {
         check(line, 501, "NotImplemented");
     }
-    for line in ["GET /b?acl&policy", "PUT /b/k?uploads&uploadId=1", "GET /b?list-type=3", "PUT /b/k?partNumber=1"] {
+    for line in ["GET /b?acl&policy", "PUT /b/k?uploads&uploadId=1", "PUT /b/k?partNumber=1"] {
         check(line, 400, "InvalidArgument");
     }
-    check("PUT /b/k?uploadId=u", 400, "InvalidArgument");
+    check("PUT /b/k?uploadId=u", 405, "MethodNotAllowed");
 }
 
 #[test]

@@ -51,6 +51,7 @@ async fn onto_itself() {
     copy(&[]).send().await.fails_saying(400, "InvalidRequest", illegal);
     copy(&[("x-amz-metadata-directive", "COPY")]).send().await.fails_saying(400, "InvalidRequest", illegal);
     copy(&[("x-amz-storage-class", "STANDARD")]).send().await.is(200);
+    copy(&[("x-amz-server-side-encryption", "AES256")]).send().await.is(200);
     copy(&[("x-amz-website-redirect-location", "/x")]).send().await.is(200);
     copy(&[("x-amz-metadata-directive", "REPLACE")]).send().await.is(200);
     raw.head("/bucket/source").await.is(200).has_header("x-amz-meta-m", None);

@@ -336,8 +336,10 @@ async fn what_parts_cannot_have() {
     part("if-none-match", "*").send().await.fails(501, "NotImplemented");
     raw.get(&format!("/bucket/key?uploadId={id}")).await.is(200).lacks("Part");
     // Half of what names a part is neither a part nor an object.
-    raw.put(&format!("/bucket/key?uploadId={id}"), "x").await.fails(400, "InvalidArgument");
-    raw.put("/bucket/key?partNumber=1", "x").await.fails(400, "InvalidArgument");
+    let numberless = raw.put(&format!("/bucket/key?uploadId={id}"), "x").await.fails(405, "MethodNotAllowed");
+    numberless.has("ResourceType", "UPLOAD").has_header("allow", Some("DELETE, POST, GET"));
+    let message = "This operation does not accept partNumber without uploadId";
+    raw.put("/bucket/key?partNumber=1", "x").await.fails_saying(400, "InvalidArgument", message);
     raw.head("/bucket/key").await.is(404);
     fixture.stop().await;
 }
@@ -356,5 +358,19 @@ async fn buckets_with_uploads() {
     raw.post("/bucket/x%20y?uploads", "").await.is(200).has("Key", "x y");
     let encoded = raw.get("/bucket?uploads&encoding-type=url").await.is(200).has("EncodingType", "url");
     assert_eq!(elements(&encoded.text(), "Key"), ["a", "x+y"]);
+    fixture.stop().await;
+}
+
+#[tokio::test]
+async fn nobody_begins_an_upload_unsigned() {
+    let fixture = Fixture::with_bucket("bucket").await;
+    let raw = &fixture.raw;
+    raw.request("PUT", "/open").header("x-amz-object-ownership", "ObjectWriter").send().await.is(200);
+    raw.delete("/open?publicAccessBlock").await.is(204);
+    raw.request("PUT", "/open?acl").header("x-amz-acl", "public-read-write").send().await.is(200);
+    raw.request("PUT", "/open/key").body("content").unsigned().send().await.is(200);
+    let message = "Anonymous users cannot initiate multipart uploads.  Please authenticate.";
+    let begun = raw.request("POST", "/open/key?uploads").unsigned().send().await;
+    begun.fails_saying(403, "AccessDenied", message);
     fixture.stop().await;
 }

@@ -161,9 +161,14 @@ def test_uploads_in_parts(s3, kms, bucket):
             part = s3.upload_part(**at, PartNumber=number, Body=piece, **with_key)
             parts.append({"PartNumber": number, "ETag": part["ETag"]})
         if with_key:
-            refused("InvalidRequest", 400, s3.upload_part, **at, PartNumber=3, Body=b"x", **customer(4))
-            refused("InvalidRequest", 400, s3.upload_part, **at, PartNumber=3, Body=b"x")
-        s3.complete_multipart_upload(**at, MultipartUpload={"Parts": parts})
+            part = dict(at, PartNumber=3, Body=b"x")
+            assert "did not match" in str(refused("InvalidRequest", 400, s3.upload_part, **part, **customer(4)))
+            assert "initiate requested encryption" in str(refused("InvalidRequest", 400, s3.upload_part, **part))
+        complete = dict(at, MultipartUpload={"Parts": parts})
+        # A completion may leave the key out, but brings no other.
+        refused("InvalidRequest", 400, s3.complete_multipart_upload, **complete, **customer(4))
+        done = s3.complete_multipart_upload(**complete)
+        assert ("ChecksumType" in done) == (not with_key)
         got = s3.get_object(Bucket=bucket, Key=name, **with_key)
         assert got["Body"].read() == BYTES[: 11 * MIB + 7]
         across = s3.get_object(Bucket=bucket, Key=name, Range=f"bytes={5 * MIB - 5}-{5 * MIB + 4}", **with_key)
@@ -186,6 +191,7 @@ def test_copies_change_keys(s3, bucket):
     for name, seal in [("kms", {}), ("customer", customer(1)), ("other", customer(2)), ("back", {})]:
         assert s3.get_object(Bucket=bucket, Key=name, **seal)["Body"].read() == BYTES[:300_000], name
     # A copy onto itself may change nothing but the encryption.
+    s3.copy_object(Bucket=bucket, Key="plain", CopySource=f"{bucket}/plain", ServerSideEncryption="AES256")
     s3.copy_object(Bucket=bucket, Key="plain", CopySource=f"{bucket}/plain", ServerSideEncryption="aws:kms")
     assert s3.head_object(Bucket=bucket, Key="plain")["ServerSideEncryption"] == "aws:kms"
 

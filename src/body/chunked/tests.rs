@@ -108,20 +108,20 @@ fn faults_of_unsigned_streams() {
     }
     let end = "x-amz-checksum-crc32c:sOO8/Q==\r\n\r\n";
     for (start, code) in [
-        ("5\r\nhell", "InvalidRequest"),
+        ("5\r\nhell", "IncompleteBody"),
         ("4\r\nhell\r\n0\r\n", "IncompleteBody"),
         ("6\r\nhello!\r\n0\r\n", "IncompleteBody"),
         ("5\r\nhello\r\n1\r\n!\r\n0\r\n", "IncompleteBody"),
         ("ffffffffffffffff\r\nhello", "IncompleteBody"),
-        ("10000000000000000\r\nhello", "InvalidRequest"),
-        ("5\nhello\r\n0\r\n", "InvalidRequest"),
-        ("5\r\nhello!\r\n0\r\n", "InvalidRequest"),
-        ("5\r\nhello\n0\r\n", "InvalidRequest"),
-        ("\r\nhello\r\n", "InvalidRequest"),
-        ("+5\r\nhello\r\n", "InvalidRequest"),
-        (" 5\r\nhello\r\n", "InvalidRequest"),
-        ("5;chunk-signature=00\r\nhello\r\n", "InvalidRequest"),
-        ("5;name=value\r\nhello\r\n", "InvalidRequest"),
+        ("10000000000000000\r\nhello", "IncompleteBody"),
+        ("5\nhello\r\n0\r\n", "IncompleteBody"),
+        ("5\r\nhello!\r\n0\r\n", "IncompleteBody"),
+        ("5\r\nhello\n0\r\n", "IncompleteBody"),
+        ("\r\nhello\r\n", "IncompleteBody"),
+        ("+5\r\nhello\r\n", "IncompleteBody"),
+        (" 5\r\nhello\r\n", "IncompleteBody"),
+        ("5;chunk-signature=00\r\nhello\r\n", "IncompleteBody"),
+        ("5;name=value\r\nhello\r\n", "IncompleteBody"),
         ("5\r\nhello\r\n0\r\n\r\n", "MalformedTrailerError"),
         ("5\r\nhello\r\n0\r\nx-amz-checksum-sha1:x\r\n", "MalformedTrailerError"),
         ("5\r\nhello\r\n0\r\nno colon\r\n", "MalformedTrailerError"),
@@ -136,18 +136,18 @@ fn faults_of_unsigned_streams() {
     check("5\r\nhello\r\n0\r\nx-amz-checksum-crc32c:sOO8/Q==\r\n", "IncompleteBody");
     check(&format!("5\r\nhello\r\n0\r\n{end}\r"), "IncompleteBody");
     check(&format!("5\r\nhello\r\n0\r\n{end}x"), "IncompleteBody");
-    check(&format!("5\r\nhello\r\n0\r\n{end}x\n"), "InvalidRequest");
-    check(&format!("5\r\nhello\r\n0\r\n{end}\r\n\r\n"), "InvalidRequest");
-    check(&"5".repeat(2000), "InvalidRequest");
-    check(&format!("5\r\nhello\r\n0\r\n{NAME}:{}\r\n", "x".repeat(2000)), "InvalidRequest");
+    check(&format!("5\r\nhello\r\n0\r\n{end}x\n"), "IncompleteBody");
+    check(&format!("5\r\nhello\r\n0\r\n{end}\r\n\r\n"), "IncompleteBody");
+    check(&"5".repeat(2000), "IncompleteBody");
+    check(&format!("5\r\nhello\r\n0\r\n{NAME}:{}\r\n", "x".repeat(2000)), "IncompleteBody");
 }
 
 #[test]
 fn signed_streams_must_be_signed() {
     let error = decode(signed(5), [&b"5\r\nhello\r\n0\r\n\r\n"[..]]).expect_err("no signatures");
-    assert_eq!(error.code, "InvalidRequest");
+    assert_eq!(error.code, "IncompleteBody");
     let twice = [stream(&[b"a"], false), stream(&[b"b"], false)].concat();
-    assert_eq!(decode(signed(1), [&twice[..]]).expect_err("two ends").code, "InvalidRequest");
+    assert_eq!(decode(signed(1), [&twice[..]]).expect_err("two ends").code, "IncompleteBody");
     let damaged = String::from_utf8(stream(&[b"hello"], false)).expect("ASCII").replace("hello", "hallo");
     let error = decode(signed(5), [damaged.as_bytes()]).expect_err("damaged");
     assert_eq!((error.code, error.status.as_u16()), ("SignatureDoesNotMatch", 403));

@@ -41,8 +41,9 @@ pub async fn run(ctx: &Context, mut request: Request) -> Result<Response, S3Erro
     fields.expand(file.file_name().unwrap_or_default());
 
     let bucket = request.bucket()?.clone();
-    let (caller, signing, lengths) = sender(ctx, &fields, &request, bucket.as_str())?;
+    // A form without a key is no form yet: that comes before who sent it.
     let key = address::object_key(fields.require("key")?)?.ok_or_else(|| fields::missing("key"))?;
+    let (caller, signing, lengths) = sender(ctx, &fields, &request, bucket.as_str())?;
     let success = Success::of(&fields, &request, &key);
     let mut headers = fields.headers()?;
     for name in [REFERER, USER_AGENT] {
