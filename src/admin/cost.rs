@@ -35,7 +35,8 @@ pub async fn get(ctx: &Context, request: AdminRequest) -> Result<CostDocument, S
     }
     let month = Month::of(request.now);
     // The bands of prices count the whole store, also in the bill of one bucket.
-    let mut bill = bill(&ctx.store.usage(None).await?, &ctx.store.activity(None, month).await?, &prices);
+    let (usage, activity) = (ctx.store.usage(None).await?, ctx.store.activity(None, month).await?);
+    let mut bill = bill(&usage, &activity, &ctx.store.pools().await?, &prices);
     if let Some(name) = named {
         bill = bill.of_bucket(name.as_str());
     }

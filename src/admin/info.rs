@@ -7,6 +7,7 @@ use strata_storage::{PoolStatus, StorageClass, Tier, Usage};
 
 use crate::admin::zones::{self, ZoneDocument};
 use crate::admin::{AdminRequest, ratio};
+use crate::cost::physical_bytes;
 use crate::error::S3Error;
 use crate::request::Context;
 
@@ -99,6 +100,8 @@ pub struct ClassDocument {
     pub bytes: i64,
     /// Their sizes as stored: compressed, before copies and deduplication.
     pub stored_bytes: i64,
+    /// What that takes on disks with copies and parity, by what the class's pool takes for them.
+    pub physical_bytes: i64,
     /// Sizes by sizes as stored.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub compression: Option<f64>,
@@ -130,7 +133,7 @@ pub async fn get(ctx: &Context, _request: AdminRequest) -> Result<InfoDocument, 
         pools: info.pools.iter().map(|pool| pool_document(pool, info.active_zones)).collect(),
         zones: info.zones.into_iter().map(zones::document).collect(),
         lost: LostDocument { segments: lost.segments, bytes: lost.bytes },
-        classes: sums.into_iter().map(|((class, tier), usage)| class_document(class, tier, usage)).collect(),
+        classes: sums.into_iter().map(|(held, usage)| class_document(held, usage, &info.pools)).collect(),
     })
 }
 
@@ -160,13 +163,14 @@ fn redundancy(data: u8, parity: u8, zones: usize) -> String {
     }
 }
 
-fn class_document(class: StorageClass, tier: Tier, usage: Usage) -> ClassDocument {
+fn class_document((class, tier): (StorageClass, Tier), usage: Usage, pools: &[PoolStatus]) -> ClassDocument {
     ClassDocument {
         class: class.name().to_owned(),
         tier: (class == StorageClass::IntelligentTiering).then(|| tier.name().to_owned()),
         objects: usage.objects,
         bytes: usage.bytes,
         stored_bytes: usage.stored_bytes,
+        physical_bytes: physical_bytes(pools, class, tier, usage.stored_bytes),
         compression: ratio(usage.bytes, usage.stored_bytes),
     }
 }

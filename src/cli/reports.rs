@@ -31,7 +31,7 @@ pub fn info(document: &InfoDocument) -> String {
     text.push('\n');
     text.push_str(&pools(&document.pools));
     if !document.classes.is_empty() {
-        let mut classes = Table::new(&["CLASS", "TIER", "OBJECTS", "SIZE", "STORED", "COMPRESSION"]);
+        let mut classes = Table::new(&["CLASS", "TIER", "OBJECTS", "SIZE", "STORED", "PHYSICAL", "COMPRESSION"]);
         for class in &document.classes {
             classes.row(vec![
                 class.class.clone(),
@@ -39,6 +39,7 @@ pub fn info(document: &InfoDocument) -> String {
                 class.objects.to_string(),
                 bytes(class.bytes),
                 bytes(class.stored_bytes),
+                bytes(class.physical_bytes),
                 ratio(class.compression),
             ]);
         }

@@ -8,7 +8,9 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use strata_storage::{Activity, BucketActivity, BucketUsage, RestoreSpeed, StorageClass, Tier, Usage, has_least_size};
+use strata_storage::{
+    Activity, BucketActivity, BucketUsage, PoolStatus, RestoreSpeed, StorageClass, Tier, Usage, has_least_size, home,
+};
 
 use crate::cost::Prices;
 
@@ -48,6 +50,8 @@ pub struct Line {
     pub billable_bytes: i64,
     /// The sizes of the objects as they are stored: compressed, before copies and deduplication.
     pub stored_bytes: i64,
+    /// What that takes on disks with copies and parity, by what the class's pool takes for them.
+    pub physical_bytes: i64,
     /// Logical by stored bytes; nothing where nothing is stored.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub compression: Option<f64>,
@@ -94,13 +98,14 @@ pub struct Amounts {
     pub total: f64,
 }
 
-/// Makes the bill of a store from all that it holds and all that happened.
-pub fn bill(usage: &[BucketUsage], activity: &[BucketActivity], prices: &Prices) -> Bill {
+/// Makes the bill of a store from all that it holds and all that happened. `pools` tell what bytes take on disks.
+pub fn bill(usage: &[BucketUsage], activity: &[BucketActivity], pools: &[PoolStatus], prices: &Prices) -> Bill {
     let rates = Rates::new(usage, prices);
     let mut lines: BTreeMap<(&str, StorageClass, Tier), Line> = BTreeMap::new();
     for BucketUsage { bucket, class, tier, usage } in usage {
         let line = lines.entry((bucket.as_str(), *class, *tier)).or_default();
         hold(line, *class, *tier, usage);
+        line.physical_bytes = physical_bytes(pools, *class, *tier, usage.stored_bytes);
         line.cost = rates.held(*class, *tier, usage);
     }
     for BucketActivity { bucket, class, activity } in activity {
@@ -235,6 +240,12 @@ pub(super) fn archive_overhead(class: StorageClass, tier: Tier, prices: &Prices)
     let index = ARCHIVE_INDEX_BYTES * prices.first_band(class, tier);
     let name = ARCHIVE_NAME_BYTES * prices.first_band(StorageClass::Standard, Tier::Frequent);
     (index + name) / prices.gigabyte_bytes as f64
+}
+
+/// What so many bytes, as stored, take on disks in that class and tier.
+pub fn physical_bytes(pools: &[PoolStatus], class: StorageClass, tier: Tier, stored_bytes: i64) -> i64 {
+    let pool = pools.iter().find(|pool| pool.pool == home(class, tier));
+    pool.map_or(stored_bytes, |pool| pool.physical_bytes_of(stored_bytes))
 }
 
 fn hold(line: &mut Line, class: StorageClass, tier: Tier, usage: &Usage) {

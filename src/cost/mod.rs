@@ -4,6 +4,6 @@ mod bill;
 mod prices;
 mod projection;
 
-pub use bill::{Bill, Line, bill};
+pub use bill::{Bill, Line, bill, physical_bytes};
 pub use prices::{DEFAULT_PRICES, Prices, PricesError};
 pub use projection::{Projection, projection};

@@ -184,7 +184,7 @@ pub use replica::{Replica, ReplicaChanges};
 pub use replication::{
     Candidate, Changes, Destination, Replication, ReplicationForm, ReplicationRule, ReplicationState, ReplicationStatus,
 };
-pub use residence::{Restore, RestoreSpeed};
+pub use residence::{Restore, RestoreSpeed, home};
 pub use restore::{RestoreOutcome, RestoreRequest, RestoreTimes};
 pub use room::{Gauge, Room, SystemGauge};
 pub use stage::{CopyStage, Stage, StageOptions, Staged};

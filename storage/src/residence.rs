@@ -136,7 +136,7 @@ pub(crate) fn is_archived(class: StorageClass, tier: Tier) -> bool {
 }
 
 /// The pool where objects of that class and tier are kept.
-pub(crate) fn home(class: StorageClass, tier: Tier) -> Pool {
+pub fn home(class: StorageClass, tier: Tier) -> Pool {
     match class {
         StorageClass::Standard | StorageClass::ReducedRedundancy => Pool::Hot,
         StorageClass::StandardIa | StorageClass::GlacierIr => Pool::Cool,

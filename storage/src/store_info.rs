@@ -68,6 +68,16 @@ impl PoolStatus {
         }
     }
 
+    /// What so many bytes, as stored, take in the pool with copies and parity: as much more as its segments take, or its next
+    /// one if it has none yet. An estimate: small objects in the index have neither.
+    pub fn physical_bytes_of(&self, stored_bytes: i64) -> i64 {
+        let (physical, plain) = match self.bytes {
+            0 => (u64::from(self.data + self.parity), u64::from(self.data.max(1))),
+            bytes => (self.physical_bytes, bytes),
+        };
+        (stored_bytes as f64 * physical as f64 / plain as f64).round() as i64
+    }
+
     fn add(&mut self, segment: &SegmentInfo) {
         self.segments += 1;
         match segment.is_readable() {

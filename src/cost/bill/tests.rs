@@ -1,6 +1,6 @@
 //! Bills computed by hand, one for every rule of billing.
 
-use strata_storage::{Activity, BucketActivity, BucketName, BucketUsage, StorageClass, Tier, Usage};
+use strata_storage::{Activity, BucketActivity, BucketName, BucketUsage, Pool, PoolStatus, StorageClass, Tier, Usage};
 
 use super::{Amounts, Bill, bill};
 use crate::cost::Prices;
@@ -35,12 +35,12 @@ fn close(found: f64, expected: f64) {
 
 /// The costs of one line of usage.
 fn cost_of(class: StorageClass, tier: Tier, usage: Usage) -> Amounts {
-    bill(&[held(class, tier, usage)], &[], &Prices::default()).lines[0].cost
+    bill(&[held(class, tier, usage)], &[], &[], &Prices::default()).lines[0].cost
 }
 
 fn cost_of_activity(class: StorageClass, activity: Activity) -> Amounts {
     let activity = BucketActivity { bucket: name("bucket"), class, activity };
-    bill(&[], &[activity], &Prices::default()).lines[0].cost
+    bill(&[], &[activity], &[], &Prices::default()).lines[0].cost
 }
 
 #[test]
@@ -122,7 +122,7 @@ fn restored_copies_and_parts_cost_as_standard() {
     close(cost.temporary, 0.023);
     close(cost.total, 0.023 + cost.storage + cost.archive_names);
     let parts = Usage { part_bytes: 2 * GIB, ..Usage::default() };
-    let bill = bill(&[held(StorageClass::Standard, Tier::Frequent, parts)], &[], &Prices::default());
+    let bill = bill(&[held(StorageClass::Standard, Tier::Frequent, parts)], &[], &[], &Prices::default());
     close(bill.total.temporary, 0.046);
     close(bill.total.total, 0.046);
     assert_eq!((bill.lines[0].part_bytes, bill.lines[0].logical_bytes), (2 * GIB, 0));
@@ -137,7 +137,7 @@ fn bands_count_the_whole_store() {
         bucket: name(bucket),
         ..held(StorageClass::Standard, Tier::Frequent, objects(50, 1024 * GIB))
     };
-    let whole = bill(&[half("one"), half("two")], &[], &Prices::default());
+    let whole = bill(&[half("one"), half("two")], &[], &[], &Prices::default());
     let expected = 51_200.0 * (0.023 + 0.022);
     close(whole.total.storage, expected);
     close(whole.lines[0].cost.storage, expected / 2.0);
@@ -202,15 +202,44 @@ fn leaving_early_costs_what_is_left_of_the_least_duration() {
     check(StorageClass::DeepArchive, 180, 10.0 * 0.00099 * 6.0);
 }
 
+/// The pool of the infrequent classes, in two copies; with so many bytes in segments, and so many in their shards.
+fn copies(bytes: u64, physical_bytes: u64) -> PoolStatus {
+    PoolStatus {
+        pool: Pool::Cool,
+        data: 1,
+        parity: 1,
+        segments: 1,
+        degraded_segments: 0,
+        lost_segments: 0,
+        bytes,
+        physical_bytes,
+        object_bytes: 0,
+        stored_bytes: 0,
+    }
+}
+
+#[test]
+fn a_line_tells_what_is_on_disks() {
+    fn check(class: StorageClass, pool: PoolStatus, expected: i64) {
+        let usage = Usage { stored_bytes: 5 * GIB, ..objects(10, GIB) };
+        let found = bill(&[held(class, Tier::Frequent, usage)], &[], &[pool], &Prices::default());
+        assert_eq!(found.lines[0].physical_bytes, expected, "{class:?} {pool:?}");
+    }
+    check(StorageClass::StandardIa, copies(0, 0), 10 * GIB);
+    // Written while there was one zone, some of it.
+    check(StorageClass::StandardIa, copies(100, 150), 15 * GIB / 2);
+    check(StorageClass::Standard, copies(100, 150), 5 * GIB);
+}
+
 #[test]
 fn a_line_tells_what_is_there() {
     let usage = Usage { stored_bytes: 5 * GIB, ..objects(10, GIB) };
     let activity = Activity { reads: 7, retrieved_bytes: 3, restored_bytes: [1, 1, 1], ..Activity::default() };
     let activity = BucketActivity { bucket: name("bucket"), class: StorageClass::StandardIa, activity };
-    let found = bill(&[held(StorageClass::StandardIa, Tier::Frequent, usage)], &[activity], &Prices::default());
+    let found = bill(&[held(StorageClass::StandardIa, Tier::Frequent, usage)], &[activity], &[], &Prices::default());
     let [line] = found.lines.as_slice() else { panic!("{found:?}") };
     assert_eq!((line.bucket.as_str(), line.class.as_str(), line.tier.as_deref()), ("bucket", "STANDARD_IA", None));
     assert_eq!((line.objects, line.logical_bytes, line.compression), (10, 10 * GIB, Some(2.0)));
     assert_eq!((line.read_requests, line.retrieved_bytes), (7, 6));
-    assert_eq!(bill(&[], &[], &Prices::default()), Bill::default());
+    assert_eq!(bill(&[], &[], &[], &Prices::default()), Bill::default());
 }
