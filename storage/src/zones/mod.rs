@@ -84,7 +84,7 @@ pub(crate) struct Opened {
 
 /// Reads the list, merges the settings into it, and marks what is new. Blocking.
 ///
-/// `Err(Zone)` if a directory in the settings is another zone, or not empty.
+/// `Err(Zone)` if a directory in the settings is another zone, or not empty, or if none of the zones in the list is there.
 pub(crate) fn open(index: &Index, options: &[ZoneOptions], data: &Path, store_id: [u8; 16]) -> Result<Opened> {
     let opened = open_with(index, options, data, store_id, look)?;
     for entry in &opened.zones.state().registry.zones {
@@ -116,23 +116,20 @@ fn open_with(
         }
     }
 
+    let looks: Vec<Found> = registry.zones.iter().map(|entry| look(&mark_of(entry, store_id), entry)).collect();
+    let found: Vec<(&ZoneEntry, Found)> = registry.zones.iter().zip(looks).collect();
+    refuse_others(&found, &data)?;
+    refuse_if_all_are_away(found.iter().filter(|(entry, _)| !is_new(entry)), &data)?;
     let (mut reasons, mut replaced) = (Vec::new(), false);
-    for entry in &registry.zones {
-        let mark = mark_of(entry, store_id);
-        match look(&mark, entry) {
+    for (entry, found) in found {
+        match found {
             Found::Zone => {}
-            Found::Unknown => return Err(Error::Zone(format!("cannot look at zone {:?}: {OUT_OF_FILES}", entry.name))),
-            // A data directory holds more than a zone.
-            _ if entry.directory == data => take_into_use(&mark, entry)?,
-            Found::Empty => {
-                replaced |= !is_new(entry);
-                take_into_use(&mark, entry)?;
+            Found::Nothing if entry.directory != data && !is_new(entry) => {
+                reasons.push((entry.id, "the directory is missing or cannot be read".to_owned()));
             }
-            Found::Nothing if is_new(entry) => take_into_use(&mark, entry)?,
-            Found::Nothing => reasons.push((entry.id, "the directory is missing or cannot be read".to_owned())),
-            Found::Other(what) => {
-                let directory = entry.directory.display();
-                return Err(Error::Zone(format!("{directory} cannot be zone {:?}: it is {what}", entry.name)));
+            found => {
+                replaced |= found == Found::Empty && !is_new(entry);
+                take_into_use(&mark_of(entry, store_id), entry)?;
             }
         }
     }
@@ -154,6 +151,45 @@ fn open_with(
         draining,
         replaced,
     })
+}
+
+/// `Err(Zone)` if a directory is something else than the zone it should be, or cannot be looked at. A data directory holds more
+/// than a zone.
+fn refuse_others(found: &[(&ZoneEntry, Found)], data: &Path) -> Result<()> {
+    for (entry, found) in found {
+        match found {
+            Found::Unknown => return Err(Error::Zone(format!("cannot look at zone {:?}: {OUT_OF_FILES}", entry.name))),
+            Found::Other(what) if entry.directory != data => {
+                let directory = entry.directory.display();
+                return Err(Error::Zone(format!("{directory} cannot be zone {:?}: it is {what}", entry.name)));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// `Err(Zone)` if there are zones in the list, and none of them is where it should be: their disks are not mounted, or the
+/// settings name other places. Empty directories are no replaced disks then: nothing could be read, and what is written
+/// there would be lost again once the zones are back.
+fn refuse_if_all_are_away<'f>(known: impl Iterator<Item = &'f (&'f ZoneEntry, Found)>, data: &Path) -> Result<()> {
+    let mut away = Vec::new();
+    for (entry, found) in known {
+        let what = match found {
+            Found::Empty if entry.directory != data => "is empty",
+            Found::Nothing if entry.directory != data => "is missing, is not mounted or cannot be read",
+            _ => return Ok(()),
+        };
+        away.push(format!("{:?}, as its directory {} {what}", entry.name, entry.directory.display()));
+    }
+    match away.is_empty() {
+        true => Ok(()),
+        false => Err(Error::Zone(format!(
+            "none of the store's zones is there: {}. Mount their disks, or name their directories in `zones`. Only if the \
+             disks are gone for good: make a new store of a backup with `strata restore`",
+            away.join("; ")
+        ))),
+    }
 }
 
 /// As [`open`], for an index that was brought here without the zones that it lists: they are forgotten, and the settings

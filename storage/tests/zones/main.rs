@@ -473,3 +473,33 @@ async fn a_checkpoint_has_no_zone_in_common_with_its_origin() {
         world.check("things").await;
     }
 }
+
+#[tokio::test]
+async fn a_store_is_not_opened_without_any_of_its_zones() {
+    for names in [&["a"][..], &["a", "b"]] {
+        let mut world = World::new(names).await;
+        world.put("things", StorageClass::Standard).await;
+        world.store.take().unwrap().close().await.unwrap();
+        let aside = |name: &str| world.root.path().join(format!("{name} aside"));
+        names.iter().for_each(|name| std::fs::rename(world.zone(name), aside(name)).unwrap());
+        let refused = async || {
+            let Err(Error::Zone(reason)) = world.try_open().await else { panic!("{names:?}") };
+            for name in names {
+                let directory = world.zone(name).display().to_string();
+                assert!(reason.contains(&format!("{name:?}")) && reason.contains(&directory), "{reason}");
+            }
+            assert!(reason.contains("restore"), "{reason}");
+        };
+        refused().await;
+        assert!(names.iter().all(|name| !world.zone(name).exists()), "nothing is made in their place");
+        names.iter().for_each(|name| std::fs::create_dir(world.zone(name)).unwrap());
+        refused().await;
+        for name in names {
+            assert_eq!(std::fs::read_dir(world.zone(name)).unwrap().count(), 0);
+            std::fs::remove_dir(world.zone(name)).unwrap();
+            std::fs::rename(aside(name), world.zone(name)).unwrap();
+        }
+        world.reopen().await;
+        world.check("things").await;
+    }
+}
