@@ -277,6 +277,12 @@ pub(crate) fn names_in(path: &Path) -> Result<Vec<String>> {
     }
 }
 
+/// Removes a file, durably. Blocking.
+pub(crate) fn remove_small_file(path: &Path) -> Result<()> {
+    std::fs::remove_file(path).map_err(|error| Error::io("remove a file", error))?;
+    sync_parent(path)
+}
+
 /// Removes files, and directories with all that is in them, as far as they are there. Blocking.
 pub(crate) fn remove_all(paths: &[std::path::PathBuf]) -> Result<()> {
     for path in paths {

@@ -8,6 +8,7 @@
 //! A zone is made, then marked, then in the list, and only then used. Dying before it is in the list leaves a marked directory
 //! that the next open with the same settings takes, or the same call once more: the number and the name are the same then.
 
+mod drained;
 mod marker;
 mod registry;
 
@@ -24,11 +25,14 @@ use crate::index::{Batch, Family, Index, Rows, Step, key};
 use crate::room::{Room, SystemGauge};
 use crate::store::{Inner, Store};
 use crate::zone::{Zone, ZoneId, ZoneState};
+use drained::Drained;
 use marker::{Found, Mark, SEGMENTS};
 use registry::{Purpose, ZoneEntry};
 
 /// The row of the list.
 const LIST: &[u8] = b"zones";
+/// The row of the names of those that were drained, if there are any.
+const DRAINED: &[u8] = b"zones drained";
 /// The cache of an index that is opened to write one row, in bytes.
 const COPY_CACHE_BYTES: usize = 1 << 20;
 
@@ -67,6 +71,7 @@ pub(crate) struct Zones {
 #[derive(Default)]
 struct State {
     registry: Registry,
+    drained: Drained,
     /// Why zones are lost.
     reasons: Vec<(ZoneId, String)>,
 }
@@ -104,7 +109,8 @@ fn open_with(
     look: fn(&Mark, &ZoneEntry) -> Found,
 ) -> Result<Opened> {
     let data = absolute(data)?;
-    let options: Vec<ZoneOptions> = options.iter().cloned().map(placed).collect::<Result<_>>()?;
+    let drained = index.rows().record::<Drained>(Family::Meta, DRAINED)?.unwrap_or_default();
+    let options = drained.without(options.iter().cloned().map(placed).collect::<Result<_>>()?);
     let stored = index.rows().record::<Registry>(Family::Meta, LIST)?;
     let known = stored.clone().map(|known| known.resolved(&data));
     let is_new =
@@ -142,9 +148,9 @@ fn open_with(
         index.commit_blocking(batch)?;
     }
     let places = registry.zones.iter().map(place).collect();
-    let drained = registry.zones.iter().filter(|entry| entry.purpose != Purpose::Used);
-    let draining = drained.map(|entry| entry.id).collect();
-    let state = Mutex::new(State { registry, reasons });
+    let to_be_emptied = registry.zones.iter().filter(|entry| entry.purpose != Purpose::Used);
+    let draining = to_be_emptied.map(|entry| entry.id).collect();
+    let state = Mutex::new(State { registry, drained, reasons });
     Ok(Opened {
         zones: Zones { store_id, data, state, changes: tokio::sync::Mutex::default() },
         places,
@@ -198,6 +204,7 @@ pub(crate) fn open_anew(index: &Index, options: &[ZoneOptions], data: &Path, sto
     let known = index.rows().record::<Registry>(Family::Meta, LIST)?.unwrap_or_default();
     let mut batch = Batch::new();
     batch.put(Family::Meta, LIST.to_vec(), &known.emptied());
+    batch.delete(Family::Meta, DRAINED.to_vec());
     index.commit_blocking(batch)?;
     open_with(index, options, data, store_id, |mark, entry| mark.look_to_restore(&entry.directory))
 }
@@ -265,6 +272,12 @@ fn place(entry: &ZoneEntry) -> Zone {
 impl Zones {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Both lists as they are, to be changed and committed by whoever holds `changes`.
+    fn lists(&self) -> (Registry, Drained) {
+        let state = self.state();
+        (state.registry.clone(), state.drained.clone())
     }
 
     /// Keeps why a zone is lost, or that it is not. Returns whether that is news.
@@ -345,20 +358,25 @@ impl Store {
         let options = placed(options)?;
         let zones = &self.inner.zones;
         let _alone = zones.changes.lock().await;
-        let mut registry = zones.state().registry.clone();
+        let (mut registry, mut drained) = zones.lists();
         registry.add(&options.name, &options.directory)?;
+        drained.remove(&options.name);
         let entry = registry.named(&options.name)?;
         entry.mounted = is_mount_point(&options.directory);
         let entry = entry.clone();
-        let mark = mark_of(&entry, zones.store_id);
-        let directory = options.directory.clone();
-        let found = blocking(move || mark.look(&directory)).await?;
-        if let Found::Other(what) = found {
-            return Err(Error::Zone(format!("{} is {what}", options.directory.display())));
-        }
         let (mark, zone) = (mark_of(&entry, zones.store_id), place(&entry));
-        blocking(move || take_into_use(&mark, &entry)).await??;
-        self.inner.commit_zones(registry).await?;
+        let is_listed = {
+            let ids: Vec<ZoneId> = registry.zones.iter().map(|zone| zone.id).collect();
+            move |id| ids.contains(&id)
+        };
+        blocking(move || match mark.look(&entry.directory) {
+            Found::Other(what) if !mark.is_left_behind(&entry.directory, is_listed) => {
+                Err(Error::Zone(format!("{} is {what}", entry.directory.display())))
+            }
+            _ => take_into_use(&mark, &entry),
+        })
+        .await??;
+        self.inner.commit_zones(registry, drained).await?;
         self.inner.blobs.add_zone(zone).await
     }
 
@@ -370,7 +388,7 @@ impl Store {
         self.inner.check_writable()?;
         let zones = &self.inner.zones;
         let _alone = zones.changes.lock().await;
-        let mut registry = zones.state().registry.clone();
+        let (mut registry, drained) = zones.lists();
         let states = self.inner.blobs.zones();
         let is_lost = |id| states.iter().any(|zone| zone.id == id && zone.state == ZoneState::Lost);
         let entry = registry.named(name)?;
@@ -380,7 +398,7 @@ impl Store {
         if !registry.zones.iter().any(|zone| zone.purpose == Purpose::Used && is_active(zone.id)) {
             return Err(Error::Zone(format!("the zone {name:?} is the last one in use; add another one first")));
         }
-        self.inner.commit_zones(registry).await?;
+        self.inner.commit_zones(registry, drained).await?;
         if is_active(id) {
             self.inner.blobs.set_zone_state(id, ZoneState::Draining).await?;
         }
@@ -400,22 +418,33 @@ impl Inner {
     pub(crate) fn copy_index(&self, directory: &Path) -> Result<()> {
         let _stays = self.zones.changes.blocking_lock();
         self.index.checkpoint(directory)?;
-        let registry = self.zones.state().registry.clone();
-        if registry.is_alone(&self.zones.data) {
+        let (registry, none_drained) = {
+            let state = self.zones.state();
+            (state.registry.clone(), state.drained.is_empty())
+        };
+        if registry.is_alone(&self.zones.data) && none_drained {
             return Ok(());
         }
         let copy = Index::open(directory, COPY_CACHE_BYTES, Arc::new(SystemGauge))?;
         let mut batch = Batch::new();
-        batch.put(Family::Meta, LIST.to_vec(), &registry.gathered()?);
+        if !registry.is_alone(&self.zones.data) {
+            batch.put(Family::Meta, LIST.to_vec(), &registry.gathered()?);
+        }
+        batch.delete(Family::Meta, DRAINED.to_vec());
         copy.commit_blocking(batch)
     }
 
-    /// Makes a changed list durable, and then the present one. The caller holds `changes`.
-    async fn commit_zones(&self, registry: Registry) -> Result<()> {
+    /// Makes changed lists durable, and then the present ones. The caller holds `changes`.
+    async fn commit_zones(&self, registry: Registry, drained: Drained) -> Result<()> {
         let mut batch = Batch::making_room();
         batch.put(Family::Meta, LIST.to_vec(), &registry.clone().stored(&self.zones.data));
+        match drained.is_empty() {
+            true => batch.delete(Family::Meta, DRAINED.to_vec()),
+            false => batch.put(Family::Meta, DRAINED.to_vec(), &drained),
+        };
         self.index.commit(batch).await?;
-        self.zones.state().registry = registry;
+        let mut state = self.zones.state();
+        (state.registry, state.drained) = (registry, drained);
         Ok(())
     }
 
@@ -487,7 +516,7 @@ impl Inner {
     /// Forgets drained zones that hold nothing any more, and those that were given up.
     async fn forget_empty_zones(&self) -> Result<bool> {
         let _alone = self.zones.changes.lock().await;
-        let mut registry = self.zones.state().registry.clone();
+        let (mut registry, mut drained) = self.zones.lists();
         let infos = self.blobs.zones();
         let is_done = |entry: &ZoneEntry| {
             let info = infos.iter().find(|info| info.id == entry.id);
@@ -504,11 +533,18 @@ impl Inner {
             return Ok(false);
         }
         registry.zones.retain(|entry| !is_done(entry));
-        self.commit_zones(registry).await?;
+        done.iter().for_each(|entry| drained.insert(&entry.name));
+        self.commit_zones(registry, drained).await?;
         for entry in done {
             self.blobs.forget_zone(entry.id).await?;
             self.zones.set_reason(entry.id, None);
-            tracing::info!(zone = entry.name, directory = %entry.directory.display(), "a zone was emptied and is no longer used");
+            let (zone, directory) = (entry.name.clone(), entry.directory.display().to_string());
+            tracing::info!(zone, directory, "a zone was emptied and is no longer used");
+            let mark = mark_of(&entry, self.zones.store_id);
+            // Whoever adds the directory finds what dying before this leaves.
+            if let Err(error) = blocking(move || mark.release(&entry.directory)).await? {
+                tracing::warn!(%error, zone, directory, "the mark of a zone that was emptied cannot be removed");
+            }
         }
         Ok(true)
     }

@@ -503,3 +503,45 @@ async fn a_store_is_not_opened_without_any_of_its_zones() {
         world.check("things").await;
     }
 }
+
+#[tokio::test]
+async fn a_drained_zone_stays_drained_whatever_the_settings_say() {
+    let mut world = World::new(&["a", "b"]).await;
+    world.put("things", StorageClass::Standard).await;
+    world.store().drain_zone("a").await.unwrap();
+    world.store().heal().await.unwrap();
+    assert_eq!(world.state("a"), None, "{:?}", world.store().zones());
+    for directory in ["left", "gone", "refilled"] {
+        match directory {
+            "left" => assert!(!world.zone("a").join("ZONE").exists()),
+            "gone" => world.lose("a"),
+            _ => {
+                std::fs::create_dir(world.zone("a")).unwrap();
+                std::fs::write(world.zone("a").join("letter"), b"dear").unwrap();
+            }
+        }
+        world.reopen().await;
+        assert_eq!(world.state("a"), None, "{directory}");
+        assert_eq!(world.zone("a").exists(), directory != "gone");
+        world.check("things").await;
+    }
+    // It may be had again.
+    world.lose("a");
+    let zone = || ZoneOptions { name: "a".to_owned(), directory: world.zone("a") };
+    world.store().add_zone(zone()).await.unwrap();
+    world.reopen().await;
+    assert_eq!(world.state("a"), Some(ZoneState::Active));
+    world.store().heal().await.unwrap();
+    world.store().drain_zone("a").await.unwrap();
+    let mark = std::fs::read(world.zone("a").join("ZONE")).unwrap();
+    world.store().heal().await.unwrap();
+    assert_eq!(world.state("a"), None);
+    // Also if its mark was not removed before the end.
+    std::fs::write(world.zone("a").join("ZONE"), mark).unwrap();
+    let zone = ZoneOptions { name: "c".to_owned(), directory: world.zone("a") };
+    world.store().add_zone(zone).await.unwrap();
+    world.store().heal().await.unwrap();
+    world.lose("b");
+    world.store().heal().await.unwrap();
+    world.check("things").await;
+}
