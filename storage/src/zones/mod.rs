@@ -13,6 +13,7 @@ mod marker;
 mod registry;
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub(crate) use registry::Registry;
@@ -66,6 +67,10 @@ pub(crate) struct Zones {
     state: Mutex<State>,
     /// Held while the list is changed, from reading it until the change is durable.
     changes: tokio::sync::Mutex<()>,
+    /// Held while zones are looked at, or forgotten; before `changes`.
+    looks: tokio::sync::Mutex<()>,
+    /// How many looks found something else than the one before.
+    news: AtomicU64,
 }
 
 #[derive(Default)]
@@ -152,7 +157,14 @@ fn open_with(
     let draining = to_be_emptied.map(|entry| entry.id).collect();
     let state = Mutex::new(State { registry, drained, reasons });
     Ok(Opened {
-        zones: Zones { store_id, data, state, changes: tokio::sync::Mutex::default() },
+        zones: Zones {
+            store_id,
+            data,
+            state,
+            changes: tokio::sync::Mutex::default(),
+            looks: tokio::sync::Mutex::default(),
+            news: AtomicU64::new(0),
+        },
         places,
         draining,
         replaced,
@@ -287,6 +299,16 @@ impl Zones {
         state.reasons.retain(|(zone, _)| *zone != id);
         state.reasons.extend(reason.clone().map(|reason| (id, reason)));
         before != reason
+    }
+
+    /// Counts what is found when zones are looked at: if it is as it was, so are they.
+    pub(crate) fn news(&self) -> u64 {
+        self.news.load(Ordering::SeqCst)
+    }
+
+    /// Waits for the look under way.
+    pub(crate) async fn wait(&self) {
+        drop(self.looks.lock().await);
     }
 
     /// How many lost zones are expected to come back.
@@ -448,15 +470,16 @@ impl Inner {
         Ok(())
     }
 
-    /// Looks at every zone: tells of those that are lost, takes back those that returned or were replaced, and forgets
-    /// those that were emptied. Returns whether anything changed.
-    pub(crate) async fn look_at_zones(&self) -> Result<bool> {
+    /// Looks at every zone: tells of those that are lost, and takes back those that returned or were replaced.
+    pub(crate) async fn look_at_zones(&self) -> Result<()> {
+        let _alone = self.zones.looks.lock().await;
+        self.check_writable()?;
         let entries = self.zones.state().registry.zones.clone();
-        let mut changed = false;
         for entry in entries {
             let (id, zone) = (entry.id, entry.name.clone());
             match self.look_at_zone(entry).await {
-                Ok(different) => changed |= different,
+                Ok(false) => {}
+                Ok(true) => drop(self.zones.news.fetch_add(1, Ordering::SeqCst)),
                 Err(Error::Closed) => return Err(Error::Closed),
                 // The others are looked at all the same. It is told once.
                 Err(error) => {
@@ -467,9 +490,10 @@ impl Inner {
                 }
             }
         }
-        Ok(self.forget_empty_zones().await? || changed)
+        Ok(())
     }
 
+    /// Looks at a zone. Returns whether it was found otherwise than before.
     async fn look_at_zone(&self, entry: ZoneEntry) -> Result<bool> {
         let Some(info) = self.blobs.zones().into_iter().find(|zone| zone.id == entry.id) else { return Ok(false) };
         let mark = mark_of(&entry, self.zones.store_id);
@@ -514,7 +538,8 @@ impl Inner {
     }
 
     /// Forgets drained zones that hold nothing any more, and those that were given up.
-    async fn forget_empty_zones(&self) -> Result<bool> {
+    pub(crate) async fn forget_empty_zones(&self) -> Result<()> {
+        let _nobody_looks = self.zones.looks.lock().await;
         let _alone = self.zones.changes.lock().await;
         let (mut registry, mut drained) = self.zones.lists();
         let infos = self.blobs.zones();
@@ -530,7 +555,7 @@ impl Inner {
         };
         let done: Vec<ZoneEntry> = registry.zones.iter().filter(|entry| is_done(entry)).cloned().collect();
         if done.is_empty() {
-            return Ok(false);
+            return Ok(());
         }
         registry.zones.retain(|entry| !is_done(entry));
         done.iter().for_each(|entry| drained.insert(&entry.name));
@@ -546,7 +571,7 @@ impl Inner {
                 tracing::warn!(%error, zone, directory, "the mark of a zone that was emptied cannot be removed");
             }
         }
-        Ok(true)
+        Ok(())
     }
 }
 
