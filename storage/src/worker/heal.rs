@@ -163,7 +163,8 @@ async fn round(inner: Arc<Inner>) -> Result<Healed> {
 async fn heal(inner: &Arc<Inner>, progress: &Progress, state: &mut State) -> Result<Healed> {
     let mut healed = Healed::default();
     while !rebuild_all(inner, progress, &mut state.verified, &mut healed).await? {}
-    progress.set_backlog(healed.waiting);
+    let misfits = Misfits::now(inner).find(inner);
+    progress.set_backlog(healed.waiting + misfits.len() as u64);
     if healed.waiting == 0 && inner.blobs.segments().iter().all(SegmentInfo::is_readable) {
         // Everything is whole without these, so they are of no use any more.
         for stray in inner.blobs.strays() {
@@ -172,7 +173,9 @@ async fn heal(inner: &Arc<Inner>, progress: &Progress, state: &mut State) -> Res
         }
     }
     if inner.zones.awaited(inner) == 0 {
-        healed.rewritten = rewrite_misfits(inner, &mut state.ending).await?;
+        let left = rewrite_misfits(inner, &misfits, &mut state.ending).await?;
+        healed.rewritten = (misfits.len() as u64).saturating_sub(left);
+        progress.set_backlog(healed.waiting + left);
     }
     Ok(healed)
 }
@@ -287,21 +290,19 @@ async fn verify(inner: &Arc<Inner>, segment: &SegmentInfo) -> Result<bool> {
 }
 
 /// Has the collector write segments anew that are in drained zones or not spread as they would be now. Returns how many
-/// it emptied.
-async fn rewrite_misfits(inner: &Arc<Inner>, ending: &mut BTreeSet<u64>) -> Result<u64> {
-    let before = Misfits::now(inner).find(inner);
-    if before.is_empty() {
+/// are left.
+async fn rewrite_misfits(inner: &Arc<Inner>, misfits: &[SegmentInfo], ending: &mut BTreeSet<u64>) -> Result<u64> {
+    if misfits.is_empty() {
         return Ok(0);
     }
     // What is still being written there has to end first.
-    let open = before.iter().filter(|info| !info.sealed).map(|info| info.id).collect();
+    let open = misfits.iter().filter(|info| !info.sealed).map(|info| info.id).collect();
     if !BTreeSet::is_subset(&open, ending) {
         inner.blobs.seal_active().await?;
     }
     *ending = open;
     worker::collect(inner).await?;
-    let after = Misfits::now(inner).find(inner);
-    Ok(before.len().saturating_sub(after.len()) as u64)
+    Ok(Misfits::now(inner).find(inner).len() as u64)
 }
 
 /// Tells the segments that would be spread otherwise if they were written now.

@@ -162,3 +162,32 @@ async fn the_loss_of_a_zone_is_noticed_while_a_round_lasts() {
     assert!(store.workers().iter().any(|worker| worker.name == "heal" && worker.running));
     store.close().await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_written_for_fewer_zones_waits_to_be_spread() {
+    let (world, store) = World::new(2).await;
+    std::fs::remove_dir_all(world.zone(1)).unwrap();
+    store.inner.look_at_zones().await.unwrap();
+    put(&store, "a", StorageClass::Standard, content(1, 3_000_000)).await;
+    store.close().await.unwrap();
+    drop(store);
+    // Spreading it takes weeks.
+    let store = world.open_with(|options| options.background_bytes_per_second = 1).await;
+    let degraded = async || store.pools().await.unwrap().iter().map(|pool| pool.degraded_segments).sum::<u64>();
+    assert_eq!(degraded().await, 1, "one copy where two are due");
+    std::fs::create_dir(world.zone(1)).unwrap();
+    let healing = tokio::spawn({
+        let store = store.clone();
+        async move { store.heal().await }
+    });
+    let counted = async {
+        while !store.workers().iter().any(|worker| worker.name == "heal" && worker.backlog == 1) {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_mins(1), counted).await.expect("it is counted before it is done");
+    assert!(store.zones().iter().all(|zone| zone.state == ZoneState::Active));
+    assert_eq!(degraded().await, 1);
+    store.close().await.unwrap();
+    assert!(healing.await.unwrap().is_err());
+}

@@ -545,3 +545,25 @@ async fn a_drained_zone_stays_drained_whatever_the_settings_say() {
     world.store().heal().await.unwrap();
     world.check("things").await;
 }
+
+#[tokio::test]
+async fn what_was_written_for_fewer_zones_is_degraded_until_it_is_spread_anew() {
+    let world = World::new(&["a", "b"]).await;
+    let degraded = async || {
+        let pools = world.store().pools().await.unwrap();
+        pools.iter().map(|pool| pool.degraded_segments).sum::<u64>()
+    };
+    let backlog = || world.store().workers().into_iter().find(|worker| worker.name == "heal").unwrap().backlog;
+    world.lose("b");
+    world.store().heal().await.unwrap();
+    world.put("meanwhile", StorageClass::Standard).await;
+    assert!(degraded().await > 0, "one copy where two are due");
+    std::fs::create_dir(world.zone("b")).unwrap();
+    // The first of them takes it back.
+    world.store().heal().await.unwrap();
+    world.store().heal().await.unwrap();
+    assert_eq!((degraded().await, backlog()), (0, 0));
+    world.lose("a");
+    world.store().heal().await.unwrap();
+    world.check("meanwhile").await;
+}
