@@ -34,7 +34,8 @@ pub struct InfoDocument {
     pub zones: Vec<ZoneDocument>,
     /// The forms in which object data is kept.
     pub pools: Vec<PoolDocument>,
-    /// Files of object data that can be read, though parts of them are missing: the next loss may be one too many.
+    /// Files of object data that can be read, though parts of them are missing, or though they were written for fewer zones
+    /// than there are: the next loss may be one too many.
     pub degraded_segments: u64,
     /// What cannot be read, because too few zones are left.
     pub lost: LostDocument,
@@ -64,7 +65,7 @@ pub struct PoolDocument {
     pub parity_shards: u8,
     /// Files of object data.
     pub segments: u64,
-    /// Those that can be read, though parts of them are missing.
+    /// Those that can be read, though parts or copies of them are missing.
     pub degraded_segments: u64,
     /// The sizes of the object versions that belong here.
     pub logical_bytes: i64,

@@ -19,7 +19,7 @@ pub fn info(document: &InfoDocument) -> String {
     let (degraded, lost) = (document.degraded_segments, &document.lost);
     if degraded > 0 {
         text.push_str(&format!(
-            "degraded  {degraded} segments can be read and lack a part; `strata status` shows healing\n"
+            "degraded  {degraded} segments can be read and lack a part or a copy; `strata status` shows healing\n"
         ));
     }
     if lost.segments > 0 {

@@ -204,6 +204,23 @@ pub(crate) fn is_mount_point(path: &Path) -> bool {
     matches!((device(path), device(&path.join(".."))), (Ok(own), Ok(above)) if own != above)
 }
 
+/// The path without links and `..`, as far as it is there. Blocking.
+pub(crate) fn real_path(path: &Path) -> std::path::PathBuf {
+    let there = path.ancestors().find_map(|above| Some((above, std::fs::canonicalize(above).ok()?)));
+    let rest = there.as_ref().and_then(|(above, _)| path.strip_prefix(above).ok());
+    match (&there, rest) {
+        // Joining nothing would end the path with a slash.
+        (Some((_, real)), Some(rest)) if rest.as_os_str().is_empty() => real.clone(),
+        (Some((_, real)), Some(rest)) => real.join(rest),
+        _ => path.to_path_buf(),
+    }
+}
+
+/// The number of the file system that a file or directory is in, if it can be told. Blocking.
+pub(crate) fn device_of(path: &Path) -> Option<u64> {
+    std::fs::metadata(path).ok().map(|metadata| metadata.dev())
+}
+
 /// Makes a directory and those above it, and syncs the ones that name them: also the one that names the last that was there
 /// already, because whoever made it may have died before that.
 pub(crate) fn create_directories(path: &Path) -> Result<()> {
@@ -275,6 +292,12 @@ pub(crate) fn names_in(path: &Path) -> Result<Vec<String>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
         Err(error) => Err(Error::io("list a directory", error)),
     }
+}
+
+/// Removes a file, durably. Blocking.
+pub(crate) fn remove_small_file(path: &Path) -> Result<()> {
+    std::fs::remove_file(path).map_err(|error| Error::io("remove a file", error))?;
+    sync_parent(path)
 }
 
 /// Removes files, and directories with all that is in them, as far as they are there. Blocking.

@@ -328,6 +328,7 @@ impl Store {
         self.inner.backups.stop().await;
         self.inner.mover.wait().await;
         self.inner.healer.wait().await;
+        self.inner.zones.wait().await;
         self.inner.collector.wait().await;
         self.inner.due.wait().await;
         // As below: without the place some of what was read is read again.

@@ -37,7 +37,8 @@ pub struct PoolStatus {
     pub parity: u8,
     /// Its segments.
     pub segments: u64,
-    /// Those of them that can be read, though shards are missing or damaged.
+    /// Those of them that can be read, though shards are missing or damaged, or though they were laid out for fewer zones
+    /// than are used, so that they survive less than what comes next.
     pub degraded_segments: u64,
     /// Those of them that cannot be read, because too few shards are left.
     pub lost_segments: u64,
@@ -78,15 +79,23 @@ impl PoolStatus {
         (stored_bytes as f64 * physical as f64 / plain as f64).round() as i64
     }
 
-    fn add(&mut self, segment: &SegmentInfo) {
+    /// Adds a segment of a store that uses so many zones.
+    fn add(&mut self, segment: &SegmentInfo, used_zones: usize) {
         self.segments += 1;
         match segment.is_readable() {
-            true => self.degraded_segments += u64::from(!segment.missing_shards.is_empty()),
+            true => self.degraded_segments += u64::from(is_degraded(segment, used_zones)),
             false => self.lost_segments += 1,
         }
         self.bytes += segment.bytes;
         self.physical_bytes += segment.physical_bytes;
     }
+}
+
+/// Whether something is missing of a segment that can be read, or it survives less than what a store writes anew that has
+/// so many zones: those in use, and those that are awaited.
+pub(crate) fn is_degraded(segment: &SegmentInfo, used_zones: usize) -> bool {
+    let due = Layout::choose(segment.pool, used_zones);
+    !segment.missing_shards.is_empty() || segment.layout.parity < due.parity
 }
 
 impl Store {
@@ -108,9 +117,10 @@ impl Store {
     pub async fn pools(&self) -> Result<Vec<PoolStatus>> {
         let zones = self.inner.blobs.zones();
         let active_zones = zones.iter().filter(|zone| zone.state == ZoneState::Active).count();
+        let used_zones = active_zones + self.inner.zones.awaited(&self.inner);
         let mut pools = Pool::ALL.map(|pool| PoolStatus::empty(pool, active_zones));
         for segment in self.inner.blobs.segments() {
-            pools[usize::from(segment.pool.number())].add(&segment);
+            pools[usize::from(segment.pool.number())].add(&segment, used_zones);
         }
         for row in self.usage(None).await? {
             let pool = &mut pools[usize::from(residence::home(row.class, row.tier).number())];

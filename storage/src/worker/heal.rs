@@ -2,7 +2,9 @@
 //!
 //! A round does, in this order:
 //!
-//! 1. Look at the zones (`zones`): some may be lost, back, or replaced by an empty directory.
+//! 1. Look at the zones (`zones`): some may be lost, back, or replaced by an empty directory. Between rounds, and while one
+//!    lasts, somebody else looks: what needs a second zone that is lost is said to be away, and not to be damaged. What
+//!    was found changes what there is to do, so step 2 begins anew then.
 //! 2. Rebuild missing and damaged shards of sealed segments, one after another, each in a zone that has no other shard
 //!    of its segment. As many missing shards as there are zones that are expected back are left to those. Before that,
 //!    every record in use of the segment is verified in all zones that have it, and written elsewhere if it is damaged in
@@ -119,8 +121,12 @@ impl Store {
     }
 }
 
-/// Runs a round every so often, until the store is closed or gone.
+/// Runs a round every so often, and beside it looks at the zones as often, until the store is closed or gone.
 pub(crate) fn spawn_healer(inner: Weak<Inner>, every: Duration) {
+    Rounds { name: "a look at the zones", first: every, every }.spawn(inner.clone(), |inner| async move {
+        inner.look_at_zones().await?;
+        Ok(Next::Later)
+    });
     Rounds { name: "a round of healing", first: every, every }
         .spawn(inner, |inner| async move { round(inner).await.map(|_| Next::Later) });
 }
@@ -142,6 +148,7 @@ async fn round(inner: Arc<Inner>) -> Result<Healed> {
     let mut state = inner.healer.round.lock().await;
     inner.check_writable()?;
     inner.look_at_zones().await?;
+    inner.forget_empty_zones().await?;
     let progress = Arc::clone(&inner.healer.progress);
     progress.begin();
     let outcome = heal(&inner, &progress, &mut state).await;
@@ -154,9 +161,10 @@ async fn round(inner: Arc<Inner>) -> Result<Healed> {
 }
 
 async fn heal(inner: &Arc<Inner>, progress: &Progress, state: &mut State) -> Result<Healed> {
-    let awaited = inner.zones.awaited(inner);
-    let mut healed = rebuild_all(inner, progress, &mut state.verified, awaited).await?;
-    progress.set_backlog(healed.waiting);
+    let mut healed = Healed::default();
+    while !rebuild_all(inner, progress, &mut state.verified, &mut healed).await? {}
+    let misfits = Misfits::now(inner).find(inner);
+    progress.set_backlog(healed.waiting + misfits.len() as u64);
     if healed.waiting == 0 && inner.blobs.segments().iter().all(SegmentInfo::is_readable) {
         // Everything is whole without these, so they are of no use any more.
         for stray in inner.blobs.strays() {
@@ -164,20 +172,23 @@ async fn heal(inner: &Arc<Inner>, progress: &Progress, state: &mut State) -> Res
             inner.blobs.remove_stray(stray).await?;
         }
     }
-    if awaited == 0 {
-        healed.rewritten = rewrite_misfits(inner, &mut state.ending).await?;
+    if inner.zones.awaited(inner) == 0 {
+        let left = rewrite_misfits(inner, &misfits, &mut state.ending).await?;
+        healed.rewritten = (misfits.len() as u64).saturating_sub(left);
+        progress.set_backlog(healed.waiting + left);
     }
     Ok(healed)
 }
 
-/// Rebuilds the shards that can be.
+/// Rebuilds the shards that can be. Returns whether it came to the end: not if zones are found to be otherwise meanwhile.
 async fn rebuild_all(
     inner: &Arc<Inner>,
     progress: &Progress,
     verified: &mut Verified,
-    awaited: usize,
-) -> Result<Healed> {
-    let mut healed = Healed::default();
+    healed: &mut Healed,
+) -> Result<bool> {
+    let (news, awaited) = (inner.zones.news(), inner.zones.awaited(inner));
+    healed.waiting = 0;
     let (infos, zones) = (inner.blobs.segments(), inner.blobs.zones());
     let damaged = inner.blobs.damaged();
     let mut left = damaged.len() as u64;
@@ -185,6 +196,9 @@ async fn rebuild_all(
     verified.0.retain(|id, _| segments.contains(id));
     for (damage, after) in damaged.iter().zip(damaged.iter().skip(1).map(Some).chain([None])) {
         inner.check_writable()?;
+        if inner.zones.news() != news {
+            return Ok(false);
+        }
         progress.set_backlog(left);
         let info = infos.iter().find(|info| info.id == damage.segment);
         let target = info.and_then(|info| Some((info, target(inner, info, *damage, &zones, awaited)?)));
@@ -212,7 +226,7 @@ async fn rebuild_all(
             }
         }
     }
-    Ok(healed)
+    Ok(true)
 }
 
 /// Where a missing shard of a segment should be rebuilt: in the active zone without one that holds the least, or in the
@@ -276,21 +290,19 @@ async fn verify(inner: &Arc<Inner>, segment: &SegmentInfo) -> Result<bool> {
 }
 
 /// Has the collector write segments anew that are in drained zones or not spread as they would be now. Returns how many
-/// it emptied.
-async fn rewrite_misfits(inner: &Arc<Inner>, ending: &mut BTreeSet<u64>) -> Result<u64> {
-    let before = Misfits::now(inner).find(inner);
-    if before.is_empty() {
+/// are left.
+async fn rewrite_misfits(inner: &Arc<Inner>, misfits: &[SegmentInfo], ending: &mut BTreeSet<u64>) -> Result<u64> {
+    if misfits.is_empty() {
         return Ok(0);
     }
     // What is still being written there has to end first.
-    let open = before.iter().filter(|info| !info.sealed).map(|info| info.id).collect();
+    let open = misfits.iter().filter(|info| !info.sealed).map(|info| info.id).collect();
     if !BTreeSet::is_subset(&open, ending) {
         inner.blobs.seal_active().await?;
     }
     *ending = open;
     worker::collect(inner).await?;
-    let after = Misfits::now(inner).find(inner);
-    Ok(before.len().saturating_sub(after.len()) as u64)
+    Ok(Misfits::now(inner).find(inner).len() as u64)
 }
 
 /// Tells the segments that would be spread otherwise if they were written now.

@@ -12,7 +12,7 @@ use crate::pool::Pool;
 use crate::room::{Gauge, Room};
 use crate::store::Store;
 use crate::worker::scrub_tests::{Adjustable, World, content, flip, place, put, read};
-use crate::zone::ZoneId;
+use crate::zone::{ZoneId, ZoneState};
 
 const HOUR: Duration = Duration::from_hours(1);
 
@@ -134,4 +134,60 @@ async fn a_round_ends_when_the_store_closes() {
     }
     tokio::time::timeout(Duration::from_mins(1), store.close()).await.expect("it waits for nothing").unwrap();
     assert!(matches!(healing.await.unwrap(), Err(Error::Closed)));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_loss_of_a_zone_is_noticed_while_a_round_lasts() {
+    let (world, store, _) = short_of_a_shard(Adjustable::new()).await;
+    store.close().await.unwrap();
+    drop(store);
+    let store = world
+        .open_with(|options| {
+            // What the round reads first takes weeks.
+            options.background_bytes_per_second = 1;
+            options.heal_every = Some(Duration::from_millis(10));
+        })
+        .await;
+    while !store.workers().iter().any(|worker| worker.name == "heal" && worker.running) {
+        tokio::task::yield_now().await;
+    }
+    std::fs::rename(world.zone(5), world.zone(50)).unwrap();
+    let states = || store.zones().into_iter().map(|zone| (zone.name, zone.state)).collect::<Vec<_>>();
+    let noticed = async {
+        while !states().contains(&("z5".to_owned(), ZoneState::Lost)) {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_mins(1), noticed).await.expect("a look waits for no round");
+    assert!(store.workers().iter().any(|worker| worker.name == "heal" && worker.running));
+    store.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_written_for_fewer_zones_waits_to_be_spread() {
+    let (world, store) = World::new(2).await;
+    std::fs::remove_dir_all(world.zone(1)).unwrap();
+    store.inner.look_at_zones().await.unwrap();
+    put(&store, "a", StorageClass::Standard, content(1, 3_000_000)).await;
+    store.close().await.unwrap();
+    drop(store);
+    // Spreading it takes weeks.
+    let store = world.open_with(|options| options.background_bytes_per_second = 1).await;
+    let degraded = async || store.pools().await.unwrap().iter().map(|pool| pool.degraded_segments).sum::<u64>();
+    assert_eq!(degraded().await, 1, "one copy where two are due");
+    std::fs::create_dir(world.zone(1)).unwrap();
+    let healing = tokio::spawn({
+        let store = store.clone();
+        async move { store.heal().await }
+    });
+    let counted = async {
+        while !store.workers().iter().any(|worker| worker.name == "heal" && worker.backlog == 1) {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_mins(1), counted).await.expect("it is counted before it is done");
+    assert!(store.zones().iter().all(|zone| zone.state == ZoneState::Active));
+    assert_eq!(degraded().await, 1);
+    store.close().await.unwrap();
+    assert!(healing.await.unwrap().is_err());
 }

@@ -82,6 +82,21 @@ impl Mark {
         fs::write_small_file(&directory.join(FILE), self.encode().as_bytes())
     }
 
+    /// Whether a directory has the mark of an emptied zone of this store: dying before it was removed leaves it. Blocking.
+    pub(super) fn is_left_behind(&self, directory: &Path, is_listed: impl Fn(ZoneId) -> bool) -> bool {
+        let Ok(Some(text)) = fs::read_small_file(&directory.join(FILE)) else { return false };
+        let is_emptied = |mark: Mark| mark.store_id == self.store_id && mark.id != self.id && !is_listed(mark.id);
+        Mark::decode(&text).is_ok_and(is_emptied) && is_empty(&directory.join(SEGMENTS))
+    }
+
+    /// Removes the mark from a directory that is this zone no longer, so that it can become another one. Blocking.
+    pub(super) fn release(&self, directory: &Path) -> Result<()> {
+        match self.look(directory) {
+            Found::Zone => fs::remove_small_file(&directory.join(FILE)),
+            _ => Ok(()),
+        }
+    }
+
     fn encode(&self) -> String {
         format!("strata-zone {FORMAT} {} {} {}\n", hex::encode(self.store_id), self.id.0, self.name)
     }

@@ -8,10 +8,14 @@
 //! A zone is made, then marked, then in the list, and only then used. Dying before it is in the list leaves a marked directory
 //! that the next open with the same settings takes, or the same call once more: the number and the name are the same then.
 
+mod apart;
+mod drained;
+mod looking;
 mod marker;
 mod registry;
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub(crate) use registry::Registry;
@@ -24,11 +28,15 @@ use crate::index::{Batch, Family, Index, Rows, Step, key};
 use crate::room::{Room, SystemGauge};
 use crate::store::{Inner, Store};
 use crate::zone::{Zone, ZoneId, ZoneState};
+use apart::{on_one_disk, refuse_nested};
+use drained::Drained;
 use marker::{Found, Mark, SEGMENTS};
 use registry::{Purpose, ZoneEntry};
 
 /// The row of the list.
 const LIST: &[u8] = b"zones";
+/// The row of the names of those that were drained, if there are any.
+const DRAINED: &[u8] = b"zones drained";
 /// The cache of an index that is opened to write one row, in bytes.
 const COPY_CACHE_BYTES: usize = 1 << 20;
 
@@ -52,6 +60,8 @@ pub struct ZoneStatus {
     pub bytes: u64,
     /// The room in its file system, if it can be reached.
     pub room: Option<Room>,
+    /// The names of the zones that share its disk, with its own, if any do.
+    pub disk_shared_by: Option<String>,
 }
 
 /// The zones of an open store.
@@ -62,11 +72,16 @@ pub(crate) struct Zones {
     state: Mutex<State>,
     /// Held while the list is changed, from reading it until the change is durable.
     changes: tokio::sync::Mutex<()>,
+    /// Held while zones are looked at, or forgotten; before `changes`.
+    looks: tokio::sync::Mutex<()>,
+    /// How many looks found something else than the one before.
+    news: AtomicU64,
 }
 
 #[derive(Default)]
 struct State {
     registry: Registry,
+    drained: Drained,
     /// Why zones are lost.
     reasons: Vec<(ZoneId, String)>,
 }
@@ -84,7 +99,7 @@ pub(crate) struct Opened {
 
 /// Reads the list, merges the settings into it, and marks what is new. Blocking.
 ///
-/// `Err(Zone)` if a directory in the settings is another zone, or not empty.
+/// `Err(Zone)` if a directory in the settings is another zone, or not empty, or if none of the zones in the list is there.
 pub(crate) fn open(index: &Index, options: &[ZoneOptions], data: &Path, store_id: [u8; 16]) -> Result<Opened> {
     let opened = open_with(index, options, data, store_id, look)?;
     for entry in &opened.zones.state().registry.zones {
@@ -92,6 +107,9 @@ pub(crate) fn open(index: &Index, options: &[ZoneOptions], data: &Path, store_id
         if let Err(error) = forget_token(&entry.directory) {
             tracing::warn!(%error, zone = entry.name, "what a restore has left in a zone is still there");
         }
+    }
+    for (_, zones) in on_one_disk(opened.zones.state().registry.zones.iter()) {
+        tracing::warn!(zones, "these zones are on one disk: they are lost together");
     }
     Ok(opened)
 }
@@ -104,7 +122,8 @@ fn open_with(
     look: fn(&Mark, &ZoneEntry) -> Found,
 ) -> Result<Opened> {
     let data = absolute(data)?;
-    let options: Vec<ZoneOptions> = options.iter().cloned().map(placed).collect::<Result<_>>()?;
+    let drained = index.rows().record::<Drained>(Family::Meta, DRAINED)?.unwrap_or_default();
+    let options = drained.without(options.iter().cloned().map(placed).collect::<Result<_>>()?);
     let stored = index.rows().record::<Registry>(Family::Meta, LIST)?;
     let known = stored.clone().map(|known| known.resolved(&data));
     let is_new =
@@ -116,23 +135,23 @@ fn open_with(
         }
     }
 
+    let looks: Vec<Found> = registry.zones.iter().map(|entry| look(&mark_of(entry, store_id), entry)).collect();
+    let found: Vec<(&ZoneEntry, Found)> = registry.zones.iter().zip(looks).collect();
+    refuse_others(&found, &data)?;
+    for entry in registry.zones.iter().filter(|entry| is_new(entry)) {
+        refuse_nested(&registry, entry, &data)?;
+    }
+    refuse_if_all_are_away(found.iter().filter(|(entry, _)| !is_new(entry)), &data)?;
     let (mut reasons, mut replaced) = (Vec::new(), false);
-    for entry in &registry.zones {
-        let mark = mark_of(entry, store_id);
-        match look(&mark, entry) {
+    for (entry, found) in found {
+        match found {
             Found::Zone => {}
-            Found::Unknown => return Err(Error::Zone(format!("cannot look at zone {:?}: {OUT_OF_FILES}", entry.name))),
-            // A data directory holds more than a zone.
-            _ if entry.directory == data => take_into_use(&mark, entry)?,
-            Found::Empty => {
-                replaced |= !is_new(entry);
-                take_into_use(&mark, entry)?;
+            Found::Nothing if entry.directory != data && !is_new(entry) => {
+                reasons.push((entry.id, "the directory is missing or cannot be read".to_owned()));
             }
-            Found::Nothing if is_new(entry) => take_into_use(&mark, entry)?,
-            Found::Nothing => reasons.push((entry.id, "the directory is missing or cannot be read".to_owned())),
-            Found::Other(what) => {
-                let directory = entry.directory.display();
-                return Err(Error::Zone(format!("{directory} cannot be zone {:?}: it is {what}", entry.name)));
+            found => {
+                replaced |= found == Found::Empty && !is_new(entry);
+                take_into_use(&mark_of(entry, store_id), entry)?;
             }
         }
     }
@@ -145,15 +164,61 @@ fn open_with(
         index.commit_blocking(batch)?;
     }
     let places = registry.zones.iter().map(place).collect();
-    let drained = registry.zones.iter().filter(|entry| entry.purpose != Purpose::Used);
-    let draining = drained.map(|entry| entry.id).collect();
-    let state = Mutex::new(State { registry, reasons });
+    let to_be_emptied = registry.zones.iter().filter(|entry| entry.purpose != Purpose::Used);
+    let draining = to_be_emptied.map(|entry| entry.id).collect();
+    let state = Mutex::new(State { registry, drained, reasons });
     Ok(Opened {
-        zones: Zones { store_id, data, state, changes: tokio::sync::Mutex::default() },
+        zones: Zones {
+            store_id,
+            data,
+            state,
+            changes: tokio::sync::Mutex::default(),
+            looks: tokio::sync::Mutex::default(),
+            news: AtomicU64::new(0),
+        },
         places,
         draining,
         replaced,
     })
+}
+
+/// `Err(Zone)` if a directory is something else than the zone it should be, or cannot be looked at. A data directory holds more
+/// than a zone.
+fn refuse_others(found: &[(&ZoneEntry, Found)], data: &Path) -> Result<()> {
+    for (entry, found) in found {
+        match found {
+            Found::Unknown => return Err(Error::Zone(format!("cannot look at zone {:?}: {OUT_OF_FILES}", entry.name))),
+            Found::Other(what) if entry.directory != data => {
+                let directory = entry.directory.display();
+                return Err(Error::Zone(format!("{directory} cannot be zone {:?}: it is {what}", entry.name)));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// `Err(Zone)` if there are zones in the list, and none of them is where it should be: their disks are not mounted, or the
+/// settings name other places. Empty directories are no replaced disks then: nothing could be read, and what is written
+/// there would be lost again once the zones are back.
+fn refuse_if_all_are_away<'f>(known: impl Iterator<Item = &'f (&'f ZoneEntry, Found)>, data: &Path) -> Result<()> {
+    let mut away = Vec::new();
+    for (entry, found) in known {
+        let what = match found {
+            Found::Empty if entry.directory != data => "is empty",
+            Found::Nothing if entry.directory != data => "is missing, is not mounted or cannot be read",
+            _ => return Ok(()),
+        };
+        away.push(format!("{:?}, as its directory {} {what}", entry.name, entry.directory.display()));
+    }
+    match away.is_empty() {
+        true => Ok(()),
+        false => Err(Error::Zone(format!(
+            "none of the store's zones is there: {}. Mount their disks, or name their directories in `zones`. Only if the \
+             disks are gone for good: make a new store of a backup with `strata restore`",
+            away.join("; ")
+        ))),
+    }
 }
 
 /// As [`open`], for an index that was brought here without the zones that it lists: they are forgotten, and the settings
@@ -162,6 +227,7 @@ pub(crate) fn open_anew(index: &Index, options: &[ZoneOptions], data: &Path, sto
     let known = index.rows().record::<Registry>(Family::Meta, LIST)?.unwrap_or_default();
     let mut batch = Batch::new();
     batch.put(Family::Meta, LIST.to_vec(), &known.emptied());
+    batch.delete(Family::Meta, DRAINED.to_vec());
     index.commit_blocking(batch)?;
     open_with(index, options, data, store_id, |mark, entry| mark.look_to_restore(&entry.directory))
 }
@@ -231,6 +297,12 @@ impl Zones {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Both lists as they are, to be changed and committed by whoever holds `changes`.
+    fn lists(&self) -> (Registry, Drained) {
+        let state = self.state();
+        (state.registry.clone(), state.drained.clone())
+    }
+
     /// Keeps why a zone is lost, or that it is not. Returns whether that is news.
     fn set_reason(&self, id: ZoneId, reason: Option<String>) -> bool {
         let mut state = self.state();
@@ -238,6 +310,16 @@ impl Zones {
         state.reasons.retain(|(zone, _)| *zone != id);
         state.reasons.extend(reason.clone().map(|reason| (id, reason)));
         before != reason
+    }
+
+    /// Counts what is found when zones are looked at: if it is as it was, so are they.
+    pub(crate) fn news(&self) -> u64 {
+        self.news.load(Ordering::SeqCst)
+    }
+
+    /// Waits for the look under way.
+    pub(crate) async fn wait(&self) {
+        drop(self.looks.lock().await);
     }
 
     /// How many lost zones are expected to come back.
@@ -285,6 +367,9 @@ impl Store {
     pub fn zones(&self) -> Vec<ZoneStatus> {
         let infos = self.inner.blobs.zones();
         let state = self.inner.zones.state();
+        let is_there =
+            |entry: &&ZoneEntry| infos.iter().any(|info| info.id == entry.id && info.state != ZoneState::Lost);
+        let shared = on_one_disk(state.registry.zones.iter().filter(is_there));
         let status = |entry: &ZoneEntry| {
             let info = infos.iter().find(|info| info.id == entry.id);
             let reason = state.reasons.iter().find(|(id, _)| *id == entry.id).map(|(_, reason)| reason.clone());
@@ -296,6 +381,7 @@ impl Store {
                 segments: info.map_or(0, |info| info.segments),
                 bytes: info.map_or(0, |info| info.bytes),
                 room: self.inner.blobs.room(entry.id),
+                disk_shared_by: shared.iter().find(|(ids, _)| ids.contains(&entry.id)).map(|(_, names)| names.clone()),
             }
         };
         state.registry.zones.iter().map(status).collect()
@@ -303,26 +389,37 @@ impl Store {
 
     /// Adds a zone while the store is open. New segments use it at once; what is there is spread anew in the background.
     ///
-    /// `Err(Zone)` if the name or the directory is in use, or the directory is not empty.
+    /// `Err(Zone)` if the name or the directory is in use, or the directory is not empty or cannot be made or written to.
     pub async fn add_zone(&self, options: ZoneOptions) -> Result<()> {
         self.inner.check_writable()?;
         let options = placed(options)?;
         let zones = &self.inner.zones;
         let _alone = zones.changes.lock().await;
-        let mut registry = zones.state().registry.clone();
+        let (mut registry, mut drained) = zones.lists();
         registry.add(&options.name, &options.directory)?;
+        drained.remove(&options.name);
         let entry = registry.named(&options.name)?;
         entry.mounted = is_mount_point(&options.directory);
         let entry = entry.clone();
-        let mark = mark_of(&entry, zones.store_id);
-        let directory = options.directory.clone();
-        let found = blocking(move || mark.look(&directory)).await?;
-        if let Found::Other(what) = found {
-            return Err(Error::Zone(format!("{} is {what}", options.directory.display())));
-        }
         let (mark, zone) = (mark_of(&entry, zones.store_id), place(&entry));
-        blocking(move || take_into_use(&mark, &entry)).await??;
-        self.inner.commit_zones(registry).await?;
+        let (known, data) = (registry.clone(), zones.data.clone());
+        let is_listed = {
+            let ids: Vec<ZoneId> = registry.zones.iter().map(|zone| zone.id).collect();
+            move |id| ids.contains(&id)
+        };
+        blocking(move || {
+            refuse_nested(&known, &entry, &data)?;
+            match mark.look(&entry.directory) {
+                Found::Other(what) if !mark.is_left_behind(&entry.directory, is_listed) => {
+                    Err(Error::Zone(format!("{} is {what}", entry.directory.display())))
+                }
+                _ => take_into_use(&mark, &entry).map_err(|error| {
+                    Error::Zone(format!("{} cannot be made a zone: {}", entry.directory.display(), causes(&error)))
+                }),
+            }
+        })
+        .await??;
+        self.inner.commit_zones(registry, drained).await?;
         self.inner.blobs.add_zone(zone).await
     }
 
@@ -334,7 +431,7 @@ impl Store {
         self.inner.check_writable()?;
         let zones = &self.inner.zones;
         let _alone = zones.changes.lock().await;
-        let mut registry = zones.state().registry.clone();
+        let (mut registry, drained) = zones.lists();
         let states = self.inner.blobs.zones();
         let is_lost = |id| states.iter().any(|zone| zone.id == id && zone.state == ZoneState::Lost);
         let entry = registry.named(name)?;
@@ -344,12 +441,18 @@ impl Store {
         if !registry.zones.iter().any(|zone| zone.purpose == Purpose::Used && is_active(zone.id)) {
             return Err(Error::Zone(format!("the zone {name:?} is the last one in use; add another one first")));
         }
-        self.inner.commit_zones(registry).await?;
+        self.inner.commit_zones(registry, drained).await?;
         if is_active(id) {
             self.inner.blobs.set_zone_state(id, ZoneState::Draining).await?;
         }
         Ok(())
     }
+}
+
+/// What went wrong, and why.
+fn causes(error: &Error) -> String {
+    let because = std::error::Error::source(error).map(|source| format!(": {source}"));
+    format!("{error}{}", because.unwrap_or_default())
 }
 
 /// Makes the directory of a zone's segments, then marks the zone: one that has its mark is complete. Blocking.
@@ -364,117 +467,34 @@ impl Inner {
     pub(crate) fn copy_index(&self, directory: &Path) -> Result<()> {
         let _stays = self.zones.changes.blocking_lock();
         self.index.checkpoint(directory)?;
-        let registry = self.zones.state().registry.clone();
-        if registry.is_alone(&self.zones.data) {
+        let (registry, none_drained) = {
+            let state = self.zones.state();
+            (state.registry.clone(), state.drained.is_empty())
+        };
+        if registry.is_alone(&self.zones.data) && none_drained {
             return Ok(());
         }
         let copy = Index::open(directory, COPY_CACHE_BYTES, Arc::new(SystemGauge))?;
         let mut batch = Batch::new();
-        batch.put(Family::Meta, LIST.to_vec(), &registry.gathered()?);
+        if !registry.is_alone(&self.zones.data) {
+            batch.put(Family::Meta, LIST.to_vec(), &registry.gathered()?);
+        }
+        batch.delete(Family::Meta, DRAINED.to_vec());
         copy.commit_blocking(batch)
     }
 
-    /// Makes a changed list durable, and then the present one. The caller holds `changes`.
-    async fn commit_zones(&self, registry: Registry) -> Result<()> {
+    /// Makes changed lists durable, and then the present ones. The caller holds `changes`.
+    async fn commit_zones(&self, registry: Registry, drained: Drained) -> Result<()> {
         let mut batch = Batch::making_room();
         batch.put(Family::Meta, LIST.to_vec(), &registry.clone().stored(&self.zones.data));
+        match drained.is_empty() {
+            true => batch.delete(Family::Meta, DRAINED.to_vec()),
+            false => batch.put(Family::Meta, DRAINED.to_vec(), &drained),
+        };
         self.index.commit(batch).await?;
-        self.zones.state().registry = registry;
+        let mut state = self.zones.state();
+        (state.registry, state.drained) = (registry, drained);
         Ok(())
-    }
-
-    /// Looks at every zone: tells of those that are lost, takes back those that returned or were replaced, and forgets
-    /// those that were emptied. Returns whether anything changed.
-    pub(crate) async fn look_at_zones(&self) -> Result<bool> {
-        let entries = self.zones.state().registry.zones.clone();
-        let mut changed = false;
-        for entry in entries {
-            let (id, zone) = (entry.id, entry.name.clone());
-            match self.look_at_zone(entry).await {
-                Ok(different) => changed |= different,
-                Err(Error::Closed) => return Err(Error::Closed),
-                // The others are looked at all the same. It is told once.
-                Err(error) => {
-                    let reason = error.to_string();
-                    if self.zones.set_reason(id, Some(reason.clone())) {
-                        tracing::error!(zone, reason, "a zone cannot be taken into use; it is tried again");
-                    }
-                }
-            }
-        }
-        Ok(self.forget_empty_zones().await? || changed)
-    }
-
-    async fn look_at_zone(&self, entry: ZoneEntry) -> Result<bool> {
-        let Some(info) = self.blobs.zones().into_iter().find(|zone| zone.id == entry.id) else { return Ok(false) };
-        let mark = mark_of(&entry, self.zones.store_id);
-        let back = match entry.purpose {
-            Purpose::Used => ZoneState::Active,
-            Purpose::Drained | Purpose::GivenUp => ZoneState::Draining,
-        };
-        let (looker, there) = (mark.clone(), entry.clone());
-        let found = blocking(move || look(&looker, &there)).await?;
-        let (id, zone, directory) = (entry.id, entry.name.clone(), entry.directory.display().to_string());
-        match (found, info.state) {
-            (Found::Zone, ZoneState::Lost) => {
-                self.blobs.set_zone_state(id, back).await?;
-                tracing::info!(zone, directory, "a zone is back");
-                self.zones.set_reason(id, None);
-                Ok(true)
-            }
-            (Found::Zone | Found::Unknown, _) | (Found::Nothing | Found::Other(_), ZoneState::Lost) => Ok(false),
-            (Found::Empty, _) => {
-                // Whatever was known of it lay on another disk.
-                self.blobs.set_zone_state(id, ZoneState::Lost).await?;
-                self.blobs.seal_active().await?;
-                blocking(move || take_into_use(&mark, &entry)).await??;
-                self.blobs.set_zone_state(id, back).await?;
-                tracing::warn!(zone, directory, "a zone was replaced by an empty directory; it is rebuilt");
-                self.zones.set_reason(id, None);
-                Ok(true)
-            }
-            (found, _) => {
-                let reason = match found {
-                    Found::Other(what) => format!("the directory is {what}"),
-                    _ => "the directory is missing or cannot be read".to_owned(),
-                };
-                self.blobs.set_zone_state(id, ZoneState::Lost).await?;
-                // What is still being written without the zone is rebuilt once it is sealed.
-                self.blobs.seal_active().await?;
-                tracing::error!(zone, directory, reason, "a zone is lost; what is in it is read from the others");
-                self.zones.set_reason(id, Some(reason));
-                Ok(true)
-            }
-        }
-    }
-
-    /// Forgets drained zones that hold nothing any more, and those that were given up.
-    async fn forget_empty_zones(&self) -> Result<bool> {
-        let _alone = self.zones.changes.lock().await;
-        let mut registry = self.zones.state().registry.clone();
-        let infos = self.blobs.zones();
-        let is_done = |entry: &ZoneEntry| {
-            let info = infos.iter().find(|info| info.id == entry.id);
-            // Of a lost zone nothing is known, so that it seems to be empty.
-            let is_lost = info.is_some_and(|info| info.state == ZoneState::Lost);
-            match entry.purpose {
-                Purpose::Used => false,
-                Purpose::Drained if is_lost => false,
-                Purpose::Drained | Purpose::GivenUp => info.is_none_or(|info| info.segments == 0),
-            }
-        };
-        let done: Vec<ZoneEntry> = registry.zones.iter().filter(|entry| is_done(entry)).cloned().collect();
-        if done.is_empty() {
-            return Ok(false);
-        }
-        registry.zones.retain(|entry| !is_done(entry));
-        self.commit_zones(registry).await?;
-        for entry in done {
-            self.blobs.forget_zone(entry.id).await?;
-            self.zones.set_reason(entry.id, None);
-            tracing::info!(zone = entry.name, directory = %entry.directory.display(), "a zone was emptied and is no longer used");
-        }
-        Ok(true)
     }
 }
 

@@ -312,6 +312,13 @@ async fn a_directory_that_is_something_else_is_refused() {
     assert!(matches!(add("c", &full).await, Err(Error::Zone(_))));
     assert!(matches!(add("a", &world.zone("c")).await, Err(Error::Zone(_))));
     assert!(matches!(add("c", &world.zone("a")).await, Err(Error::Zone(_))));
+    for (directory, why) in [(full.join("letter"), "Not a directory"), ("/proc/x".into(), "proc")] {
+        let refused = add("c", &directory).await;
+        let Err(Error::Zone(reason)) = refused else { panic!("{refused:?}") };
+        assert!(reason.contains(&directory.display().to_string()) && reason.contains(why), "{reason}");
+    }
+    assert!(matches!(add("c", &world.zone("a").join("sub")).await, Err(Error::Zone(_))));
+    assert!(matches!(add("c", world.root.path()).await, Err(Error::Zone(_))));
     let other = World::new(&["x", "y"]).await;
     assert!(matches!(add("c", &other.zone("x")).await, Err(Error::Zone(_))));
     assert!(matches!(world.store().drain_zone("nowhere").await, Err(Error::Zone(_))));
@@ -472,4 +479,98 @@ async fn a_checkpoint_has_no_zone_in_common_with_its_origin() {
         world.store = origin;
         world.check("things").await;
     }
+}
+
+#[tokio::test]
+async fn a_store_is_not_opened_without_any_of_its_zones() {
+    for names in [&["a"][..], &["a", "b"]] {
+        let mut world = World::new(names).await;
+        world.put("things", StorageClass::Standard).await;
+        world.store.take().unwrap().close().await.unwrap();
+        let aside = |name: &str| world.root.path().join(format!("{name} aside"));
+        names.iter().for_each(|name| std::fs::rename(world.zone(name), aside(name)).unwrap());
+        let refused = async || {
+            let Err(Error::Zone(reason)) = world.try_open().await else { panic!("{names:?}") };
+            for name in names {
+                let directory = world.zone(name).display().to_string();
+                assert!(reason.contains(&format!("{name:?}")) && reason.contains(&directory), "{reason}");
+            }
+            assert!(reason.contains("restore"), "{reason}");
+        };
+        refused().await;
+        assert!(names.iter().all(|name| !world.zone(name).exists()), "nothing is made in their place");
+        names.iter().for_each(|name| std::fs::create_dir(world.zone(name)).unwrap());
+        refused().await;
+        for name in names {
+            assert_eq!(std::fs::read_dir(world.zone(name)).unwrap().count(), 0);
+            std::fs::remove_dir(world.zone(name)).unwrap();
+            std::fs::rename(aside(name), world.zone(name)).unwrap();
+        }
+        world.reopen().await;
+        world.check("things").await;
+    }
+}
+
+#[tokio::test]
+async fn a_drained_zone_stays_drained_whatever_the_settings_say() {
+    let mut world = World::new(&["a", "b"]).await;
+    world.put("things", StorageClass::Standard).await;
+    world.store().drain_zone("a").await.unwrap();
+    world.store().heal().await.unwrap();
+    assert_eq!(world.state("a"), None, "{:?}", world.store().zones());
+    for directory in ["left", "gone", "refilled"] {
+        match directory {
+            "left" => assert!(!world.zone("a").join("ZONE").exists()),
+            "gone" => world.lose("a"),
+            _ => {
+                std::fs::create_dir(world.zone("a")).unwrap();
+                std::fs::write(world.zone("a").join("letter"), b"dear").unwrap();
+            }
+        }
+        world.reopen().await;
+        assert_eq!(world.state("a"), None, "{directory}");
+        assert_eq!(world.zone("a").exists(), directory != "gone");
+        world.check("things").await;
+    }
+    // It may be had again.
+    world.lose("a");
+    let zone = || ZoneOptions { name: "a".to_owned(), directory: world.zone("a") };
+    world.store().add_zone(zone()).await.unwrap();
+    world.reopen().await;
+    assert_eq!(world.state("a"), Some(ZoneState::Active));
+    world.store().heal().await.unwrap();
+    world.store().drain_zone("a").await.unwrap();
+    let mark = std::fs::read(world.zone("a").join("ZONE")).unwrap();
+    world.store().heal().await.unwrap();
+    assert_eq!(world.state("a"), None);
+    // Also if its mark was not removed before the end.
+    std::fs::write(world.zone("a").join("ZONE"), mark).unwrap();
+    let zone = ZoneOptions { name: "c".to_owned(), directory: world.zone("a") };
+    world.store().add_zone(zone).await.unwrap();
+    world.store().heal().await.unwrap();
+    world.lose("b");
+    world.store().heal().await.unwrap();
+    world.check("things").await;
+}
+
+#[tokio::test]
+async fn what_was_written_for_fewer_zones_is_degraded_until_it_is_spread_anew() {
+    let world = World::new(&["a", "b"]).await;
+    let degraded = async || {
+        let pools = world.store().pools().await.unwrap();
+        pools.iter().map(|pool| pool.degraded_segments).sum::<u64>()
+    };
+    let backlog = || world.store().workers().into_iter().find(|worker| worker.name == "heal").unwrap().backlog;
+    world.lose("b");
+    world.store().heal().await.unwrap();
+    world.put("meanwhile", StorageClass::Standard).await;
+    assert!(degraded().await > 0, "one copy where two are due");
+    std::fs::create_dir(world.zone("b")).unwrap();
+    // The first of them takes it back.
+    world.store().heal().await.unwrap();
+    world.store().heal().await.unwrap();
+    assert_eq!((degraded().await, backlog()), (0, 0));
+    world.lose("a");
+    world.store().heal().await.unwrap();
+    world.check("meanwhile").await;
 }
