@@ -3,7 +3,7 @@
 use http::{HeaderMap, HeaderName};
 use strata_storage::{
     Checksum, ChecksumAlgorithm, CopyStage, DataKey, Digests, EventKind, Metadata, ObjectInfo, OpenObject, Protection,
-    PutObject, Subject, Tag, Written,
+    PutObject, StorageClass, Subject, Tag, Written,
 };
 
 use crate::authorize::{self, Resource};
@@ -79,7 +79,7 @@ pub async fn run(ctx: &Context, request: Request) -> Result<Response, S3Error> {
     let is_concealed = authorize::conceals_absence(ctx, &request, &condition).await?;
     let store = request.store(ctx);
     let mut response = keep_alive(&request.name, async move {
-        let (staged, checksum) = stage(&store, &object, algorithm, seal).await?;
+        let (staged, checksum) = stage(&store, &object, class, algorithm, seal).await?;
         let (size, kept, kept_tags) = (staged.size(), checksum.clone(), tags.clone());
         let put = PutObject {
             bucket,
@@ -125,10 +125,11 @@ fn names_encryption(headers: &HeaderMap) -> bool {
 async fn stage(
     store: &strata_storage::Store,
     object: &OpenObject,
+    class: StorageClass,
     algorithm: ChecksumAlgorithm,
     seal: Option<DataKey>,
 ) -> Result<(strata_storage::Staged, Option<Checksum>), S3Error> {
-    let options = CopyStage { range: None, digests: Digests::NONE.with(algorithm), seal };
+    let options = CopyStage { range: None, class, digests: Digests::NONE.with(algorithm), seal };
     // A restored copy may expire between the look at it and its reading.
     let staged = store.stage_copy(object, options).await.map_err(read_error)?;
     let checksum = staged.checksum(algorithm).cloned();

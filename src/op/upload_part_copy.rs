@@ -60,7 +60,7 @@ impl Copy {
     async fn run(self) -> Result<Finished, S3Error> {
         let Copy { store, target, open, number, source, range, seal } = self;
         let named = |error: Error| upload::error(error, &target);
-        let options = CopyStage { range, digests: upload::digests(&open), seal };
+        let options = CopyStage { range, class: open.new.class, digests: upload::digests(&open), seal };
         let staged = store.stage_copy(&source, options).await.map_err(|error| match error {
             Error::Archived { .. } => read_error(error),
             error => named(error),

@@ -1,7 +1,8 @@
 //! Copies: existing bytes staged once more, by reference where their digests are known, else after reading them.
 //!
 //! Where neither is sealed with a data key of its own, no byte of a blob is written. Otherwise the bytes are read, opened, sealed with
-//! the copy's key and stored as those of any body are.
+//! the copy's key and stored as those of any body are. So are those that only one zone has, unless the copy is to be in one zone too:
+//! what is acknowledged survives what its class says.
 //!
 //! The source's reader keeps its blobs while they are pinned; the pins travel with the
 //! batch that will name them again, so no collection comes between.
@@ -13,34 +14,43 @@ use crate::cipher::DataKey;
 use crate::error::{Error, Result};
 use crate::get::{OpenObject, whole};
 use crate::index::record::ChunkRef;
+use crate::object::StorageClass;
 use crate::plan::Piece;
+use crate::pool::{Pool, PoolSet};
+use crate::residence::home;
 use crate::stage::{ChunkList, CopyStage, INLINE_BYTES_MAX, StageOptions, Staged, StagedForm};
 use crate::store::Store;
+use crate::tiering::Tier;
 
 impl Store {
     /// Stages bytes of a stored object, to be put or to become a part. A source that is sealed must have been unsealed.
-    /// If neither it nor the copy is sealed with a data key of its own, no bytes are written, and they are read only
-    /// where a digest of exactly these bytes is not known yet (the MD5 of a multipart object, of a range, or a
-    /// checksum that the source lacks). The range must lie within the object.
+    /// If neither it nor the copy is sealed with a data key of its own, nor brought from one zone into several, no bytes are
+    /// written, and they are read only where a digest of exactly these bytes is not known yet (the MD5 of a multipart
+    /// object, of a range, or a checksum that the source lacks). The range must lie within the object.
+    ///
+    /// `Err` as of reading, also if no bytes are read but their zones are known to be away or to have lost them.
     pub async fn stage_copy(&self, source: &OpenObject, options: CopyStage) -> Result<Staged> {
         self.inner.check_takes_bytes()?;
         source.check_readable()?;
         source.note_access();
-        let CopyStage { range, digests, seal } = options;
+        let CopyStage { range, class, digests, seal } = options;
         let range = range.unwrap_or(0..source.info.size);
         if seal.is_some() || source.info.protection.encryption.is_sealed() {
             return self.restage(source, range, (digests, seal)).await;
         }
         let writer = self.inner.writers.enter();
         let size = range.end - range.start;
+        let form = if size <= INLINE_BYTES_MAX {
+            StagedForm::Inline(source.read(range.clone()).collect().await?)
+        } else {
+            match self.refer(source, range.clone(), class).await? {
+                Some(chunks) => StagedForm::Chunks(chunks.finish(&self.inner.blobs).await?),
+                None => return self.restage(source, range, (digests, None)).await,
+            }
+        };
         let (md5, checksums) = match known_digests(source, &range, digests) {
             Some(known) => known,
-            None => hash(source, range.clone(), digests).await?,
-        };
-        let form = if size <= INLINE_BYTES_MAX {
-            StagedForm::Inline(source.read(range).collect().await?)
-        } else {
-            StagedForm::Chunks(self.refer(source, range).await?.finish(&self.inner.blobs).await?)
+            None => hash(source, range, digests).await?,
         };
         Ok(Staged { id: self.inner.stamp(), size, md5, checksums, form, seal: None, writer })
     }
@@ -60,7 +70,15 @@ impl Store {
         stage.finish().await
     }
 
-    async fn refer(&self, source: &OpenObject, mut range: Range<u64>) -> Result<ChunkList> {
+    /// The chunks of a copy of that class where they are. `None` if one is only in one zone, which is too few for it.
+    async fn refer(
+        &self,
+        source: &OpenObject,
+        mut range: Range<u64>,
+        class: StorageClass,
+    ) -> Result<Option<ChunkList>> {
+        let is_spread = home(class, Tier::Frequent) != Pool::OneZone;
+        let pools = if is_spread { source.pools.without(PoolSet::of(Pool::OneZone)) } else { source.pools };
         let mut plan = source.plan();
         let mut chunks = ChunkList::default();
         while !range.is_empty() {
@@ -69,7 +87,9 @@ impl Store {
             match piece {
                 Piece::Blob { blob, range } => {
                     let chunk = ChunkRef { blob, offset: range.start, bytes: range.end - range.start };
-                    chunks.add_stored(&self.inner, chunk, source.pools).await?;
+                    if chunks.add_stored(&self.inner, chunk, pools).await? == Pool::OneZone && is_spread {
+                        return Ok(None);
+                    }
                 }
                 Piece::Sealed { .. } => return Err(Error::Sealed),
                 // The small last part of a multipart object: within a longer copy its bytes become a blob.
@@ -81,7 +101,7 @@ impl Store {
                 }
             }
         }
-        Ok(chunks)
+        Ok(Some(chunks))
     }
 }
 

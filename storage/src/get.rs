@@ -167,7 +167,7 @@ impl ObjectReader {
     pub async fn next(&mut self) -> Result<Option<Bytes>> {
         let read = self.read().await;
         if matches!(read, Err(Error::Corrupt { .. })) {
-            if self.inner.blobs.zones().iter().any(|zone| zone.state == ZoneState::Lost) {
+            if self.inner.has_lost_zone() {
                 return Err(Error::ZoneAway);
             }
             if let Some(name) = self.loses.take() {
@@ -382,6 +382,26 @@ impl Inner {
         // It left those pools since they were read.
         let missing = || Error::Corrupt { what: "blob row (missing)", place: hex::encode(blob.0) };
         self.find_blob(blob).await?.ok_or_else(missing)
+    }
+
+    /// As `placement`, of a blob that the caller has pinned, if the zones that can be reached are enough to read it.
+    pub(crate) async fn readable_placement(&self, blob: &BlobId, pools: PoolSet) -> Result<(Pool, Placement)> {
+        let mut before = None;
+        loop {
+            let found = self.placement(blob, pools).await?;
+            if self.blobs.is_readable(&found.1) {
+                return Ok(found);
+            }
+            // Unless its segment was just rewritten, it has the same place again.
+            if before.replace(found) == Some(found) {
+                let lost = Error::Corrupt { what: "segment (too few shards)", place: hex::encode(blob.0) };
+                return Err(if self.has_lost_zone() { Error::ZoneAway } else { lost });
+            }
+        }
+    }
+
+    fn has_lost_zone(&self) -> bool {
+        self.blobs.zones().iter().any(|zone| zone.state == ZoneState::Lost)
     }
 
     /// Where a blob is, in whatever pool. All its rows are seen as of one moment.

@@ -24,7 +24,7 @@ use crate::index::record::{CHUNKS_INLINE_MAX, CHUNKS_PER_PAGE, ChunkRef, Content
 use crate::index::{Batch, Family, inline, key};
 use crate::lanes::LaneMd5;
 use crate::locks::{Pin, Reader};
-use crate::object::ETag;
+use crate::object::{ETag, StorageClass};
 use crate::pool::{Pool, PoolSet};
 use crate::stamp::Stamp;
 use crate::store::{Inner, Store};
@@ -293,23 +293,25 @@ impl ChunkList {
         Ok(())
     }
 
-    /// Takes a range of a blob that the caller's open object keeps alive, in the pool where it is.
-    pub(crate) async fn add_stored(&mut self, inner: &Inner, chunk: ChunkRef, pools: PoolSet) -> Result<()> {
+    /// Takes a range of a blob that the caller's open object keeps alive, in the pool where it is, which is returned.
+    /// `Err` if it is known that it cannot be read there.
+    pub(crate) async fn add_stored(&mut self, inner: &Inner, chunk: ChunkRef, pools: PoolSet) -> Result<Pool> {
         let pool = match self.known.get(&chunk.blob) {
             Some(pool) => *pool,
             None => {
                 // Pinned first: from now on the blob leaves no pool where the look finds it.
                 self.staged.pins.push(inner.pins.pin(chunk.blob).await);
-                let (found, _) = inner.placement(&chunk.blob, pools).await?;
+                let (found, _) = inner.readable_placement(&chunk.blob, pools).await?;
                 self.known.insert(chunk.blob, found);
                 found
             }
         };
         self.push(chunk, pool);
-        Ok(())
+        Ok(pool)
     }
 
-    /// Takes a range of a blob that may not be there. `Ok(false)` if it is not, or only where it cannot be read at once.
+    /// Takes a range of a blob that may not be there. `Ok(false)` if it is not, or only where it cannot be read at once, or
+    /// where one zone has it: it is to be as safe as if it had been sent.
     pub(crate) async fn add_known(&mut self, inner: &Inner, chunk: ChunkRef) -> Result<bool> {
         if !self.known.contains_key(&chunk.blob) {
             // Pinned first, as above.
@@ -318,7 +320,9 @@ impl ChunkList {
         let end = u64::from(chunk.offset) + u64::from(chunk.bytes);
         match inner.find_blob(&chunk.blob).await? {
             Some((pool, placement))
-                if pool != Pool::Archive && chunk.bytes > 0 && end <= u64::from(placement.plain_bytes) =>
+                if matches!(pool, Pool::Hot | Pool::Cool)
+                    && chunk.bytes > 0
+                    && end <= u64::from(placement.plain_bytes) =>
             {
                 self.known.insert(chunk.blob, pool);
                 self.push(chunk, pool);
@@ -358,6 +362,8 @@ impl ChunkList {
 pub struct CopyStage {
     /// The bytes of the source to take; `None` for all.
     pub range: Option<std::ops::Range<u64>>,
+    /// The class that the copy is put with, or the upload's whose part it becomes.
+    pub class: StorageClass,
     /// The checksums wanted. Those that the source has for exactly these bytes are taken over; for others the bytes
     /// are read and hashed.
     pub digests: Digests,

@@ -293,6 +293,11 @@ impl Blobs {
         ChunkReader::new(self.source(id, placement), range)
     }
 
+    /// Whether the segment of a placement is there, and enough of its shards to read it, as far as is known.
+    pub fn is_readable(&self, placement: &Placement) -> bool {
+        self.shared.segments.is_readable(placement)
+    }
+
     /// The segments there are, by id.
     pub fn segments(&self) -> Vec<SegmentInfo> {
         self.shared.segments.list()

@@ -223,6 +223,14 @@ impl SegmentSet {
         known.usable().into_iter().filter_map(path).collect()
     }
 
+    /// Whether enough shards may be used of the segment of a placement.
+    pub fn is_readable(&self, placement: &Placement) -> bool {
+        let state = self.state();
+        let known = state.known.get(&placement.segment);
+        let known = known.filter(|known| known.name.generation == placement.generation);
+        known.is_some_and(|known| known.usable().len() >= known.name.layout.needed())
+    }
+
     /// The segment of a placement, opened for reading.
     pub async fn read_file(self: &Arc<SegmentSet>, placement: &Placement) -> ReadResult<Arc<ReadFile>> {
         let segment = placement.segment;

@@ -119,7 +119,7 @@ impl Fixture {
 
     pub async fn copy(&self, from: &str, to: &str, class: StorageClass) -> Result<()> {
         let source = self.store.object(&self.bucket, &key(from), VersionSelector::Current).await?;
-        let staged = self.store.stage_copy(&source, CopyStage::default()).await?;
+        let staged = self.store.stage_copy(&source, CopyStage { class, ..CopyStage::default() }).await?;
         let mut request = PutObject::new(self.bucket.clone(), key(to), staged);
         request.class = class;
         self.store.put(request).await.map(|_| ())

@@ -111,7 +111,7 @@ impl Teller {
         }
         let bytes = source.read(range.clone()).collect().await.expect("it can be read").to_vec();
         let digests = Digests::NONE.with(ChecksumAlgorithm::Crc64Nvme);
-        let options = CopyStage { range: Some(range), digests, seal: None };
+        let options = CopyStage { range: Some(range), digests, ..CopyStage::default() };
         let staged = self.store().stage_copy(&source, options).await.expect("it can be copied");
         self.put_part(number, bytes, staged).await;
     }

@@ -178,7 +178,7 @@ async fn copy(
     let source = fixture.object(from.0, from.1).await;
     let digests = Digests::NONE.with(ChecksumAlgorithm::Crc64Nvme);
     let range = range.map(|(from, to)| from..to);
-    let options = CopyStage { range, digests, seal: to.1.cloned() };
+    let options = CopyStage { range, digests, seal: to.1.cloned(), ..CopyStage::default() };
     let staged = fixture.store().stage_copy(&source, options).await.expect("it is staged");
     assert_eq!(staged.is_sealed(), to.1.is_some());
     let protection = to.1.map_or_else(Default::default, |_| sealed_by(vec![3]));

@@ -576,7 +576,7 @@ fn checksums_of_copies_are_taken_over() {
         let digests = Digests::NONE.with(ChecksumAlgorithm::Crc64Nvme).with(ChecksumAlgorithm::Sha256);
         let copy = fixture
             .store
-            .stage_copy(&source, CopyStage { range: None, digests, seal: None })
+            .stage_copy(&source, CopyStage { digests, ..CopyStage::default() })
             .await
             .expect("it is copied");
         assert_eq!(copy.checksum(ChecksumAlgorithm::Crc64Nvme), checksum.as_ref());

@@ -285,7 +285,6 @@ impl Run {
         let mut object = Object::new(bytes.into(), answer.etag, upload.class, upload.tags, self.now());
         object.checksum = Some(crc);
         object.parts = parts.iter().map(|(number, bytes, _)| (*number, bytes.len() as u64)).collect();
-        object.fragile |= upload.fragile;
         object.lock.retention = self.model.default_retention(self.now());
         let id = Some(answer.version_id.unwrap_or(VersionId::Null));
         let time = upload.id.0.time.as_nanos();

@@ -117,8 +117,6 @@ pub struct Upload {
     pub parts: BTreeMap<u16, (Part, ETag)>,
     /// Whether the key had an object when it began.
     pub existed: bool,
-    /// Whether a part may depend on a single zone.
-    pub fragile: bool,
 }
 
 /// The bytes of a part.

@@ -214,11 +214,11 @@ impl Run {
         let now = self.now();
         let Some((id, object)) = self.object_at(from, place) else { return };
         let (id, bytes, tags) = (id, Arc::clone(&object.bytes), object.tags.clone());
-        let (fragile, lacking) = (object.fragile, self.model.zones.may_lack(object));
+        let lacking = self.model.zones.may_lack(object);
         let (readable, archived) = (object.is_readable(now), (object.class, object.tier));
         let source = self.world.store.object(&bucket(), &key(from), VersionSelector::Id(id)).await;
         let source = source.expect("the model has it");
-        match self.world.store.stage_copy(&source, CopyStage::default()).await {
+        match self.world.store.stage_copy(&source, CopyStage { class, ..CopyStage::default() }).await {
             Ok(staged) => {
                 assert!(readable, "an archived object can be copied");
                 self.accessed(from, place);
@@ -229,7 +229,6 @@ impl Run {
                     Ok(written) => {
                         assert!(fits);
                         self.written(to, bytes.to_vec(), class, &tags, &written);
-                        self.model.made_at(to, written.modified.as_nanos()).fragile |= fragile;
                     }
                     Err(Error::QuotaExceeded(_)) => assert!(!fits),
                     Err(error) => panic!("{error}"),
@@ -368,8 +367,7 @@ impl Run {
         let new = NewUpload { class, tags: tags.clone(), ..NewUpload::default() };
         let id = self.world.store.create_upload(&bucket(), &key(KEYS[index]), new).await.expect("an upload begins");
         let existed = self.model.at(KEYS[index], 0).is_some_and(|newest| newest.object.is_some());
-        let (parts, fragile) = (BTreeMap::new(), false);
-        self.model.uploads.push(Upload { key: index, id, class, tags, parts, existed, fragile });
+        self.model.uploads.push(Upload { key: index, id, class, tags, parts: BTreeMap::new(), existed });
     }
 
     async fn put_part(&mut self, place: usize, number: u16, content: Content) {

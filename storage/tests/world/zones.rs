@@ -1,8 +1,8 @@
 //! Zones in the histories: one may go, come back, or be replaced by an empty directory; then all is healed before
 //! another goes.
 //!
-//! Only ONEZONE_IA is not redundant. An object that is or was of it may be unreadable while a zone is away, or for good
-//! once one was replaced; but it never has other bytes.
+//! Only ONEZONE_IA is not redundant. An object that is of it, or that a rule took out of it, may be unreadable while a zone
+//! is away, or for good once one was replaced; but it never has other bytes. A copy of it in another class is redundant.
 
 use strata_storage::{StorageClass, ZoneState};
 
