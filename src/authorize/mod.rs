@@ -48,7 +48,7 @@ pub struct Passed {
 /// Decides whether the operation of a request may run.
 ///
 /// `Err` is 403 `AccessDenied`, also for an `x-amz-expected-bucket-owner` that is not the owner; 404 `NoSuchBucket`,
-/// which anonymous callers are not told; 400 for what anonymous callers cannot ask for.
+/// whoever asks; 400 for what anonymous callers cannot ask for.
 pub async fn authorize(ctx: &Context, request: &mut Request) -> Result<Passed, S3Error> {
     let operation = request.operation;
     if operation == Operation::PostObject {
@@ -65,7 +65,7 @@ pub async fn authorize(ctx: &Context, request: &mut Request) -> Result<Passed, S
         (_, None) => None,
         // The name may be anybody's or nobody's yet: it is the caller's own account that makes it.
         (Operation::CreateBucket, Some(_)) => Some(to_be_made(&request.caller)?),
-        (_, Some(name)) => Some(find(ctx, &request.caller, name).await?),
+        (_, Some(name)) => Some(find(ctx, name).await?),
     };
     let expected = bucket.as_ref().map(|bucket| bucket.owner).or_else(|| request.caller.account_id());
     check_expected_owner(request, "x-amz-expected-bucket-owner", expected)?;
@@ -113,7 +113,7 @@ pub async fn require_of(
     let bucket = match resource.bucket() {
         None => None,
         Some(name) if is_new && asking.bucket.as_ref() == Some(name) => Some(to_be_made(&asking.caller)?),
-        Some(name) => Some(find(ctx, &asking.caller, name).await?),
+        Some(name) => Some(find(ctx, name).await?),
     };
     let outcome = judge::judge(ctx, asking, action, resource, bucket.as_deref()).await?;
     verdict(asking, action, outcome)
@@ -138,7 +138,7 @@ pub fn to_delete(headers: &HeaderMap, version: Option<VersionId>, condition: &De
 /// Checks `x-amz-source-expected-bucket-owner` against the bucket that a copy reads. The other header of that kind was
 /// checked before the operation ran.
 pub async fn check_source_owner(ctx: &Context, request: &Request, source: &BucketName) -> Result<(), S3Error> {
-    let owner = find(ctx, &request.caller, source).await?.owner;
+    let owner = find(ctx, source).await?.owner;
     check_expected_owner(request, "x-amz-source-expected-bucket-owner", Some(owner))
 }
 
@@ -179,7 +179,7 @@ pub async fn conceals_absence(ctx: &Context, request: &Request, condition: &Writ
         return Ok(false);
     }
     let name = request.bucket()?;
-    let bucket = find(ctx, &request.caller, name).await?;
+    let bucket = find(ctx, name).await?;
     let asking = Asking::of(request);
     let outcome = judge::judge(ctx, &asking, needs::LIST, Resource::Bucket(name), Some(&bucket)).await?;
     Ok(!matches!(outcome, Outcome::Allowed { .. }))
@@ -216,11 +216,10 @@ fn verdict(asking: &Asking, action: Action, outcome: Outcome) -> Result<(), S3Er
     Err(denied())
 }
 
-/// The bucket of that name. Whoever has an account may know which buckets there are, as at AWS.
-async fn find(ctx: &Context, caller: &Identity, name: &BucketName) -> Result<Arc<Bucket>, S3Error> {
+/// The bucket of that name. Everybody may know which buckets there are, as at AWS.
+async fn find(ctx: &Context, name: &BucketName) -> Result<Arc<Bucket>, S3Error> {
     match ctx.store.bucket(name).await {
         Ok(bucket) => Ok(bucket),
-        Err(Error::NotFound(Entity::Bucket)) if caller.account_id().is_none() => Err(denied()),
         Err(Error::NotFound(Entity::Bucket)) => Err(S3Error::no_such_bucket(name.as_str())),
         Err(error) => Err(error.into()),
     }

@@ -222,10 +222,13 @@ async fn accounts_have_their_own_buckets() {
     owner.request("PUT", "/mine").unsigned().send().await.fails(403, "AccessDenied");
     owner.get("/theirs").await.fails(403, "AccessDenied");
     owner.head("/theirs").await.is(403);
-    // Whoever has an account may know which buckets there are.
+    // Everybody may know which buckets there are.
     other.get("/missing").await.fails(404, "NoSuchBucket");
     people.denied.get("/missing").await.fails(404, "NoSuchBucket");
-    owner.request("GET", "/missing").unsigned().send().await.fails(403, "AccessDenied");
+    for target in ["/missing", "/missing/key", "/missing?policy"] {
+        owner.request("GET", target).unsigned().send().await.fails(404, "NoSuchBucket").has("BucketName", "missing");
+    }
+    owner.request("HEAD", "/missing").unsigned().send().await.is(404);
     other.get("/-/admin/v1/status").await.fails(403, "AccessDenied");
     people.allowed.get("/-/admin/v1/status").await.fails(403, "AccessDenied");
     owner.get("/-/admin/v1/status").await.is(200);
