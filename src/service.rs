@@ -39,7 +39,7 @@ use crate::identity::Identity;
 use crate::incoming::{IncomingBody, Rest};
 use crate::log::RequestLine;
 use crate::metering::Priced;
-use crate::op::{self, preflight_request};
+use crate::op::{self, head_bucket, preflight_request};
 use crate::origin::Origin;
 use crate::query_headers;
 use crate::replication::{Destinations, Lags, Troubles, refuse_changes};
@@ -206,6 +206,9 @@ impl Service {
         }
         if trail.method == Method::HEAD {
             response.body = Payload::Empty;
+        }
+        if trail.trace.operation == Some(Operation::HeadBucket) && response.status == StatusCode::FORBIDDEN {
+            head_bucket::locate(&self.context, &trail.bucket, &mut response).await;
         }
         if let Some(origin) = &trail.script {
             self.share(&mut response, &trail, origin).await;

@@ -45,7 +45,7 @@ mod bucket_versioning;
 mod create_bucket;
 mod delete_bucket;
 mod get_bucket_location;
-mod head_bucket;
+pub mod head_bucket;
 mod list_buckets;
 mod object_lock_configuration;
 pub mod preflight_request;

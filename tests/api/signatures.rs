@@ -18,11 +18,14 @@ async fn refusals() {
     let raw = &fixture.raw;
     raw.request("GET", "/bucket/key").unsigned().send().await.fails_saying(403, "AccessDenied", "Access Denied");
     raw.request("GET", "/").unsigned().send().await.fails(403, "AccessDenied");
-    raw.request("HEAD", "/bucket").unsigned().send().await.is(403).has_body("");
+    let unseen = raw.request("HEAD", "/bucket").unsigned().send().await.is(403).has_body("");
+    unseen.has_header("x-amz-bucket-region", Some(&raw.region));
+    raw.request("HEAD", "/missing").unsigned().send().await.is(404).has_header("x-amz-bucket-region", None);
 
     let stranger = Raw { access_key: "AKIDSTRANGER".to_owned(), ..raw.clone() };
     stranger.get("/bucket").await.fails(403, "InvalidAccessKeyId").has("AWSAccessKeyId", "AKIDSTRANGER");
     let guesser = Raw { secret_key: "guessed".to_owned(), ..raw.clone() };
+    guesser.head("/bucket").await.is(403).has_header("x-amz-bucket-region", Some(&raw.region));
     let answer = guesser.get("/bucket").await.fails(403, "SignatureDoesNotMatch");
     for element in [
         "AWSAccessKeyId",
