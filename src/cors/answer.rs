@@ -14,14 +14,13 @@ use crate::response::Response;
 /// Answers differ by these, which caches must know.
 const VARIES: &str = "Origin, Access-Control-Request-Headers, Access-Control-Request-Method";
 
+const NOT_ALLOWED: &str = "CORSResponse: This CORS request is not allowed. This is usually because the evalution of \
+    Origin, request method / Access-Control-Request-Method or Access-Control-Request-Headers are not whitelisted by the \
+    resource's CORS spec.";
+
 /// Answers `OPTIONS`. `rules` are those of the bucket, `resource_type` what the address names: `BUCKET` or `OBJECT`.
-pub fn preflight(
-    rules: Option<&[Rule]>,
-    headers: &HeaderMap,
-    resource_type: &'static str,
-) -> Result<Response, S3Error> {
-    let origin =
-        text(headers, &ORIGIN).ok_or_else(|| bad_request("Insufficient information. Origin request header needed."))?;
+pub fn preflight(rules: &[Rule], headers: &HeaderMap, resource_type: &'static str) -> Result<Response, S3Error> {
+    let origin = origin(headers)?;
     let method = text(headers, &ACCESS_CONTROL_REQUEST_METHOD);
     let Some(method) = method.filter(|method| Method::parse(method).is_some()) else {
         let sent = method.unwrap_or("null");
@@ -33,25 +32,23 @@ pub fn preflight(
         method,
         headers: requested.split(',').map(str::trim).filter(|header| !header.is_empty()).collect(),
     };
-    let refused = |message| {
-        S3Error::new(StatusCode::FORBIDDEN, "AccessForbidden", message)
-            .with("Method", method)
-            .with("ResourceType", resource_type)
-    };
-    let rules = rules.ok_or_else(|| refused("CORSResponse: CORS is not enabled for this bucket."))?;
-    let (rule, pattern) = find(rules, &ask).ok_or_else(|| {
-        refused(
-            "CORSResponse: This CORS request is not allowed. This is usually because the evalution of Origin, request \
-             method / Access-Control-Request-Method or Access-Control-Request-Headers are not whitelisted by the \
-             resource's CORS spec.",
-        )
-    })?;
+    let (rule, pattern) = find(rules, &ask).ok_or_else(|| refused(NOT_ALLOWED, method, resource_type))?;
     let mut response = Response::empty(StatusCode::OK);
     set(&mut response.headers, rule, pattern, origin);
     if !ask.headers.is_empty() {
         response.set(ACCESS_CONTROL_ALLOW_HEADERS, ask.headers.join(", ").to_ascii_lowercase());
     }
     Ok(response)
+}
+
+/// The answer to `OPTIONS` of a bucket without rules, or of none, whatever the address names and whichever method is
+/// asked for.
+pub fn without_rules(message: &'static str, headers: &HeaderMap) -> S3Error {
+    let method = text(headers, &ACCESS_CONTROL_REQUEST_METHOD).unwrap_or("OPTIONS");
+    match origin(headers) {
+        Ok(_) => refused(message, method, "BUCKET"),
+        Err(error) => error,
+    }
 }
 
 /// Adds to the answer of a request what lets a script of `origin` see it, if a rule allows the method.
@@ -91,6 +88,16 @@ fn text<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h str> {
     headers.get(name).and_then(|value| value.to_str().ok())
 }
 
+fn origin(headers: &HeaderMap) -> Result<&str, S3Error> {
+    text(headers, &ORIGIN).ok_or_else(|| bad_request("Insufficient information. Origin request header needed."))
+}
+
+fn refused(message: &'static str, method: &str, resource_type: &'static str) -> S3Error {
+    S3Error::new(StatusCode::FORBIDDEN, "AccessForbidden", message)
+        .with("Method", method)
+        .with("ResourceType", resource_type)
+}
+
 fn bad_request(message: impl Into<std::borrow::Cow<'static, str>>) -> S3Error {
     S3Error::new(StatusCode::BAD_REQUEST, "BadRequest", message)
 }
@@ -126,7 +133,7 @@ mod tests {
     #[test]
     fn preflights_that_are_allowed() {
         fn check(sent: &[(&'static str, &'static str)], expected: &[(&'static str, &'static str)]) {
-            let response = preflight(Some(&rules()), &headers(sent), "OBJECT").expect("an allowed request");
+            let response = preflight(&rules(), &headers(sent), "OBJECT").expect("an allowed request");
             assert_eq!((response.status.as_u16(), response.headers), (200, headers(expected)), "{sent:?}");
         }
         check(
@@ -149,22 +156,19 @@ mod tests {
 
     #[test]
     fn preflights_that_are_refused() {
-        fn check(configured: bool, sent: &[(&'static str, &'static str)], code: &str, message: &str) {
-            let rules = rules();
-            let refused = preflight(configured.then_some(&rules[..]), &headers(sent), "OBJECT");
-            let Err(error) = refused else { panic!("{sent:?} was allowed") };
+        fn check(sent: &[(&'static str, &'static str)], code: &str, message: &str) {
+            let Err(error) = preflight(&rules(), &headers(sent), "OBJECT") else { panic!("{sent:?} was allowed") };
             assert_eq!(error.code, code);
             assert!(error.message.starts_with(message), "{}", error.message);
         }
         let method = "Invalid Access-Control-Request-Method: ";
-        check(true, &[], "BadRequest", "Insufficient information. Origin request header needed.");
-        check(true, &[(ORIGIN, "http://b")], "BadRequest", &format!("{method}null"));
-        check(true, &[(ORIGIN, "http://b"), (METHOD, "PATCH")], "BadRequest", &format!("{method}PATCH"));
+        check(&[], "BadRequest", "Insufficient information. Origin request header needed.");
+        check(&[(ORIGIN, "http://b")], "BadRequest", &format!("{method}null"));
+        check(&[(ORIGIN, "http://b"), (METHOD, "PATCH")], "BadRequest", &format!("{method}PATCH"));
         let put = [(ORIGIN, "http://b"), (METHOD, "PUT")];
-        check(true, &put, "AccessForbidden", "CORSResponse: This CORS request is not allowed.");
-        check(false, &put, "AccessForbidden", "CORSResponse: CORS is not enabled for this bucket.");
+        check(&put, "AccessForbidden", "CORSResponse: This CORS request is not allowed.");
         let with_header = [(ORIGIN, "http://b"), (METHOD, "GET"), (HEADERS, "x-amz-date")];
-        check(true, &with_header, "AccessForbidden", "CORSResponse: This CORS request is not allowed.");
+        check(&with_header, "AccessForbidden", "CORSResponse: This CORS request is not allowed.");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crate::error::S3Error;
 mod answer;
 mod document;
 
-pub use answer::{actual, preflight};
+pub use answer::{actual, preflight, without_rules};
 pub use document::{parse, write};
 
 /// The format byte of a stored configuration; the rules follow in postcard's encoding.

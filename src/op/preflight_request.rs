@@ -9,14 +9,19 @@ use crate::error::S3Error;
 use crate::request::Context;
 use crate::response::Response;
 
-/// Answers `OPTIONS /bucket` and `OPTIONS /bucket/key`. A bucket that is not there answers as one without rules.
+/// Answers `OPTIONS /bucket` and `OPTIONS /bucket/key`.
 pub async fn run(ctx: &Context, address: &Address, headers: &HeaderMap) -> Result<Response, S3Error> {
     let name = address.bucket.as_deref().and_then(|name| BucketName::parse(name).ok());
     let bucket = match &name {
         None => None,
         Some(name) => ctx.store.bucket(name).await.ok(),
     };
-    let rules = bucket.as_deref().map(cors::of_bucket).transpose()?.flatten();
     let resource_type = if address.key.is_some() { "OBJECT" } else { "BUCKET" };
-    cors::preflight(rules.as_deref(), headers, resource_type)
+    let Some(bucket) = bucket else {
+        return Err(cors::without_rules("CORSResponse: Bucket not found", headers));
+    };
+    let Some(rules) = cors::of_bucket(&bucket)? else {
+        return Err(cors::without_rules("CORSResponse: CORS is not enabled for this bucket.", headers));
+    };
+    cors::preflight(&rules, headers, resource_type)
 }

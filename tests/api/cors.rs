@@ -49,8 +49,14 @@ async fn preflights() {
         ("access-control-request-headers", "content-type,x-amz-date"),
     ];
     let disabled = "CORSResponse: CORS is not enabled for this bucket.";
-    preflight(raw, "/bucket/key", &put).await.fails_saying(403, "AccessForbidden", disabled);
-    preflight(raw, "/missing/key", &put).await.fails_saying(403, "AccessForbidden", disabled);
+    let refused = preflight(raw, "/bucket/key", &put).await.fails_saying(403, "AccessForbidden", disabled);
+    refused.has("Method", "PUT").has("ResourceType", "BUCKET");
+    preflight(raw, "/bucket", &put[..1]).await.fails_saying(403, "AccessForbidden", disabled).has("Method", "OPTIONS");
+    preflight(raw, "/bucket", &[]).await.fails(400, "BadRequest");
+    let missing = "CORSResponse: Bucket not found";
+    preflight(raw, "/missing/key", &put).await.fails_saying(403, "AccessForbidden", missing).has("Method", "PUT");
+    preflight(raw, "/missing", &put[..1]).await.fails_saying(403, "AccessForbidden", missing);
+    preflight(raw, "/missing", &[]).await.fails(400, "BadRequest");
     configure(raw, RULES).await.is(200);
     preflight(raw, "/bucket/key?uploads", &put).await.is(200).has_body("").has_headers(&[
         ("access-control-allow-origin", "https://www.example.com"),
