@@ -14,10 +14,11 @@ use crate::tagging::{self, OBJECT_TAGS_MAX};
 /// The largest document: ten tags of the longest texts, written as references, take about half of it.
 const DOCUMENT_BYTES_MAX: usize = 64 << 10;
 
-/// Runs GetObjectTagging.
+/// Runs GetObjectTagging. Of a delete marker that is current it says what writes of tags say, not what other reads do.
 pub async fn get(ctx: &Context, request: Request) -> Result<Response, S3Error> {
     let target = Target::of(ctx, &request).await?;
-    let object = ctx.store.object(&target.bucket, &target.key, target.selector()).await?;
+    let found = ctx.store.object(&target.bucket, &target.key, target.selector()).await;
+    let object = found.map_err(target::change_error)?;
     let info = object.info();
     let mut response = Response::xml(tagging::document(&info.tags));
     set_version(&mut response, info.bucket_versioned.then_some(info.version_id));

@@ -231,6 +231,8 @@ async fn tags_and_copies_of_versions() {
         .await
         .fails(405, "MethodNotAllowed")
         .has_headers(&[allow, ("x-amz-delete-marker", "true"), ("x-amz-version-id", &marker)]);
+    let unread = raw.get("/bucket/key?tagging").await.fails(405, "MethodNotAllowed");
+    unread.has("Method", "GET").has("ResourceType", "DeleteMarker").has_headers(&[allow]);
     copy("/bucket/key".to_owned())
         .send()
         .await
