@@ -53,6 +53,8 @@ async fn buckets_have_lists() {
     let raw = &fixture.raw;
     assert_eq!(grants(&raw.get("/bucket?acl").await), "owner:FULL_CONTROL");
     with_acl(raw, "/bucket?acl", "public-read-write").await.is(200);
+    raw.request("PUT", "/bucket/of-nobody").unsigned().send().await.is(200);
+    raw.request("POST", "/bucket/of-nobody?uploads").unsigned().send().await.fails(403, "AccessDenied");
     let all = "owner:FULL_CONTROL AllUsers:READ AllUsers:WRITE";
     assert_eq!(grants(&raw.get("/bucket?acl").await), all);
     let shown = raw.get("/bucket?acl").await;
