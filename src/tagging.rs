@@ -109,7 +109,19 @@ fn check(tags: &[Tag], most: usize) -> Result<(), S3Error> {
         let message = format!("{holder} tags cannot be greater than {most}");
         return Err(S3Error::new(StatusCode::BAD_REQUEST, "BadRequest", message));
     }
-    tags.iter().try_for_each(check_tag)
+    for tag in tags {
+        if most != OBJECT_TAGS_MAX && is_of_system(tag) {
+            let message = "System tags cannot be added/updated by requester";
+            return Err(invalid_tag(message).with("TagKey", &tag.key));
+        }
+        check_tag(tag)?;
+    }
+    Ok(())
+}
+
+/// Whether only AWS gives such tags.
+fn is_of_system(tag: &Tag) -> bool {
+    tag.key.get(..4).is_some_and(|prefix| prefix.eq_ignore_ascii_case("aws:"))
 }
 
 /// Refuses a tag whose key or value S3 does not allow.
@@ -117,7 +129,7 @@ pub fn check_tag(tag: &Tag) -> Result<(), S3Error> {
     if tag.key.is_empty() || !acceptable(&tag.key, KEY_UNITS_MAX) {
         return Err(invalid_tag("The TagKey you have provided is invalid").with("TagKey", &tag.key));
     }
-    if tag.key.get(..4).is_some_and(|prefix| prefix.eq_ignore_ascii_case("aws:")) {
+    if is_of_system(tag) {
         return Err(invalid_tag("Your TagKey cannot be prefixed with aws:").with("TagKey", &tag.key));
     }
     if !acceptable(&tag.value, VALUE_UNITS_MAX) {

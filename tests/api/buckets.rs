@@ -169,6 +169,11 @@ async fn tags_of_buckets() {
     put(set(&pairs(50))).await.is(204);
     assert_eq!(raw.get("/bucket?tagging").await.is(200).elements("Key").len(), 50);
     put(set(&pairs(51))).await.fails(400, "BadRequest");
+    let system = "System tags cannot be added/updated by requester";
+    put(set(&[("aws:a".to_owned(), "1".to_owned())]))
+        .await
+        .fails_saying(400, "InvalidTag", system)
+        .has("TagKey", "aws:a");
     put(set(&pairs(1))).await.is(204);
     raw.get("/bucket?tagging").await.is(200).has("Key", "key0").has("Value", "value0");
     raw.delete("/bucket?tagging").await.is(204);
