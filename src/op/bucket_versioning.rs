@@ -14,6 +14,11 @@ use crate::xml::{self, Writer};
 /// The most bytes of a versioning document, S3's limit.
 const DOCUMENT_BYTES_MAX: usize = 1024;
 
+const LOCKED: &str =
+    "An Object Lock configuration is present on this bucket, so the versioning state cannot be changed.";
+const REPLICATED: &str = "A replication configuration is present on this bucket, so you cannot change the versioning \
+    state. To change the versioning state, first delete the replication configuration.";
+
 /// Answers `GET /bucket?versioning`.
 pub async fn get(ctx: &Context, request: Request) -> Result<Response, S3Error> {
     let bucket = bucket::find(ctx, request.bucket()?).await?;
@@ -29,14 +34,8 @@ pub async fn put(ctx: &Context, mut request: Request) -> Result<Response, S3Erro
     match ctx.store.change_bucket(&name, change).await {
         Ok(()) => Ok(Response::empty(StatusCode::OK)),
         Err(Error::BucketState(_)) => {
-            let present = if bucket.object_lock.is_some() { "An Object Lock" } else { "A replication" };
-            Err(S3Error::new(
-                StatusCode::CONFLICT,
-                "InvalidBucketState",
-                format!(
-                    "{present} configuration is present on this bucket, so the versioning state cannot be changed."
-                ),
-            ))
+            let message = if bucket.object_lock.is_some() { LOCKED } else { REPLICATED };
+            Err(S3Error::new(StatusCode::CONFLICT, "InvalidBucketState", message))
         }
         Err(error) => Err(bucket::error(error, &name)),
     }

@@ -164,7 +164,8 @@ async fn both_buckets_are_versioned_and_stay_so() {
     configure(raw, "bucket", "bucket").await.fails_saying(400, "InvalidRequest", message);
     configure(raw, "bucket", "copies").await.is(200);
     let suspend = "<VersioningConfiguration><Status>Suspended</Status></VersioningConfiguration>";
-    let message = "A replication configuration is present on this bucket, so the versioning state cannot be changed.";
+    let message = "A replication configuration is present on this bucket, so you cannot change the versioning state. To \
+                   change the versioning state, first delete the replication configuration.";
     raw.put("/bucket?versioning", suspend).await.fails_saying(409, "InvalidBucketState", message);
     // The destination's can be suspended; sending fails then.
     raw.put("/copies?versioning", suspend).await.is(200);
