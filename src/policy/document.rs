@@ -322,25 +322,25 @@ fn parse_statement(value: Json, kind: &PolicyKind) -> Result<StatementText, Poli
             "Effect" => effect = Some(parse_effect(&value)?),
             "Principal" => set(&mut principals, parse_principals(value, Form::Listed)?, "Principal")?,
             "NotPrincipal" => set(&mut principals, parse_principals(value, Form::AllBut)?, "Principal")?,
-            "Action" => set(&mut actions, list(value, Form::Listed, "Action")?, "Action")?,
-            "NotAction" => set(&mut actions, list(value, Form::AllBut, "NotAction")?, "Action")?,
-            "Resource" => set(&mut resources, list(value, Form::Listed, "Resource")?, "Resource")?,
-            "NotResource" => set(&mut resources, list(value, Form::AllBut, "NotResource")?, "Resource")?,
+            "Action" => set(&mut actions, list(value, Form::Listed, "Action", kind)?, "Action")?,
+            "NotAction" => set(&mut actions, list(value, Form::AllBut, "NotAction", kind)?, "Action")?,
+            "Resource" => set(&mut resources, list(value, Form::Listed, "Resource", kind)?, "Resource")?,
+            "NotResource" => set(&mut resources, list(value, Form::AllBut, "NotResource", kind)?, "Resource")?,
             "Condition" => conditions = parse_conditions(value)?,
             _ => return Err(PolicyFault::new(format!("Unknown field {name}"))),
         }
     }
     let effect = effect.ok_or_else(|| PolicyFault::missing("Effect"))?;
-    check_presence(principals.is_some(), kind.principal(), "Principal")?;
-    let actions = actions.ok_or_else(|| PolicyFault::missing("Action"))?;
-    check_presence(resources.is_some(), kind.resource(), "Resource")?;
+    check_presence(principals.is_some(), kind.principal(), "Principal", kind)?;
+    let actions = actions.ok_or_else(|| kind.lacks("Action"))?;
+    check_presence(resources.is_some(), kind.resource(), "Resource", kind)?;
     Ok(StatementText { sid, effect, principals, actions, resources, conditions })
 }
 
-fn check_presence(is_there: bool, element: Element, name: &str) -> Result<(), PolicyFault> {
+fn check_presence(is_there: bool, element: Element, name: &str, kind: &PolicyKind) -> Result<(), PolicyFault> {
     match (element, is_there) {
-        (Element::Required, false) => Err(PolicyFault::missing(name)),
-        (Element::Prohibited, true) => Err(PolicyFault::new(format!("Has prohibited field {name}"))),
+        (Element::Required, false) => Err(kind.lacks(name)),
+        (Element::Prohibited, true) => Err(kind.must_lack(name)),
         _ => Ok(()),
     }
 }
@@ -384,8 +384,8 @@ fn parse_principals(value: Json, form: Form) -> Result<PrincipalsText, PolicyFau
     Ok(PrincipalsText { form, names })
 }
 
-fn list(value: Json, form: Form, name: &str) -> Result<ListText, PolicyFault> {
-    let values = strings(value).ok_or_else(|| PolicyFault::missing(name))?;
+fn list(value: Json, form: Form, name: &str, kind: &PolicyKind) -> Result<ListText, PolicyFault> {
+    let values = strings(value).ok_or_else(|| kind.lacks(name))?;
     Ok(ListText { form, values })
 }
 

@@ -83,6 +83,29 @@ impl PolicyKind {
         }
     }
 
+    /// What is said of a statement that lacks an element: IAM and S3 have their own words for it.
+    pub fn lacks(&self, element: &str) -> PolicyFault {
+        match (self, element) {
+            (PolicyKind::Identity | PolicyKind::Session, "Action" | "NotAction") => {
+                PolicyFault::new("Policy statement must contain actions.")
+            }
+            (PolicyKind::Identity | PolicyKind::Session, "Resource" | "NotResource") => {
+                PolicyFault::new("Policy statement must contain resources.")
+            }
+            _ => PolicyFault::missing(element),
+        }
+    }
+
+    /// What is said of a statement with an element that it must not have.
+    pub fn must_lack(&self, element: &str) -> PolicyFault {
+        match (self, element) {
+            (PolicyKind::Identity | PolicyKind::Session, "Principal") => {
+                PolicyFault::new("Policy document should not specify a principal.")
+            }
+            _ => PolicyFault::new(format!("Has prohibited field {element}")),
+        }
+    }
+
     /// Whether white space may come before the document: in S3's policies it may not.
     pub fn is_trimmed(&self) -> bool {
         !matches!(self, PolicyKind::Bucket { .. } | PolicyKind::AccessPoint { .. })

@@ -281,8 +281,14 @@ fn other_kinds() {
         check(&kind, r#""Action":"*","Resource":"bucket""#, "Policy has invalid resource");
         check(&kind, r#""Action":"*","Resource":"arn:aws:s3:*""#, "Policy has invalid resource");
         check(&kind, r#""Action":"*","Resource":"arn:minio:s3:::a""#, "Policy has invalid resource");
-        check(&kind, r#""Action":"*""#, "Missing required field Resource");
-        check(&kind, r#""Principal":"*","Action":"*","Resource":"*""#, "Has prohibited field Principal");
+        check(&kind, r#""Action":"*""#, "Policy statement must contain resources.");
+        check(&kind, r#""Action":"*","Resource":[]"#, "Policy statement must contain resources.");
+        check(&kind, r#""Resource":"*""#, "Policy statement must contain actions.");
+        check(
+            &kind,
+            r#""Principal":"*","Action":"*","Resource":"*""#,
+            "Policy document should not specify a principal.",
+        );
         check(
             &kind,
             r#""Action":"*","Resource":"*","Condition":{"Bool":{"ec2:x":"true"}}"#,
