@@ -117,15 +117,15 @@ struct Tag {
 fn check_location(constraint: &str, region: &str) -> Result<(), S3Error> {
     match constraint {
         "" => Ok(()),
-        FIRST_REGION => Err(S3Error::new(
+        // The oldest constraint is a name of its own for eu-west-1.
+        "EU" if region == "eu-west-1" => Ok(()),
+        _ if constraint == region && region != FIRST_REGION => Ok(()),
+        _ if constraint == FIRST_REGION || !names_region(constraint) => Err(S3Error::new(
             StatusCode::BAD_REQUEST,
             "InvalidLocationConstraint",
             "The specified location-constraint is not valid",
         )
         .with("LocationConstraint", constraint)),
-        // The oldest constraint is a name of its own for eu-west-1.
-        "EU" if region == "eu-west-1" => Ok(()),
-        _ if constraint == region => Ok(()),
         _ => Err(S3Error::new(
             StatusCode::BAD_REQUEST,
             "IllegalLocationConstraintException",
@@ -135,6 +135,14 @@ fn check_location(constraint: &str, region: &str) -> Result<(), S3Error> {
             ),
         )),
     }
+}
+
+/// Whether a constraint has the form of the regions' names, such as `us-gov-west-1`, or is the one that differs.
+fn names_region(constraint: &str) -> bool {
+    let (parts, number) = constraint.rsplit_once('-').unwrap_or_default();
+    let is_word = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_lowercase());
+    let is_number = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+    constraint == "EU" || is_number && parts.contains('-') && parts.split('-').all(is_word)
 }
 
 /// What a name that is taken means: to its owner something else than to others.
@@ -236,6 +244,11 @@ mod tests {
         check("us-east-1", "us-east-1", Some("InvalidLocationConstraint"));
         check("us-east-1", "eu-central-1", Some("InvalidLocationConstraint"));
         check("us-west-2", "us-east-1", Some("IllegalLocationConstraintException"));
+        check("us-gov-west-1", "us-east-1", Some("IllegalLocationConstraintException"));
+        check("here", "here", None);
+        for nowhere in ["nowhere", "US", "us-west", "us-west-2a", "us-west-", "-west-1", "west-1", "US-WEST-2"] {
+            check(nowhere, "us-east-1", Some("InvalidLocationConstraint"));
+        }
     }
 
     #[test]
