@@ -84,10 +84,6 @@ pub async fn authorize(ctx: &Context, request: &mut Request) -> Result<Passed, S
         verdict(&asking, need.action, outcome)?;
         by_acl |= judge::is_by_acl(&outcome);
     }
-    if operation == Operation::CreateMultipartUpload && request.caller.account_id().is_none() {
-        let message = "Anonymous users cannot initiate multipart uploads. Please authenticate.";
-        return Err(S3Error::access_denied(message));
-    }
     let bucket = bucket.filter(|_| operation != Operation::CreateBucket);
     Ok(Passed { afterwards: Afterwards::of(asking), bucket, by_acl })
 }
