@@ -40,6 +40,9 @@ pub struct ZoneDocument {
     /// The size of its file system, if it can be reached.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub total_bytes: Option<u64>,
+    /// The names of the zones on its disk, with its own, if there are others: they are lost together.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub disk_shared_by: Option<String>,
 }
 
 /// Answers `zones`.
@@ -93,5 +96,6 @@ pub fn document(zone: ZoneStatus) -> ZoneDocument {
         bytes: zone.bytes,
         free_bytes: zone.room.map(|room| room.free_bytes),
         total_bytes: zone.room.map(|room| room.total_bytes),
+        disk_shared_by: zone.disk_shared_by,
     }
 }

@@ -1,5 +1,6 @@
 //! `strata zone`: the disks that object data is spread over.
 
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::PathBuf;
 
@@ -90,6 +91,10 @@ pub fn table(zones: &[ZoneDocument]) -> String {
             text.push_str(&format!("zone {} is lost: {reason}\n", zone.name));
         }
     }
+    let shared: BTreeSet<&String> = zones.iter().filter_map(|zone| zone.disk_shared_by.as_ref()).collect();
+    for names in shared {
+        text.push_str(&format!("zones {names} are on one disk: they are lost together\n"));
+    }
     text
 }
 
@@ -109,16 +114,21 @@ mod tests {
             bytes: 2048,
             free_bytes: Some(1 << 30),
             total_bytes: Some(2 << 30),
+            disk_shared_by: Some("a, c".to_owned()),
         };
         let reason = Some("the directory is missing".to_owned());
         let lost = ZoneDocument { name: "b".to_owned(), state: "lost".to_owned(), reason, ..zone.clone() };
-        let lost = ZoneDocument { segments: 0, bytes: 0, free_bytes: None, total_bytes: None, ..lost };
+        let lost =
+            ZoneDocument { segments: 0, bytes: 0, free_bytes: None, total_bytes: None, disk_shared_by: None, ..lost };
+        let other = ZoneDocument { name: "c".to_owned(), directory: "/disks/c".to_owned(), ..zone.clone() };
         assert_eq!(
-            table(&[zone, lost]),
+            table(&[zone, lost, other]),
             "ZONE  STATE   SEGMENTS    BYTES     FREE     SIZE  DIRECTORY\n\
              a     active         3  2.0 KiB  1.0 GiB  2.0 GiB  /disks/a\n\
              b     lost           0      0 B        -        -  /disks/a\n\
-             zone b is lost: the directory is missing\n"
+             c     active         3  2.0 KiB  1.0 GiB  2.0 GiB  /disks/c\n\
+             zone b is lost: the directory is missing\n\
+             zones a, c are on one disk: they are lost together\n"
         );
     }
 

@@ -204,6 +204,25 @@ pub(crate) fn is_mount_point(path: &Path) -> bool {
     matches!((device(path), device(&path.join(".."))), (Ok(own), Ok(above)) if own != above)
 }
 
+/// The path without links and `..`, as far as it is there. Blocking.
+pub(crate) fn real_path(path: &Path) -> std::path::PathBuf {
+    let there = path.ancestors().find_map(|above| Some((above, std::fs::canonicalize(above).ok()?)));
+    let Some((above, mut real)) = there else { return path.to_path_buf() };
+    // What is not there has no links.
+    for part in path.strip_prefix(above).unwrap_or(path).components() {
+        match part {
+            std::path::Component::ParentDir => drop(real.pop()),
+            part => real.push(part),
+        }
+    }
+    real
+}
+
+/// The number of the file system that a file or directory is in, if it can be told. Blocking.
+pub(crate) fn device_of(path: &Path) -> Option<u64> {
+    std::fs::metadata(path).ok().map(|metadata| metadata.dev())
+}
+
 /// Makes a directory and those above it, and syncs the ones that name them: also the one that names the last that was there
 /// already, because whoever made it may have died before that.
 pub(crate) fn create_directories(path: &Path) -> Result<()> {

@@ -8,6 +8,7 @@
 //! A zone is made, then marked, then in the list, and only then used. Dying before it is in the list leaves a marked directory
 //! that the next open with the same settings takes, or the same call once more: the number and the name are the same then.
 
+mod apart;
 mod drained;
 mod looking;
 mod marker;
@@ -27,6 +28,7 @@ use crate::index::{Batch, Family, Index, Rows, Step, key};
 use crate::room::{Room, SystemGauge};
 use crate::store::{Inner, Store};
 use crate::zone::{Zone, ZoneId, ZoneState};
+use apart::{on_one_disk, refuse_nested};
 use drained::Drained;
 use marker::{Found, Mark, SEGMENTS};
 use registry::{Purpose, ZoneEntry};
@@ -58,6 +60,8 @@ pub struct ZoneStatus {
     pub bytes: u64,
     /// The room in its file system, if it can be reached.
     pub room: Option<Room>,
+    /// The names of the zones that share its disk, with its own, if any do.
+    pub disk_shared_by: Option<String>,
 }
 
 /// The zones of an open store.
@@ -104,6 +108,9 @@ pub(crate) fn open(index: &Index, options: &[ZoneOptions], data: &Path, store_id
             tracing::warn!(%error, zone = entry.name, "what a restore has left in a zone is still there");
         }
     }
+    for (_, zones) in on_one_disk(opened.zones.state().registry.zones.iter()) {
+        tracing::warn!(zones, "these zones are on one disk: they are lost together");
+    }
     Ok(opened)
 }
 
@@ -131,6 +138,9 @@ fn open_with(
     let looks: Vec<Found> = registry.zones.iter().map(|entry| look(&mark_of(entry, store_id), entry)).collect();
     let found: Vec<(&ZoneEntry, Found)> = registry.zones.iter().zip(looks).collect();
     refuse_others(&found, &data)?;
+    for entry in registry.zones.iter().filter(|entry| is_new(entry)) {
+        refuse_nested(&registry, entry, &data)?;
+    }
     refuse_if_all_are_away(found.iter().filter(|(entry, _)| !is_new(entry)), &data)?;
     let (mut reasons, mut replaced) = (Vec::new(), false);
     for (entry, found) in found {
@@ -357,6 +367,9 @@ impl Store {
     pub fn zones(&self) -> Vec<ZoneStatus> {
         let infos = self.inner.blobs.zones();
         let state = self.inner.zones.state();
+        let is_there =
+            |entry: &&ZoneEntry| infos.iter().any(|info| info.id == entry.id && info.state != ZoneState::Lost);
+        let shared = on_one_disk(state.registry.zones.iter().filter(is_there));
         let status = |entry: &ZoneEntry| {
             let info = infos.iter().find(|info| info.id == entry.id);
             let reason = state.reasons.iter().find(|(id, _)| *id == entry.id).map(|(_, reason)| reason.clone());
@@ -368,6 +381,7 @@ impl Store {
                 segments: info.map_or(0, |info| info.segments),
                 bytes: info.map_or(0, |info| info.bytes),
                 room: self.inner.blobs.room(entry.id),
+                disk_shared_by: shared.iter().find(|(ids, _)| ids.contains(&entry.id)).map(|(_, names)| names.clone()),
             }
         };
         state.registry.zones.iter().map(status).collect()
@@ -388,15 +402,19 @@ impl Store {
         entry.mounted = is_mount_point(&options.directory);
         let entry = entry.clone();
         let (mark, zone) = (mark_of(&entry, zones.store_id), place(&entry));
+        let (known, data) = (registry.clone(), zones.data.clone());
         let is_listed = {
             let ids: Vec<ZoneId> = registry.zones.iter().map(|zone| zone.id).collect();
             move |id| ids.contains(&id)
         };
-        blocking(move || match mark.look(&entry.directory) {
-            Found::Other(what) if !mark.is_left_behind(&entry.directory, is_listed) => {
-                Err(Error::Zone(format!("{} is {what}", entry.directory.display())))
+        blocking(move || {
+            refuse_nested(&known, &entry, &data)?;
+            match mark.look(&entry.directory) {
+                Found::Other(what) if !mark.is_left_behind(&entry.directory, is_listed) => {
+                    Err(Error::Zone(format!("{} is {what}", entry.directory.display())))
+                }
+                _ => take_into_use(&mark, &entry),
             }
-            _ => take_into_use(&mark, &entry),
         })
         .await??;
         self.inner.commit_zones(registry, drained).await?;
