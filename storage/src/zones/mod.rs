@@ -389,7 +389,7 @@ impl Store {
 
     /// Adds a zone while the store is open. New segments use it at once; what is there is spread anew in the background.
     ///
-    /// `Err(Zone)` if the name or the directory is in use, or the directory is not empty.
+    /// `Err(Zone)` if the name or the directory is in use, or the directory is not empty or cannot be made or written to.
     pub async fn add_zone(&self, options: ZoneOptions) -> Result<()> {
         self.inner.check_writable()?;
         let options = placed(options)?;
@@ -413,7 +413,9 @@ impl Store {
                 Found::Other(what) if !mark.is_left_behind(&entry.directory, is_listed) => {
                     Err(Error::Zone(format!("{} is {what}", entry.directory.display())))
                 }
-                _ => take_into_use(&mark, &entry),
+                _ => take_into_use(&mark, &entry).map_err(|error| {
+                    Error::Zone(format!("{} cannot be made a zone: {error}", entry.directory.display()))
+                }),
             }
         })
         .await??;

@@ -312,6 +312,13 @@ async fn a_directory_that_is_something_else_is_refused() {
     assert!(matches!(add("c", &full).await, Err(Error::Zone(_))));
     assert!(matches!(add("a", &world.zone("c")).await, Err(Error::Zone(_))));
     assert!(matches!(add("c", &world.zone("a")).await, Err(Error::Zone(_))));
+    for (directory, why) in [(full.join("letter"), "Not a directory"), ("/proc/x".into(), "proc")] {
+        let refused = add("c", &directory).await;
+        let Err(Error::Zone(reason)) = refused else { panic!("{refused:?}") };
+        assert!(reason.contains(&directory.display().to_string()) && reason.contains(why), "{reason}");
+    }
+    assert!(matches!(add("c", &world.zone("a").join("sub")).await, Err(Error::Zone(_))));
+    assert!(matches!(add("c", world.root.path()).await, Err(Error::Zone(_))));
     let other = World::new(&["x", "y"]).await;
     assert!(matches!(add("c", &other.zone("x")).await, Err(Error::Zone(_))));
     assert!(matches!(world.store().drain_zone("nowhere").await, Err(Error::Zone(_))));
