@@ -63,7 +63,13 @@ pub async fn add(ctx: &Context, request: AdminRequest) -> Result<ZonesDocument, 
 
 /// Answers `zones/drain`.
 pub async fn drain(ctx: &Context, request: AdminRequest) -> Result<ZonesDocument, S3Error> {
-    ctx.store.drain_zone(named(&request, "name")?).await.map_err(refused)?;
+    let name = named(&request, "name")?;
+    let drained = match request.query.get("give-up") {
+        None => ctx.store.drain_zone(name).await,
+        Some("true") => ctx.store.give_up_zone(name).await,
+        Some(other) => return Err(S3Error::invalid_argument("give-up must be true, or missing.", "give-up", other)),
+    };
+    drained.map_err(refused)?;
     Ok(list(ctx, request))
 }
 

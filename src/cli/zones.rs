@@ -21,7 +21,7 @@ pub enum ZoneCommand {
     List(AskArgs),
     /// Adds a zone. Objects are spread over it in the background.
     Add(AddArgs),
-    /// Empties a zone in the background and then forgets it; a lost zone is given up at once.
+    /// Empties a zone in the background and then forgets it; a lost zone can only be given up.
     Drain(DrainArgs),
 }
 
@@ -41,6 +41,9 @@ pub struct AddArgs {
 pub struct DrainArgs {
     /// The zone's name.
     name: String,
+    /// Gives up a zone that is lost: what only it has is lost for good.
+    #[arg(long)]
+    give_up: bool,
     #[command(flatten)]
     ask: AskArgs,
 }
@@ -54,8 +57,9 @@ pub async fn run(command: ZoneCommand, out: &mut impl Write) -> Result<(), CliEr
             let path = path.ok_or_else(|| CliError::Usage("PATH must be an absolute path in UTF-8".to_owned()))?;
             (ask, Method::POST, format!("zones/add?name={}&path={}", encoded(name), encoded(path)))
         }
-        ZoneCommand::Drain(DrainArgs { name, ask }) => {
-            (ask, Method::POST, format!("zones/drain?name={}", encoded(name)))
+        ZoneCommand::Drain(DrainArgs { name, give_up, ask }) => {
+            let give_up = if *give_up { "&give-up=true" } else { "" };
+            (ask, Method::POST, format!("zones/drain?name={}{give_up}", encoded(name)))
         }
     };
     let client = Client::new(Connection::find(ask)?)?;

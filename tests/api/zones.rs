@@ -164,6 +164,14 @@ async fn zones_from_the_command_line() {
     assert_eq!(states(&list), [("a", "active"), ("b", "active"), ("c", "active")]);
     let (code, text, _) = strata(&["zone", "drain", "a"]).await;
     assert!(code == Some(0) && text.starts_with("ZONE"), "{text}");
+    let (code, _, text) = strata(&["zone", "drain", "b", "--give-up"]).await;
+    assert!(code == Some(1) && text.contains("is not lost"), "{text}");
+    std::fs::remove_dir_all(root.path().join("b")).expect("removed");
+    fixture.store().heal().await.expect("a round");
+    let (code, _, text) = strata(&["zone", "drain", "b"]).await;
+    assert!(code == Some(1) && text.contains("--give-up"), "{text}");
+    let (code, text, _) = strata(&["zone", "drain", "b", "--give-up"]).await;
+    assert!(code == Some(0) && text.starts_with("ZONE"), "{text}");
     let (code, _, text) = strata(&["zone", "drain", "nowhere"]).await;
     assert!(code == Some(1) && text.contains("no zone \"nowhere\""), "{text}");
     let (code, _, text) = strata(&["zone", "add", "d", "relative"]).await;

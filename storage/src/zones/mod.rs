@@ -2,8 +2,8 @@
 //!
 //! A zone that cannot be reached is lost: reads and writes go on without it, and it is awaited. When it is back, or an
 //! empty directory is in its place, it is taken into use again and `worker::heal` rebuilds what it lacks. A zone that is
-//! drained takes nothing new; what is in it goes to the others, and then it is forgotten. To drain a lost zone is to
-//! give it up.
+//! drained takes nothing new; what is in it goes to the others, and then it is forgotten. A lost zone can only be given up,
+//! which has to be said.
 //!
 //! A zone is made, then marked, then in the list, and only then used. Dying before it is in the list leaves a marked directory
 //! that the next open with the same settings takes, or the same call once more: the number and the name are the same then.
@@ -423,12 +423,23 @@ impl Store {
         self.inner.blobs.add_zone(zone).await
     }
 
-    /// Empties a zone in the background, and then forgets it; one that is lost at the moment of the call is given up.
-    /// Asking twice is harmless.
+    /// Empties a zone in the background, and then forgets it. Asking twice is harmless.
     ///
-    /// `Err(Zone)` if there is none of that name, or if no other zone is left that is used.
+    /// `Err(Zone)` if there is none of that name, if it is lost, or if no other zone is left that is used.
     pub async fn drain_zone(&self, name: &str) -> Result<()> {
+        self.change_purpose(name, Purpose::Drained).await
+    }
+
+    /// Forgets a zone that is lost with what is in it, for good. Asking twice is harmless.
+    ///
+    /// `Err(Zone)` if there is none of that name, if it is not lost, or if no other zone is left that is used.
+    pub async fn give_up_zone(&self, name: &str) -> Result<()> {
+        self.change_purpose(name, Purpose::GivenUp).await
+    }
+
+    async fn change_purpose(&self, name: &str, purpose: Purpose) -> Result<()> {
         self.inner.check_writable()?;
+        let LostBytes { segments, bytes } = self.lost_bytes().await?;
         let zones = &self.inner.zones;
         let _alone = zones.changes.lock().await;
         let (mut registry, drained) = zones.lists();
@@ -436,7 +447,19 @@ impl Store {
         let is_lost = |id| states.iter().any(|zone| zone.id == id && zone.state == ZoneState::Lost);
         let entry = registry.named(name)?;
         let id = entry.id;
-        entry.purpose = if is_lost(id) { Purpose::GivenUp } else { Purpose::Drained };
+        match (purpose, is_lost(id)) {
+            (Purpose::Drained, true) if entry.purpose != Purpose::GivenUp => {
+                return Err(Error::Zone(format!(
+                    "the zone {name:?} is lost, and can only be given up, for good, with what only it has; of the whole store \
+                     {bytes} bytes in {segments} segments cannot be read now. Bring it back, or drain it with --give-up"
+                )));
+            }
+            (Purpose::GivenUp, false) => {
+                return Err(Error::Zone(format!("the zone {name:?} is not lost: drain it without giving it up")));
+            }
+            (_, true) => entry.purpose = Purpose::GivenUp,
+            (_, false) => entry.purpose = Purpose::Drained,
+        }
         let is_active = |id| states.iter().any(|zone| zone.id == id && zone.state == ZoneState::Active);
         if !registry.zones.iter().any(|zone| zone.purpose == Purpose::Used && is_active(zone.id)) {
             return Err(Error::Zone(format!("the zone {name:?} is the last one in use; add another one first")));

@@ -31,7 +31,7 @@ pub(super) enum Purpose {
     Used,
     /// It is emptied, and then forgotten. While it is lost that waits: what is in it may be nowhere else.
     Drained,
-    /// As that, but if it is lost, it is forgotten with what is in it: it was lost when it was asked to be drained.
+    /// As that, but if it is lost, it is forgotten with what is in it: it was lost when that was asked for.
     GivenUp,
 }
 

@@ -256,7 +256,7 @@ async fn objects_are_told_as_lost_when_their_zone_is_given_up() {
     }
     assert!(lost > 0);
     assert_eq!(told().await, 0, "the zone is awaited");
-    world.store().drain_zone("b").await.unwrap();
+    world.store().give_up_zone("b").await.unwrap();
     world.store().heal().await.unwrap();
     assert_eq!(world.state("b"), None);
     for _ in 0..2 {
@@ -287,7 +287,7 @@ async fn zones_come_and_go_while_the_store_is_open() {
     world.check("spread").await;
     // Given up, its shards go to another zone.
     world.store().add_zone(ZoneOptions { name: "c".to_owned(), directory: world.zone("c") }).await.unwrap();
-    world.store().drain_zone("a").await.unwrap();
+    world.store().give_up_zone("a").await.unwrap();
     world.store().heal().await.unwrap();
     assert_eq!(world.state("a"), None);
     world.lose("b");
@@ -418,12 +418,18 @@ async fn a_zone_that_is_lost_while_it_is_emptied_is_awaited() {
     }
     assert_eq!(world.state("a"), None, "{:?}", world.store().info().await);
     world.check("one").await;
-    // Asked for while it is lost, it is given up.
+    // Lost, it is given up if that is asked for, and only then.
     world.store().add_zone(ZoneOptions { name: "c".to_owned(), directory: world.zone("c") }).await.unwrap();
+    assert!(matches!(world.store().give_up_zone("b").await, Err(Error::Zone(_))), "it is there");
     world.lose("b");
     world.store().heal().await.unwrap();
     assert_eq!(world.state("b"), Some(ZoneState::Lost));
-    world.store().drain_zone("b").await.unwrap();
+    let refused = world.store().drain_zone("b").await;
+    let Err(Error::Zone(reason)) = refused else { panic!("{refused:?}") };
+    assert!(reason.contains("--give-up") && reason.contains(" bytes in "), "{reason}");
+    world.store().heal().await.unwrap();
+    assert_eq!(world.state("b"), Some(ZoneState::Lost), "it is awaited");
+    world.store().give_up_zone("b").await.unwrap();
     world.store().heal().await.unwrap();
     assert_eq!(world.state("b"), None);
 }
