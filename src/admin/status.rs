@@ -2,7 +2,7 @@
 //! for the targets of events.
 
 use serde::{Deserialize, Serialize};
-use strata_storage::{StoreStatus, WorkerStatus};
+use strata_storage::{StoreStatus, WorkerStatus, ZoneState};
 
 use crate::admin::replication::{self, QueueDocument};
 use crate::admin::{AdminRequest, EventTargetDocument, events};
@@ -15,6 +15,9 @@ use crate::time::iso8601;
 pub struct StatusDocument {
     /// `ready`, or `read_only` after a failed sync.
     pub state: String,
+    /// The names of the zones that are lost.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub lost_zones: Vec<String>,
     /// The workers.
     pub workers: Vec<WorkerDocument>,
     /// What buckets have to send to their destinations.
@@ -60,8 +63,10 @@ pub async fn get(ctx: &Context, request: AdminRequest) -> Result<StatusDocument,
         StoreStatus::Ready => "ready",
         StoreStatus::ReadOnly => "read_only",
     };
+    let lost = ctx.store.zones().into_iter().filter(|zone| zone.state == ZoneState::Lost);
     Ok(StatusDocument {
         state: state.to_owned(),
+        lost_zones: lost.map(|zone| zone.name).collect(),
         workers: ctx.store.workers().into_iter().map(document).collect(),
         replication: replication::queues(ctx, request.now).await?,
         events: events::targets(ctx).await?,

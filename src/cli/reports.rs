@@ -67,9 +67,12 @@ fn pools(documents: &[PoolDocument]) -> String {
 
 /// What a server does.
 pub fn status(document: &StatusDocument) -> String {
-    let state = match document.state.as_str() {
-        "ready" => "ready",
-        _ => "read-only: a sync failed, so writes are refused until the server is started anew",
+    let lost: Vec<String> = document.lost_zones.iter().map(|zone| printable(zone)).collect();
+    let state = match (document.state.as_str(), &lost[..]) {
+        ("ready", []) => "ready".to_owned(),
+        ("ready", [zone]) => format!("degraded: zone {zone} lost"),
+        ("ready", zones) => format!("degraded: zones {} lost", zones.join(", ")),
+        _ => "read-only: a sync failed, so writes are refused until the server is started anew".to_owned(),
     };
     let mut text = format!("{state}\n");
     if !document.workers.is_empty() {
@@ -177,7 +180,8 @@ mod tests {
     use crate::admin::{FailureDocument, QueueDocument, RecentDocument, RuleDocument, StatusDocument, WorkerDocument};
 
     fn nothing(state: &str) -> StatusDocument {
-        StatusDocument { state: state.to_owned(), workers: vec![], replication: vec![], events: vec![] }
+        let (lost_zones, workers, replication, events) = (vec![], vec![], vec![], vec![]);
+        StatusDocument { state: state.to_owned(), lost_zones, workers, replication, events }
     }
 
     #[test]
@@ -202,6 +206,11 @@ mod tests {
              WORKER  STATE    DONE  PER MINUTE    BYTES  BACKLOG  LAST RUN  LAST ERROR\n\
              mover   running    10           3  2.0 KiB        7  never     2026-01-01T00:00:00.000Z: the disk is full\n"
         );
+        for (zones, expected) in [(&["b"][..], "degraded: zone b lost\n"), (&["b", "c"], "degraded: zones b, c lost\n")]
+        {
+            let lost_zones = zones.iter().map(|zone| (*zone).to_owned()).collect();
+            assert_eq!(status(&StatusDocument { lost_zones, ..nothing("ready") }), expected);
+        }
         let text = status(&nothing("read_only"));
         assert!(text.starts_with("read-only"), "{text}");
     }
