@@ -207,13 +207,15 @@ pub(crate) fn is_mount_point(path: &Path) -> bool {
 /// The path without links and `..`, as far as it is there. Blocking.
 pub(crate) fn real_path(path: &Path) -> std::path::PathBuf {
     let there = path.ancestors().find_map(|above| Some((above, std::fs::canonicalize(above).ok()?)));
-    let rest = there.as_ref().and_then(|(above, _)| path.strip_prefix(above).ok());
-    match (&there, rest) {
-        // Joining nothing would end the path with a slash.
-        (Some((_, real)), Some(rest)) if rest.as_os_str().is_empty() => real.clone(),
-        (Some((_, real)), Some(rest)) => real.join(rest),
-        _ => path.to_path_buf(),
+    let Some((above, mut real)) = there else { return path.to_path_buf() };
+    // What is not there has no links.
+    for part in path.strip_prefix(above).unwrap_or(path).components() {
+        match part {
+            std::path::Component::ParentDir => drop(real.pop()),
+            part => real.push(part),
+        }
     }
+    real
 }
 
 /// The number of the file system that a file or directory is in, if it can be told. Blocking.

@@ -414,7 +414,7 @@ impl Store {
                     Err(Error::Zone(format!("{} is {what}", entry.directory.display())))
                 }
                 _ => take_into_use(&mark, &entry).map_err(|error| {
-                    Error::Zone(format!("{} cannot be made a zone: {}", entry.directory.display(), causes(&error)))
+                    Error::Zone(format!("{} cannot be made a zone: {error}", entry.directory.display()))
                 }),
             }
         })
@@ -470,12 +470,6 @@ impl Store {
         }
         Ok(())
     }
-}
-
-/// What went wrong, and why.
-fn causes(error: &Error) -> String {
-    let because = std::error::Error::source(error).map(|source| format!(": {source}"));
-    format!("{error}{}", because.unwrap_or_default())
 }
 
 /// Makes the directory of a zone's segments, then marks the zone: one that has its mark is complete. Blocking.
