@@ -194,6 +194,6 @@ pub use store_info::{PoolStatus, StoreInfo};
 pub use tiering::{Tier, TieringConfiguration};
 pub use usage::{Usage, UsageKey, has_least_size};
 pub use usage_report::BucketUsage;
-pub use worker::{Evaluated, Healed, LostVersion, ScrubStatus, WorkerStatus};
+pub use worker::{Evaluated, Healed, LostVersion, ReportRefusal, ScrubStatus, TakesReports, WorkerStatus};
 pub use zone::{ZoneId, ZoneState};
 pub use zones::{LostBytes, ZoneOptions, ZoneStatus};

@@ -29,7 +29,7 @@ use crate::room::{Commits, Gauge, Room, SystemGauge};
 use crate::store_buckets::BucketCache;
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::{Mutex, broadcast};
-use crate::worker::{self, Evaluated, WorkerStatus};
+use crate::worker::{self, Evaluated, TakesReports, WorkerStatus};
 use crate::zone::{Trouble, ZoneId, ZoneState};
 use crate::zones::{self, ZoneOptions, Zones};
 
@@ -69,6 +69,8 @@ pub struct OpenOptions {
     /// How often it is looked whether a day of storage-class analyses is over; `None` only when [`Store::analyze`] is
     /// called. Default an hour.
     pub analyze_every: Option<Duration>,
+    /// Asked before a report of an analysis is put into a bucket, which must be of the same account. Default: always.
+    pub takes_reports: Arc<TakesReports>,
     /// Buffers of 1 MiB for large bodies on their way in; each is made when it is first needed. A body whose client has
     /// come to a halt keeps one, so have more of them than bodies at once. Default 320, for 256 bodies.
     pub write_buffers_max: usize,
@@ -109,6 +111,7 @@ impl OpenOptions {
             restore_times: RestoreTimes::default(),
             collect_every: Some(Duration::from_secs(30)),
             analyze_every: Some(Duration::from_secs(60 * 60)),
+            takes_reports: Arc::new(|_| true),
             write_buffers_max: 320,
             zones: Vec::new(),
             heal_every: Some(Duration::from_secs(1)),
@@ -171,6 +174,7 @@ pub(crate) struct Inner {
     pub(crate) meter: Meter,
     pub(crate) quotas: Quotas,
     pub(crate) reads: worker::Reads,
+    pub(crate) takes_reports: Arc<TakesReports>,
     /// Previews that may be under way.
     pub(crate) previews: Semaphore,
     /// What the storage-class analyses say of themselves.
@@ -451,6 +455,7 @@ fn open(options: OpenOptions) -> Result<Inner> {
         meter: Meter::default(),
         quotas: Quotas::default(),
         reads: worker::Reads::default(),
+        takes_reports: Arc::clone(&options.takes_reports),
         previews: Semaphore::new(PREVIEWS_MAX),
         part_bytes_min: options.part_bytes_min,
         segment_bytes: options.segment_bytes,

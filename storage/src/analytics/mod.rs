@@ -7,6 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::configuration::{Configuration, ConfigurationFilter};
+use crate::name::BucketName;
 
 mod heat;
 mod report;
@@ -34,8 +35,15 @@ pub struct AnalyticsExport {
     pub bucket_arn: String,
     /// The account that is to own the destination bucket; `None` leaves it unchecked.
     pub account: Option<String>,
-    /// What the report's key begins with.
+    /// What the report's key begins with; then come the analyzed bucket and the configuration's id.
     pub prefix: Option<String>,
+}
+
+impl AnalyticsExport {
+    /// The destination bucket, if the ARN names one.
+    pub fn bucket(&self) -> Option<BucketName> {
+        self.bucket_arn.split_once(":s3:::").and_then(|(_, name)| BucketName::parse(name).ok())
+    }
 }
 
 impl Configuration for AnalyticsConfiguration {

@@ -4,7 +4,7 @@
 //! A day of a configuration goes in this order:
 //!
 //! 1. Its objects are summed in pages, with the reads that were counted in memory since the last time.
-//! 2. The report is put as an object into the bucket that the configuration names.
+//! 2. The report is put as an object into the bucket that the configuration names (`reports`).
 //! 3. What the last days say, and that this day is done, is committed.
 //!
 //! Dying before 3 makes the report again, under the same key, without the reads that were in memory. A report that
@@ -18,15 +18,14 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, MissedTickBehavior};
 
-use crate::analytics::{Analysis, AnalyticsConfiguration, AnalyticsExport, COLUMNS, DayUsage, rows};
+use crate::analytics::{Analysis, AnalyticsConfiguration, DayUsage};
 use crate::bucket::{Bucket, BucketQuery};
-use crate::error::{Entity, Error, Result};
+use crate::error::{Error, Result};
 use crate::index::record::{ObjectRecord, Record, VersionRecord};
 use crate::index::{Batch, Family, Step, key};
 use crate::list::following;
 use crate::name::{BucketName, ObjectKey};
-use crate::object::{Metadata, ObjectInfo};
-use crate::put::PutObject;
+use crate::object::ObjectInfo;
 use crate::stamp::Timestamp;
 use crate::store::{Inner, Store};
 use crate::worker::ROW_BYTES;
@@ -37,8 +36,6 @@ const VERSIONS_PER_PAGE: usize = 1000;
 const BUCKETS_PER_PAGE: usize = 1000;
 /// Configurations whose reads are counted, at some 4 KiB; reads for others are not.
 const CONFIGURATIONS_MAX: usize = 10_000;
-/// What ARNs of buckets begin with.
-const ARN_PREFIX: &str = "arn:aws:s3:::";
 
 /// Reads since the last report, by bucket and configuration.
 #[derive(Default)]
@@ -186,8 +183,10 @@ impl Store {
         let day = self.sum(bucket.id, configuration, midnight).await?;
         record.analysis.observe(&day);
         if let Some(export) = &configuration.export
-            && let Err(error) = self.export(export, configuration, &day, &record.analysis).await
+            && let Err(error) = self.report(bucket, (configuration, export), (&day, &record.analysis)).await
         {
+            let error = format!("bucket {name}, analytics configuration {}: {error}", configuration.id);
+            tracing::warn!(error, "a report of a storage-class analysis cannot be put");
             self.inner.analytics.fail(self.inner.clock.now(), &error);
         }
         record.done = midnight;
@@ -223,29 +222,6 @@ impl Store {
                 add(&mut day, object, age_days(inner, stamp.time, midnight));
             }
         }
-    }
-
-    /// Puts the report of a day into the bucket that it is for.
-    async fn export(
-        &self,
-        export: &AnalyticsExport,
-        configuration: &AnalyticsConfiguration,
-        day: &DayUsage,
-        analysis: &Analysis,
-    ) -> Result<()> {
-        let name = export.bucket_arn.strip_prefix(ARN_PREFIX).and_then(|name| BucketName::parse(name).ok());
-        let bucket = name.ok_or(Error::NotFound(Entity::Bucket))?;
-        // Where there is no prefix the configuration's id keeps reports apart.
-        let prefix = export.prefix.as_deref().filter(|prefix| !prefix.is_empty()).unwrap_or(&configuration.id);
-        let date = day.date.to_datetime().format("%Y-%m-%dT%H-%M-%SZ");
-        let key = ObjectKey::parse(&format!("{}/{date}.csv", prefix.trim_end_matches('/')));
-        let key = key.map_err(|_| Error::NotFound(Entity::Key))?;
-        let lines: Vec<String> =
-            std::iter::once(COLUMNS.to_owned()).chain(rows(configuration, day, analysis)).collect();
-        let staged = self.stage_bytes(lines.join("\n") + "\n").await?;
-        let mut request = PutObject::new(bucket, key, staged);
-        request.metadata = Metadata { content_type: Some("text/csv".to_owned()), ..Metadata::default() };
-        self.put(request).await.map(|_| ())
     }
 
     /// Commits what is kept of a configuration, unless its bucket is gone.

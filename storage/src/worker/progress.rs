@@ -1,12 +1,12 @@
 //! What background work says of itself: what it does, how much it did, what is left, what went wrong last.
 
+use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::error::Error;
 use crate::stamp::Timestamp;
 
 /// The least time over which a rate is told.
@@ -105,7 +105,7 @@ impl Progress {
     }
 
     /// Keeps what went wrong, for whoever asks.
-    pub(crate) fn fail(&self, now: Timestamp, error: &Error) {
+    pub(crate) fn fail(&self, now: Timestamp, error: &dyn fmt::Display) {
         self.last.lock().unwrap_or_else(PoisonError::into_inner).error = Some((now, error.to_string()));
     }
 

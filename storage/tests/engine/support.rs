@@ -31,9 +31,15 @@ pub fn options(directory: &TempDir, clock: &Arc<ManualClock>) -> OpenOptions {
 
 impl Fixture {
     pub async fn new() -> Fixture {
+        Fixture::with(|_| {}).await
+    }
+
+    pub async fn with(change: impl FnOnce(&mut OpenOptions)) -> Fixture {
         let directory = tempfile::tempdir().expect("a temporary directory can be made");
         let clock = Arc::new(ManualClock::new(Timestamp::from_secs(1_700_000_000)));
-        let store = Store::open(options(&directory, &clock)).await.expect("a new store opens");
+        let mut options = options(&directory, &clock);
+        change(&mut options);
+        let store = Store::open(options).await.expect("a new store opens");
         Fixture { directory, clock, store }
     }
 
