@@ -61,7 +61,7 @@ async fn a_small_body_that_nobody_wants_costs_no_connection() {
     stream.write_all(b"PUT /bucket/key HTTP/1.1\r\nHost: x\r\nContent-Length: 20000\r\n\r\n").await.unwrap();
     stream.write_all(&[b'x'; 20_000]).await.unwrap();
     let refused = answer(&mut stream).await;
-    assert!(refused.contains("<Code>AccessDenied</Code>") && !refused.contains("connection: close"), "{refused}");
+    assert!(refused.contains("<Code>NoSuchBucket</Code>") && !refused.contains("connection: close"), "{refused}");
     stream.write_all(HEALTH).await.unwrap();
     assert!(answer(&mut stream).await.starts_with("HTTP/1.1 200 OK"));
 }
@@ -73,7 +73,7 @@ async fn a_client_that_is_still_sending_sees_why_it_was_refused() {
     stream.write_all(b"PUT /bucket/key HTTP/1.1\r\nHost: x\r\nContent-Length: 8000000\r\n\r\n").await.unwrap();
     stream.write_all(&vec![b'x'; 8_000_000]).await.unwrap();
     let refused = answer(&mut stream).await;
-    assert!(refused.contains("<Code>AccessDenied</Code>") && refused.contains("connection: close"), "{refused}");
+    assert!(refused.contains("<Code>NoSuchBucket</Code>") && refused.contains("connection: close"), "{refused}");
     assert_eq!(answer(&mut stream).await, "");
 }
 
@@ -83,7 +83,7 @@ async fn a_client_that_waits_for_100_continue_is_refused_before_it_sends() {
     let mut stream = connect(&server).await;
     let head = b"PUT /bucket/key HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n";
     stream.write_all(head).await.unwrap();
-    assert!(answer(&mut stream).await.starts_with("HTTP/1.1 403 Forbidden"));
+    assert!(answer(&mut stream).await.starts_with("HTTP/1.1 404 Not Found"));
     assert_eq!(answer(&mut stream).await, "");
 }
 
@@ -94,7 +94,7 @@ async fn errors_of_head_requests_have_no_body() {
     stream.write_all(b"HEAD /bucket/key HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.unwrap();
     let mut text = String::new();
     stream.read_to_string(&mut text).await.unwrap();
-    assert!(text.starts_with("HTTP/1.1 403 Forbidden") && text.ends_with("\r\n\r\n"), "{text}");
+    assert!(text.starts_with("HTTP/1.1 404 Not Found") && text.ends_with("\r\n\r\n"), "{text}");
 }
 
 #[tokio::test]
