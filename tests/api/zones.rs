@@ -164,6 +164,8 @@ async fn zones_from_the_command_line() {
     assert_eq!(states(&list), [("a", "active"), ("b", "active"), ("c", "active")]);
     let (code, text, _) = strata(&["zone", "drain", "a"]).await;
     assert!(code == Some(0) && text.starts_with("ZONE"), "{text}");
+    let (_, text, _) = strata(&["info"]).await;
+    assert!(text.contains("2 copies; survives"), "{text}");
     let (code, _, text) = strata(&["zone", "drain", "b", "--give-up"]).await;
     assert!(code == Some(1) && text.contains("is not lost"), "{text}");
     std::fs::remove_dir_all(root.path().join("b")).expect("removed");
@@ -177,6 +179,6 @@ async fn zones_from_the_command_line() {
     let (code, _, text) = strata(&["zone", "add", "d", "relative"]).await;
     assert!(code == Some(2) && text.contains("absolute"), "{text}");
     let (_, text, _) = strata(&["info"]).await;
-    assert!(text.contains("no copy elsewhere") && text.contains("2 copies; survives"), "{text}");
+    assert!(text.contains("no copy elsewhere") && text.contains("one zone: nothing survives"), "{text}");
     fixture.stop().await;
 }
