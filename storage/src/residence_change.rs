@@ -75,6 +75,14 @@ impl Inner {
             let happening = Happening::new(EventKind::RestoreCompleted, &name.key, (name.stamp, record.null));
             self.announce_in(name.bucket, &happening.of(object).details(details), batch).await?;
         }
+        if let Some(Restore::Done { expires }) = before.restore
+            && restore.is_none()
+        {
+            // The mover may come before whoever looks at what is due, who then finds no copy any more.
+            let details = EventDetails::Restore { expires: Some(expires), class: before.class };
+            let happening = Happening::new(EventKind::RestoreDelete, &name.key, (name.stamp, record.null));
+            self.announce_in(name.bucket, &happening.of(object).details(details), batch).await?;
+        }
         if (class, restore) != (before.class, before.restore) {
             let row = key::object(name.bucket, &name.key);
             let current = self.index.record::<CurrentRecord>(Family::Current, row.clone()).await?;

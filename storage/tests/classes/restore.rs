@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use strata_storage::{
-    Error, ListQuery, NewBucket, Restore, RestoreOutcome, RestoreRequest, RestoreSpeed, RestoreTimes, Result,
-    StorageClass, Timestamp, VersionSelector,
+    Error, EventDetails, EventKind, ListQuery, NewBucket, Restore, RestoreOutcome, RestoreRequest, RestoreSpeed,
+    RestoreTimes, Result, StorageClass, Timestamp, VersionSelector,
 };
 
 use crate::support::{Fixture, bucket, content, key};
@@ -280,4 +280,34 @@ async fn clocks_that_jump_end_restores_later_or_sooner_but_end_them() {
     fixture.assert_reads("photo", &content(1, SIZE)).await;
     let audit = fixture.finish().await;
     assert_eq!(audit.in_pool(0), 1);
+}
+
+#[tokio::test]
+async fn the_end_of_a_copy_is_told_once_whoever_comes_first() {
+    for mover_first in [true, false] {
+        let fixture = Fixture::new().await;
+        // A large one, which is moved on its own, and two that are moved together.
+        for (seed, (name, size)) in (1..).zip([("large", 17 << 20), ("photo", SIZE), ("small", 100)]) {
+            fixture.put(name, StorageClass::Glacier, content(seed, size)).await;
+            fixture.restore(name, Some(1), RestoreSpeed::Expedited).await.expect("it begins");
+        }
+        fixture.advance(180);
+        fixture.store.settle().await.expect("a pass");
+        let Some(Restore::Done { expires }) = fixture.info("photo").await.restore else { panic!("it is restored") };
+        fixture.clock.set(expires);
+        let mut events = fixture.store.events();
+        if mover_first {
+            fixture.store.settle().await.expect("a pass");
+            fixture.store.evaluate().await.expect("a pass");
+        }
+        fixture.store.evaluate().await.expect("a pass");
+        fixture.store.settle().await.expect("a pass");
+        let mut told: Vec<_> = std::iter::from_fn(|| events.try_recv().ok()).collect();
+        told.sort_by(|a, b| a.key.cmp(&b.key));
+        let told: Vec<_> = told.iter().map(|event| (event.kind, event.key.as_str(), &event.details)).collect();
+        let details = EventDetails::Restore { expires: Some(expires), class: StorageClass::Glacier };
+        let expected = ["large", "photo", "small"].map(|name| (EventKind::RestoreDelete, name, &details));
+        assert_eq!(told, expected, "the mover first: {mover_first}");
+        fixture.finish().await;
+    }
 }
