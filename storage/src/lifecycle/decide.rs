@@ -123,12 +123,15 @@ impl Lifecycle {
     /// The next action on a version in its present state. `now` only tells what is overdue: of several such actions the
     /// strongest is named, not the oldest.
     pub fn next(&self, subject: &Subject<'_>, versioning: Versioning, calendar: &Calendar, now: Timestamp) -> Next {
-        let mut search = Search { lifecycle: self, subject, calendar, found: Vec::new(), parked: false };
+        let mut search =
+            Search { lifecycle: self, subject, calendar, found: Vec::new(), stays: Vec::new(), parked: false };
         for (position, rule) in self.enabled() {
             if rule.filter.matches(subject) {
                 search.consider(position, rule);
             }
         }
+        let Search { found, stays, .. } = &mut search;
+        found.retain(|due| !stays.iter().any(|&stays| gives_way(due, stays, now)));
         let Some(earliest) = search.found.iter().map(|due| due.at).min() else {
             return if search.parked { Next::Parked } else { Next::Never };
         };
@@ -140,12 +143,21 @@ impl Lifecycle {
 
     /// Whether the rule may move the version to a class: down the waterfall, and not too small.
     fn may_move(&self, subject: &Subject<'_>, rule: &Rule, to: StorageClass) -> bool {
+        self.is_large_enough(subject, rule, to) && flows(subject.class, subject.tier, to)
+    }
+
+    /// Whether the rule keeps the version where the waterfall alone would let a weaker one take it away.
+    fn keeps(&self, subject: &Subject<'_>, rule: &Rule, class: StorageClass) -> bool {
+        let tiering = StorageClass::IntelligentTiering;
+        (subject.class, class) == (tiering, tiering) && self.is_large_enough(subject, rule, class)
+    }
+
+    fn is_large_enough(&self, subject: &Subject<'_>, rule: &Rule, to: StorageClass) -> bool {
         let small_ones_go = match self.minimum {
             TransitionMinimum::AllStorageClasses128K => false,
             TransitionMinimum::VariesByStorageClass => matches!(to, StorageClass::Glacier | StorageClass::DeepArchive),
         };
-        let large_enough = subject.size >= TRANSITION_BYTES_MIN || rule.filter.has_size() || small_ones_go;
-        large_enough && flows(subject.class, subject.tier, to)
+        subject.size >= TRANSITION_BYTES_MIN || rule.filter.has_size() || small_ones_go
     }
 }
 
@@ -155,6 +167,8 @@ struct Search<'a> {
     subject: &'a Subject<'a>,
     calendar: &'a Calendar,
     found: Vec<Due>,
+    /// When rules would have moved it to INTELLIGENT_TIERING, if it is there.
+    stays: Vec<Timestamp>,
     /// Whether an action only waits for other versions, or a legal hold, to change.
     parked: bool,
 }
@@ -177,6 +191,9 @@ impl Search<'_> {
         let (lifecycle, subject) = (self.lifecycle, self.subject);
         let created = subject.created;
         for transition in &rule.transitions {
+            if lifecycle.keeps(subject, rule, transition.class) {
+                self.stays.push(transition.when.after(created, self.calendar));
+            }
             if !lifecycle.may_move(subject, rule, transition.class) {
                 continue;
             }
@@ -207,6 +224,12 @@ impl Search<'_> {
     }
 
     fn noncurrent(&mut self, position: usize, rule: &Rule, since: Timestamp, newer: u32) {
+        let (lifecycle, subject) = (self.lifecycle, self.subject);
+        for &NoncurrentTransition { days, class, newer: wanted } in &rule.noncurrent_transitions {
+            if newer >= wanted.unwrap_or(0) && lifecycle.keeps(subject, rule, class) {
+                self.stays.push(noncurrent_from(since, days, self.calendar));
+            }
+        }
         let mut offer = |days, wanted: Option<u32>, action| {
             let earliest = match action {
                 Action::Remove => self.subject.removable_from,
@@ -214,9 +237,7 @@ impl Search<'_> {
             };
             match earliest.filter(|_| newer >= wanted.unwrap_or(0)) {
                 Some(earliest) => {
-                    // What became noncurrent at a midnight, as rules have it, has had its action of that day.
-                    let at =
-                        self.calendar.days_after(since, days).max(self.calendar.midnight_after(since)).max(earliest);
+                    let at = noncurrent_from(since, days, self.calendar).max(earliest);
                     self.found.push(Due { at, action, rule: position });
                 }
                 None => self.parked = true,
@@ -225,13 +246,29 @@ impl Search<'_> {
         if let Some(expiration) = rule.noncurrent_expiration {
             offer(expiration.days, expiration.newer, Action::Remove);
         }
-        let (lifecycle, subject) = (self.lifecycle, self.subject);
         for &NoncurrentTransition { days, class, newer } in &rule.noncurrent_transitions {
             if subject.kind == Kind::Object && lifecycle.may_move(subject, rule, class) {
                 offer(days, newer, Action::Transition(class));
             }
         }
     }
+}
+
+/// When days have passed since a version became noncurrent. At a midnight, as rules have it, it has had its action of that day.
+fn noncurrent_from(since: Timestamp, days: u32, calendar: &Calendar) -> Timestamp {
+    calendar.days_after(since, days).max(calendar.midnight_after(since))
+}
+
+/// Whether a move is one that INTELLIGENT_TIERING has won against, when both were due: the waterfall would allow it on the
+/// next day. `stays` is when a rule asks for INTELLIGENT_TIERING.
+fn gives_way(due: &Due, stays: Timestamp, now: Timestamp) -> bool {
+    let is_weaker = matches!(due.action, Action::Transition(StorageClass::OnezoneIa | StorageClass::GlacierIr));
+    is_weaker && due.at <= stays && stays <= due.at.max(now)
+}
+
+/// Whether lifecycle moves objects of one class to another, from whatever tier.
+pub fn may_follow(from: StorageClass, to: StorageClass) -> bool {
+    flows(from, Tier::Frequent, to)
 }
 
 /// The waterfall: whether a transition leads from a class, in INTELLIGENT_TIERING from a tier, to another.

@@ -14,7 +14,7 @@ mod decide;
 mod filter;
 
 pub use calendar::Calendar;
-pub use decide::{Action, Due, Kind, Next, Position, Subject};
+pub use decide::{Action, Due, Kind, Next, Position, Subject, may_follow};
 
 /// The smallest object that transitions without a filter by size, in bytes: 128 KiB.
 pub const TRANSITION_BYTES_MIN: u64 = 128 << 10;

@@ -265,6 +265,56 @@ fn conflicts() {
 }
 
 #[test]
+fn who_won_a_day_stays_the_days_after() {
+    fn check(rules: &[Rule], now: u32, expected: Option<(u32, StorageClass)>) {
+        for reversed in [false, true] {
+            let mut rules = rules.to_vec();
+            if reversed {
+                rules.reverse();
+            }
+            let subject = Subject { class: IntelligentTiering, ..object() };
+            let found = lifecycle(&rules).next(&subject, Versioning::Unversioned, &Calendar::REAL, day(now));
+            let expected = expected.map_or(Next::Never, |(at, class)| {
+                let rule = rules.iter().position(|rule| rule.transitions[0].class == class).expect("a rule");
+                Next::At(super::Due { at: day(at), action: Action::Transition(class), rule })
+            });
+            assert_eq!(found, expected, "{rules:?} on day {now}");
+        }
+    }
+    for weaker in [GlacierIr, OnezoneIa] {
+        let both = [transition(30, weaker), transition(30, IntelligentTiering)];
+        check(&both, 0, None);
+        check(&both, 31, None);
+        check(&both, 400, None);
+        let archived = [&both[..], &[transition(90, Glacier)]].concat();
+        check(&archived, 31, Some((90, Glacier)));
+        // One that comes later has its day.
+        let later = [transition(40, weaker), transition(30, IntelligentTiering)];
+        check(&later, 31, Some((40, weaker)));
+        check(&later, 400, Some((40, weaker)));
+        // One that comes before has it too, unless that day is over.
+        let earlier = [transition(30, weaker), transition(40, IntelligentTiering)];
+        check(&earlier, 5, Some((30, weaker)));
+        check(&earlier, 41, None);
+        check(&[transition(30, weaker)], 400, Some((30, weaker)));
+        // Small ones are not moved to INTELLIGENT_TIERING.
+        let small = Filter { size_over: Some(0), form: FilterForm::Single, ..rule().filter };
+        let sized = Rule { filter: small, ..transition(30, weaker) };
+        let subject = Subject { class: IntelligentTiering, size: 1000, ..object() };
+        let rules = [sized, transition(30, IntelligentTiering)];
+        let expected = Some((day(30), Action::Transition(weaker)));
+        assert_eq!(next(&rules, &subject, Versioning::Unversioned), expected);
+        // Of noncurrent versions alike.
+        let subject = Subject { class: IntelligentTiering, ..noncurrent(0) };
+        let old =
+            |newer| [noncurrent_transition(30, weaker, None), noncurrent_transition(30, IntelligentTiering, newer)];
+        assert_eq!(next(&old(None), &subject, Versioning::Enabled), None);
+        let expected = Some((day(40), Action::Transition(weaker)));
+        assert_eq!(next(&old(Some(1)), &subject, Versioning::Enabled), expected);
+    }
+}
+
+#[test]
 fn what_is_overdue_is_one_days_work() {
     fn check(now: u32, versioning: Versioning, expected: (u32, Action)) {
         let rules = [transition(30, StandardIa), transition(90, Glacier), expiration(365)];

@@ -13,6 +13,8 @@ use crate::support::DAY;
 /// What a lifecycle rule does to a version, the weakest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Act {
+    /// It is in INTELLIGENT_TIERING, where a rule wants it.
+    Stay,
     /// A delete marker covers it.
     Cover,
     /// It moves; the number tells how strong the class is.
@@ -25,6 +27,7 @@ impl Act {
     /// What it is counted as, of the version at that place of its key's list.
     fn name(self, place: usize) -> &'static str {
         match (self, place) {
+            (Act::Stay, _) => "kept",
             (Act::Cover, _) => "covered",
             (Act::Remove, 0) => "removed",
             (Act::Remove, _) => "noncurrent version removed",
@@ -93,6 +96,7 @@ impl Model {
         self.count(act.name(place), 1);
         let versions = self.versions(key);
         match act {
+            Act::Stay => unreachable!("nothing is to be done"),
             Act::Remove => {
                 versions.remove(place);
             }
@@ -235,31 +239,46 @@ fn due(
         } else if versions.len() == 1 {
             acts.extend(match rule.expiration {
                 // As soon as it is alone, but like all actions not before the first midnight after it was made.
-                Some(Expiration::DeleteMarker) if days_after(version.time, 0) <= now => Some(Act::Remove),
-                Some(Expiration::When(When::Days(days))) if days_after(version.time, days) <= now => Some(Act::Remove),
+                Some(Expiration::DeleteMarker) if days_after(version.time, 0) <= now => Some((Act::Remove, now)),
+                Some(Expiration::When(When::Days(days))) if days_after(version.time, days) <= now => {
+                    Some((Act::Remove, now))
+                }
                 _ => None,
             });
         }
     }
+    // What INTELLIGENT_TIERING has won, because it was due at the same time or later, it keeps.
+    let stays = acts.iter().filter(|(act, _)| matches!(act, Act::Stay)).map(|(_, at)| *at).max();
+    let is_weaker =
+        |act: &Act| matches!(act, Act::Stay | Act::Move(_, StorageClass::OnezoneIa | StorageClass::GlacierIr));
+    acts.retain(|(act, at)| !(is_weaker(act) && stays.is_some_and(|stays| *at <= stays)));
     // What is held stays until it is not, and goes on moving meanwhile.
     let held = version.object.as_ref().is_some_and(|object| object.is_held(now, Governance::Binding));
-    acts.retain(|act| !held || *act != Act::Remove);
-    acts
+    acts.into_iter().map(|(act, _)| act).filter(|act| !held || *act != Act::Remove).collect()
 }
 
-fn current(rule: &Rule, minimum: TransitionMinimum, versioning: Versioning, version: &Version, now: u64) -> Vec<Act> {
-    let is_due = |when| match when {
-        When::Days(days) => days_after(version.time, days) <= now,
-        When::Date(date) => date.as_nanos() <= now,
+fn current(
+    rule: &Rule,
+    minimum: TransitionMinimum,
+    versioning: Versioning,
+    version: &Version,
+    now: u64,
+) -> Vec<(Act, u64)> {
+    let at = |when| match when {
+        When::Days(days) => days_after(version.time, days),
+        When::Date(date) => date.as_nanos(),
     };
+    let is_due = |when| at(when) <= now;
     let mut acts = Vec::new();
     for transition in rule.transitions.iter().filter(|transition| is_due(transition.when)) {
-        acts.extend(transition_to(transition.class, rule, minimum, version, version.time, now));
+        let act = transition_to(transition.class, rule, minimum, version, version.time, now);
+        let least = if is_infrequent(transition.class) { days_after(version.time, 30) } else { 0 };
+        acts.extend(act.map(|act| (act, at(transition.when).max(least))));
     }
     if let Some(Expiration::When(when)) = rule.expiration
         && is_due(when)
     {
-        acts.push(if versioning == Versioning::Unversioned { Act::Remove } else { Act::Cover });
+        acts.push((if versioning == Versioning::Unversioned { Act::Remove } else { Act::Cover }, now));
     }
     acts
 }
@@ -271,20 +290,25 @@ fn noncurrent(
     since: u64,
     newer: usize,
     now: u64,
-) -> Vec<Act> {
+) -> Vec<(Act, u64)> {
     // One that is covered at a midnight has had its action of that day.
     let at = |days| days_after(since, days).max((since / DAY + 1) * DAY);
     let is_due = |days, least: Option<u32>| at(days) <= now && least.unwrap_or(0) as usize <= newer;
     let mut acts = Vec::new();
     for transition in &rule.noncurrent_transitions {
         if version.object.is_some() && is_due(transition.days, transition.newer) {
-            acts.extend(transition_to(transition.class, rule, minimum, version, since, now));
+            let act = transition_to(transition.class, rule, minimum, version, since, now);
+            acts.extend(act.map(|act| (act, at(transition.days))));
         }
     }
     if rule.noncurrent_expiration.is_some_and(|expiration| is_due(expiration.days, expiration.newer)) {
-        acts.push(Act::Remove);
+        acts.push((Act::Remove, now));
     }
     acts
+}
+
+fn is_infrequent(class: StorageClass) -> bool {
+    matches!(class, StorageClass::StandardIa | StorageClass::OnezoneIa)
 }
 
 /// The move to a class, if the version may make it; `since` is when its days began to count.
@@ -301,7 +325,7 @@ fn transition_to(
     let sized = rule.filter.size_over.is_some() || rule.filter.size_under.is_some();
     let large = object.bytes.len() >= 128 * 1024;
     let size_allows = large || sized || (archive && minimum == TransitionMinimum::VariesByStorageClass);
-    let young = matches!(class, StorageClass::StandardIa | StorageClass::OnezoneIa) && days_after(since, 30) > now;
+    let young = is_infrequent(class) && days_after(since, 30) > now;
     let strength = match class {
         StorageClass::Standard | StorageClass::ReducedRedundancy => 0,
         StorageClass::StandardIa => 1,
@@ -311,6 +335,9 @@ fn transition_to(
         StorageClass::Glacier => 5,
         StorageClass::DeepArchive => 6,
     };
+    if size_allows && (class, object.class) == (StorageClass::IntelligentTiering, class) {
+        return Some(Act::Stay);
+    }
     (size_allows && !young && waterfall(object).contains(&class)).then_some(Act::Move(strength, class))
 }
 
