@@ -20,15 +20,28 @@ const DEPTH_MAX: usize = 16;
 /// The namespace of S3's documents.
 const NAMESPACE: &str = "http://s3.amazonaws.com/doc/2006-03-01/";
 
+/// Reads a request document whose root element has that name: another one is `MalformedXML`.
+pub fn parse_root<T: DeserializeOwned>(bytes: &[u8], root: &str) -> Result<T, S3Error> {
+    let begins = |plain: &str| {
+        let rest = plain.strip_prefix('<').and_then(|plain| plain.strip_prefix(root));
+        rest.is_some_and(|rest| rest.starts_with([' ', '/', '>']))
+    };
+    parse_plain(bytes, begins)
+}
+
 /// Reads a request document, whatever its root element is called.
 ///
 /// `MissingRequestBodyError` without any bytes; `MalformedXML` for what is not well-formed UTF-8 XML of bounded
 /// depth, has a document type, names an entity other than XML's five, or does not fit `T`.
 pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, S3Error> {
+    parse_plain(bytes, |_| true)
+}
+
+fn parse_plain<T: DeserializeOwned>(bytes: &[u8], is_acceptable: impl Fn(&str) -> bool) -> Result<T, S3Error> {
     if bytes.is_empty() {
         return Err(S3Error::new(StatusCode::BAD_REQUEST, "MissingRequestBodyError", "Request Body is empty"));
     }
-    let plain = plain_form(bytes).ok_or_else(S3Error::malformed_xml)?;
+    let plain = plain_form(bytes).filter(|plain| is_acceptable(plain)).ok_or_else(S3Error::malformed_xml)?;
     quick_xml::de::from_str(&plain).map_err(|_| S3Error::malformed_xml())
 }
 

@@ -50,7 +50,7 @@ struct TieringElement {
 }
 
 fn read(bytes: &[u8], query: &Query) -> Result<TieringConfiguration, S3Error> {
-    let Document { id, filter, status, tiering } = xml::parse(bytes)?;
+    let Document { id, filter, status, tiering } = xml::parse_root(bytes, KIND.element)?;
     let id = bucket_configurations::stored_id(query, id)?;
     let filter = configuration_filter::read(filter)?;
     let enabled = match status.as_str() {

@@ -21,7 +21,7 @@ const DAY_NANOS: u64 = 86_400 * 1_000_000_000;
 
 /// Reads and validates a document. A rule without an `ID` has an empty one.
 pub fn read(bytes: &[u8]) -> Result<Vec<Rule>, S3Error> {
-    let document: Document = xml::parse(bytes)?;
+    let document: Document = xml::parse_root(bytes, "LifecycleConfiguration")?;
     let mut reader = Reader::default();
     let rules: Result<Vec<Rule>, S3Error> = document.rules.into_iter().map(|rule| reader.rule(rule)).collect();
     let rules = rules?;

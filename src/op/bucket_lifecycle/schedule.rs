@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use strata_storage::{Expiration, Filter, Rule, StorageClass, When, least_days};
+use strata_storage::{Expiration, Filter, Rule, StorageClass, When, least_days, may_follow};
 
 use crate::error::S3Error;
 
@@ -98,7 +98,8 @@ fn check_least_days(moves: &[(u64, StorageClass)], words: &Words) -> Result<(), 
     Ok(())
 }
 
-/// That every class is named once, and that an object stays in each for the least time that is billed.
+/// That every class is named once, that none leads back up, where no object would go, and that an object stays in each for
+/// the least time that is billed.
 fn check_moves(mut moves: Vec<(u64, StorageClass)>, words: &Words, filter: &Filter) -> Result<(), S3Error> {
     let Words { transition, days, .. } = words;
     let mut classes = HashSet::new();
@@ -112,6 +113,17 @@ fn check_moves(mut moves: Vec<(u64, StorageClass)>, words: &Words, filter: &Filt
     moves.sort_by_key(|(day, class)| (*day, least_days(*class)));
     for pair in moves.windows(2) {
         let [(before, from), (day, to)] = pair else { continue };
+        // Unconfirmed: S3's text.
+        if before < day && !may_follow(*from, *to) {
+            let message = format!(
+                "'{days}' in the {transition} action for StorageClass '{}' for filter '{}' must be greater than '{days}' \
+                 in the {transition} action for StorageClass '{}'",
+                from.name(),
+                describe(filter),
+                to.name()
+            );
+            return Err(S3Error::invalid_argument(message, *days, before.to_string()));
+        }
         let least = least_days(*from);
         if *day < before.saturating_add(u64::from(least)) {
             let message = format!(

@@ -68,6 +68,16 @@ fn shapes() {
     let check = |rules: &str| refused(rules, MALFORMED);
     // Unknown elements and attributes of the wrong kind.
     check("<Other/>");
+    let whole = document(&rule(&expires("1")));
+    for root in ["Foo", "LifecycleConfigurations", "Lifecycle", "LifecycleConfiguration.x"] {
+        let error = read(whole.replace("LifecycleConfiguration", root).as_bytes()).expect_err(root);
+        assert_eq!((error.code, error.message.as_ref()), MALFORMED, "{root}");
+    }
+    let space = "LifecycleConfiguration xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"";
+    let named = whole.replacen("LifecycleConfiguration", space, 1);
+    assert!(read(format!("<?xml version=\"1.0\"?><!-- one -->\n{named}").as_bytes()).is_ok());
+    let prefixed = whole.replace("<Life", "<s3:Life").replace("</Life", "</s3:Life");
+    assert!(read(prefixed.as_bytes()).is_ok());
     check(&rule("<Other/>"));
     check(&rule(&expires("soon")));
     check(&rule(&expires("")));
@@ -255,6 +265,32 @@ fn least_days_in_a_class() {
     assert!(read(document(&rule(&pair)).as_bytes()).is_err());
     // Two rules may do it earlier.
     accepted(&format!("{}{}", rule(&moves("4", "GLACIER_IR")), rule(&moves("5", "DEEP_ARCHIVE"))));
+}
+
+#[test]
+fn no_class_leads_back_up() {
+    fn check(colder: &str, warmer: &str) {
+        for (write, action, name) in [
+            (moves as fn(&str, &str) -> String, "Transition", "Days"),
+            (moves_old, "NoncurrentVersionTransition", "NoncurrentDays"),
+        ] {
+            let pair = format!("{}{}", write("230", warmer), write("30", colder));
+            let message = format!(
+                "'{name}' in the {action} action for StorageClass '{colder}' for filter '(prefix=)' must be greater than \
+                 '{name}' in the {action} action for StorageClass '{warmer}'"
+            );
+            refused(&rule(&pair), ("InvalidArgument", &message));
+            // Two rules may be about different objects.
+            accepted(&format!("{}{}", rule(&write("230", warmer)), rule(&write("30", colder))));
+        }
+    }
+    check("GLACIER", "STANDARD_IA");
+    check("DEEP_ARCHIVE", "GLACIER");
+    check("GLACIER", "INTELLIGENT_TIERING");
+    check("INTELLIGENT_TIERING", "STANDARD_IA");
+    check("ONEZONE_IA", "STANDARD_IA");
+    check("GLACIER_IR", "ONEZONE_IA");
+    accepted(&rule(&format!("{}{}", moves("30", "INTELLIGENT_TIERING"), moves("60", "GLACIER_IR"))));
 }
 
 #[test]
