@@ -1,12 +1,14 @@
 //! Put, Get, List and Delete of the configurations of storage-class analysis.
 
+use http::StatusCode;
 use serde::Deserialize;
 use strata_storage::{AnalyticsConfiguration, AnalyticsExport, BucketChange, BucketName};
 
 use crate::error::S3Error;
 use crate::op::bucket_configurations::{self, Kind, Operations};
 use crate::op::configuration_filter::{self, FilterElement};
-use crate::request::Query;
+use crate::request::{Context, Query, Request};
+use crate::response::Response;
 use crate::xml::{self, Writer};
 
 const KIND: Kind<AnalyticsConfiguration> = Kind {
@@ -24,6 +26,19 @@ pub static OPERATIONS: Operations<AnalyticsConfiguration> = Operations {
     put: BucketChange::PutAnalytics,
     delete: BucketChange::DeleteAnalytics,
 };
+
+/// Answers `PUT /bucket?analytics&id=ID`. Whether the destination takes the reports is checked now, and at each of them.
+///
+/// Unconfirmed: S3's answer. S3 asks the destination's policy; here only the same account's buckets take reports.
+pub async fn put(ctx: &Context, mut request: Request) -> Result<Response, S3Error> {
+    let (source, configuration) = OPERATIONS.receive(ctx, &mut request).await?;
+    if let Some(export) = &configuration.export
+        && let Some(refusal) = ctx.store.check_report(&source, export).await?
+    {
+        return Err(S3Error::new(StatusCode::BAD_REQUEST, "InvalidS3DestinationBucket", refusal.to_string()));
+    }
+    OPERATIONS.store(ctx, &request, configuration).await
+}
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
@@ -63,7 +78,7 @@ struct BucketDestinationElement {
 }
 
 fn read(bytes: &[u8], query: &Query) -> Result<AnalyticsConfiguration, S3Error> {
-    let Document { id, filter, storage_class_analysis } = xml::parse(bytes)?;
+    let Document { id, filter, storage_class_analysis } = xml::parse_root(bytes, KIND.element)?;
     let id = bucket_configurations::stored_id(query, id)?;
     let filter = configuration_filter::read(filter)?;
     let export = storage_class_analysis.data_export.map(read_export).transpose()?;

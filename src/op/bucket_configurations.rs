@@ -1,5 +1,7 @@
 //! What the configurations share of which a bucket can have many: their operations, their ids, and their lists in pages.
 
+use std::sync::Arc;
+
 use http::StatusCode;
 use strata_storage::{Bucket, BucketChange, Entity, Error};
 
@@ -58,11 +60,22 @@ impl<C> Operations<C> {
 
     /// Answers `PUT`: 200 as S3 documents it, though 204 was seen; clients take both.
     pub async fn put(&self, ctx: &Context, mut request: Request) -> Result<Response, S3Error> {
-        let name = request.bucket()?.clone();
-        bucket::find(ctx, &name).await?;
-        let bytes = bucket::read_document(&mut request, ctx.config.limits.xml_bytes, Need::Optional).await?;
-        let change = (self.put)((self.read)(&bytes, &request.query)?);
-        ctx.store.change_bucket(&name, change).await.map_err(|error| bucket::error(error, &name))?;
+        let (_, configuration) = self.receive(ctx, &mut request).await?;
+        self.store(ctx, &request, configuration).await
+    }
+
+    /// The bucket, and what the document of a `PUT` wants it to have.
+    pub async fn receive(&self, ctx: &Context, request: &mut Request) -> Result<(Arc<Bucket>, C), S3Error> {
+        let bucket = bucket::find(ctx, request.bucket()?).await?;
+        let bytes = bucket::read_document(request, ctx.config.limits.xml_bytes, Need::Optional).await?;
+        Ok((bucket, (self.read)(&bytes, &request.query)?))
+    }
+
+    /// Stores it, and answers.
+    pub async fn store(&self, ctx: &Context, request: &Request, configuration: C) -> Result<Response, S3Error> {
+        let name = request.bucket()?;
+        let change = (self.put)(configuration);
+        ctx.store.change_bucket(name, change).await.map_err(|error| bucket::error(error, name))?;
         Ok(Response::empty(StatusCode::OK))
     }
 

@@ -137,7 +137,7 @@ pub fn run(operation: Operation, ctx: &Context, request: Request) -> Running<'_>
             Box::pin(bucket_intelligent_tiering::OPERATIONS.list(ctx, request))
         }
         Operation::GetBucketAnalyticsConfiguration => Box::pin(bucket_analytics::OPERATIONS.get(ctx, request)),
-        Operation::PutBucketAnalyticsConfiguration => Box::pin(bucket_analytics::OPERATIONS.put(ctx, request)),
+        Operation::PutBucketAnalyticsConfiguration => Box::pin(bucket_analytics::put(ctx, request)),
         Operation::DeleteBucketAnalyticsConfiguration => Box::pin(bucket_analytics::OPERATIONS.delete(ctx, request)),
         Operation::ListBucketAnalyticsConfigurations => Box::pin(bucket_analytics::OPERATIONS.list(ctx, request)),
         Operation::ListObjects => Box::pin(list_objects::run(ctx, request)),

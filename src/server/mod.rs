@@ -18,7 +18,7 @@ use crate::config::{AccountSettings, Config};
 use crate::control::{AccessPoints, RegistryError};
 use crate::credentials::{Credentials, CredentialsError, Origin};
 use crate::directory::{Directory, DirectoryError, DirectoryKeys, NewAccount};
-use crate::encryption::Keyring;
+use crate::encryption::{DefaultEncryption, Keyring};
 use crate::events::Events;
 use crate::events::dispatch::{Pace, Surroundings};
 use crate::events::dispatchers::Dispatchers;
@@ -404,6 +404,8 @@ fn open_options(config: &Config, clock: Arc<dyn Clock>) -> OpenOptions {
         segment_bytes: config.storage.segment_bytes,
         cache_bytes: config.storage.cache_bytes,
         collect_every: (collect > 0).then(|| Duration::from_secs(collect)),
+        // A report is sealed with no data key, as default encryption with KMS would have it.
+        takes_reports: Arc::new(|bucket| DefaultEncryption::of(bucket).is_ok_and(|default| default.asked().is_none())),
         analyze_every: Some((config.lifecycle.day / LOOKS_PER_DAY).max(LOOK_EVERY_MIN)),
         write_buffers_max: config.limits.uploads.saturating_add(WRITE_BUFFERS_SPARE),
         restore_times: config.restore,

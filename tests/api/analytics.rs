@@ -7,6 +7,7 @@ use aws_sdk_s3::types::{
     StorageClassAnalysisSchemaVersion, Tag,
 };
 
+use crate::people::account;
 use crate::support::{Fixture, Sdk};
 
 fn tag(key: &str, value: &str) -> Tag {
@@ -54,9 +55,10 @@ async fn get(s3: &Sdk, id: &str) -> Result<AnalyticsConfiguration, Option<String
 async fn life_of_configurations() {
     let fixture = Fixture::with_bucket("bucket").await;
     let s3 = &fixture.s3;
+    s3.create_bucket().bucket("reports").send().await.expect("a bucket");
     let and = AnalyticsAndOperator::builder().prefix("logs/").tags(tag("team", "red")).build();
     let all = [
-        configuration("and", Some(AnalyticsFilter::And(and)), exporting(Some("123456789012"), Some("analysis/"))),
+        configuration("and", Some(AnalyticsFilter::And(and)), exporting(Some("000000000000"), Some("analysis/"))),
         configuration("everything", None, silent()),
         configuration("logs", Some(AnalyticsFilter::Prefix("logs/".to_owned())), exporting(None, None)),
         configuration("red", Some(AnalyticsFilter::Tag(tag("team", "red"))), silent()),
@@ -79,6 +81,46 @@ async fn life_of_configurations() {
     assert_eq!(get(s3, "logs").await, Err(Some("NoSuchConfiguration".to_owned())));
     assert_eq!(delete("logs").await.expect_err("it is gone").code(), Some("NoSuchConfiguration"));
     assert!(get(s3, "red").await.is_ok());
+    fixture.stop().await;
+}
+
+#[tokio::test]
+async fn reports_stay_within_the_account() {
+    let fixture = Fixture::with_bucket("victims").await;
+    let root = &fixture.raw;
+    let (id, stranger) = account(root, "stranger").await;
+    for name in ["mine", "reports", "sealed"] {
+        stranger.put(&format!("/{name}"), "").await.is(200);
+    }
+    let sealed = "<ServerSideEncryptionConfiguration><Rule><ApplyServerSideEncryptionByDefault><SSEAlgorithm>aws:kms\
+                  </SSEAlgorithm></ApplyServerSideEncryptionByDefault></Rule></ServerSideEncryptionConfiguration>";
+    stranger.put("/sealed?encryption", sealed).await.is(200);
+    let put = async |bucket: &str, account: &str| {
+        let account = match account {
+            "" => String::new(),
+            id => format!("<BucketAccountId>{id}</BucketAccountId>"),
+        };
+        let document = format!(
+            "<AnalyticsConfiguration><Id>a</Id><StorageClassAnalysis><DataExport><OutputSchemaVersion>V_1\
+             </OutputSchemaVersion><Destination><S3BucketDestination><Format>CSV</Format>{account}\
+             <Bucket>arn:aws:s3:::{bucket}</Bucket></S3BucketDestination></Destination></DataExport>\
+             </StorageClassAnalysis></AnalyticsConfiguration>"
+        );
+        stranger.put("/mine?analytics&id=a", document).await
+    };
+    for (bucket, account) in [
+        ("victims", ""),
+        ("victims", "000000000000"),
+        ("nowhere", ""),
+        ("sealed", ""),
+        ("reports", "999999999999"),
+        ("reports", "000000000000"),
+    ] {
+        put(bucket, account).await.fails(400, "InvalidS3DestinationBucket");
+        stranger.get("/mine?analytics&id=a").await.fails(404, "NoSuchConfiguration");
+    }
+    put("reports", "").await.is(200);
+    put("reports", &id).await.is(200);
     fixture.stop().await;
 }
 
