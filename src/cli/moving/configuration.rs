@@ -32,7 +32,7 @@ const SINGLE: [&str; 16] = [
     "cors",
     "website",
     "logging",
-    "requestPayment",
+    PAYMENT,
     "accelerate",
     ACCESS_BLOCK,
     ACL,
@@ -43,6 +43,8 @@ const SINGLE: [&str; 16] = [
     "replication",
 ];
 
+/// The one of them that says something when it was never set: that the owner pays.
+const PAYMENT: &str = "requestPayment";
 /// Those with several, each of which has an id, and the element that holds one of them.
 const SEVERAL: [(&str, &str); 4] = [
     ("analytics", "AnalyticsConfiguration"),
@@ -56,12 +58,7 @@ pub async fn of_bucket(place: &Place, report: &mut Report<'_>) -> Result<Vec<Con
     let mut found = Vec::new();
     for name in SINGLE {
         let Some(document) = get(place, &[(name, "")], report).await? else { continue };
-        let says_nothing = match name {
-            POLICY => false,
-            ACL => acl::is_private(&document),
-            _ => is_empty(&document),
-        };
-        if !says_nothing {
+        if !says_nothing(name, &document) {
             found.push(Configuration { name: name.to_owned(), id: None, document });
         }
     }
@@ -148,6 +145,16 @@ fn is_empty(document: &str) -> bool {
     opening.count() <= 1
 }
 
+/// Whether a document is what S3 answers where nothing was set.
+fn says_nothing(name: &str, document: &str) -> bool {
+    match name {
+        POLICY => false,
+        ACL => acl::is_private(document),
+        PAYMENT => elements(document, "Payer").all(|payer| inside(payer) == "BucketOwner"),
+        _ => is_empty(document),
+    }
+}
+
 /// The outermost elements of that name, as they stand in the document.
 fn elements<'d>(document: &'d str, name: &str) -> impl Iterator<Item = &'d str> {
     let (opening, closing) = (format!("<{name}>"), format!("</{name}>"));
@@ -169,13 +176,19 @@ fn inside(element: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use super::{elements, inside, is_empty};
+    use super::{elements, inside, says_nothing};
 
     #[test]
     fn documents_that_say_nothing() {
-        assert!(is_empty("<?xml version=\"1.0\"?>\n<VersioningConfiguration xmlns=\"x\"/>"));
-        assert!(is_empty("<BucketLoggingStatus xmlns=\"x\"></BucketLoggingStatus>"));
-        assert!(!is_empty("<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>"));
+        fn check(name: &str, document: &str, expected: bool) {
+            assert_eq!(says_nothing(name, document), expected, "{document}");
+        }
+        check("versioning", "<?xml version=\"1.0\"?>\n<VersioningConfiguration xmlns=\"x\"/>", true);
+        check("logging", "<BucketLoggingStatus xmlns=\"x\"></BucketLoggingStatus>", true);
+        check("versioning", "<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>", false);
+        let payment = |who| format!("<RequestPaymentConfiguration><Payer>{who}</Payer></RequestPaymentConfiguration>");
+        check("requestPayment", &payment("BucketOwner"), true);
+        check("requestPayment", &payment("Requester"), false);
     }
 
     #[test]
