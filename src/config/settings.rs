@@ -388,7 +388,9 @@ pub const SETTINGS: &[Setting] = &[
                 config.replication.bytes_per_second = None;
                 Ok(())
             }
-            text => value::size(text, 64 << 10, TIB).map(|bytes| config.replication.bytes_per_second = Some(bytes)),
+            text => value::size(text, 64 << 10, TIB)
+                .map(|bytes| config.replication.bytes_per_second = Some(bytes))
+                .map_err(|allowed| format!("0 for no limit, or {allowed}")),
         },
     ),
     setting(
