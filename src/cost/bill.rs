@@ -9,7 +9,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use strata_storage::{
-    Activity, BucketActivity, BucketUsage, PoolStatus, RestoreSpeed, StorageClass, Tier, Usage, has_least_size, home,
+    Activity, BucketActivity, BucketUsage, PoolStatus, RestoreSpeed, StorageClass, Tier, Usage, has_least_size,
+    home_pool,
 };
 
 use crate::cost::Prices;
@@ -244,7 +245,7 @@ pub(super) fn archive_overhead(class: StorageClass, tier: Tier, prices: &Prices)
 
 /// What so many bytes, as stored, take on disks in that class and tier.
 pub fn physical_bytes(pools: &[PoolStatus], class: StorageClass, tier: Tier, stored_bytes: i64) -> i64 {
-    let pool = pools.iter().find(|pool| pool.pool == home(class, tier));
+    let pool = pools.iter().find(|pool| pool.pool == home_pool(class, tier));
     pool.map_or(stored_bytes, |pool| pool.physical_bytes_of(stored_bytes))
 }
 

@@ -185,7 +185,7 @@ pub use replica::{Replica, ReplicaChanges};
 pub use replication::{
     Candidate, Changes, Destination, Replication, ReplicationForm, ReplicationRule, ReplicationState, ReplicationStatus,
 };
-pub use residence::{Restore, RestoreSpeed, home};
+pub use residence::{Restore, RestoreSpeed, home as home_pool};
 pub use restore::{RestoreOutcome, RestoreRequest, RestoreTimes};
 pub use room::{Gauge, Room, SystemGauge};
 pub use stage::{CopyStage, Stage, StageOptions, Staged};
