@@ -47,6 +47,7 @@ mod delete_bucket;
 mod get_bucket_location;
 pub mod head_bucket;
 mod list_buckets;
+mod never_set;
 mod object_lock_configuration;
 pub mod preflight_request;
 
@@ -140,6 +141,13 @@ pub fn run(operation: Operation, ctx: &Context, request: Request) -> Running<'_>
         Operation::PutBucketAnalyticsConfiguration => Box::pin(bucket_analytics::put(ctx, request)),
         Operation::DeleteBucketAnalyticsConfiguration => Box::pin(bucket_analytics::OPERATIONS.delete(ctx, request)),
         Operation::ListBucketAnalyticsConfigurations => Box::pin(bucket_analytics::OPERATIONS.list(ctx, request)),
+        Operation::GetBucketAccelerateConfiguration
+        | Operation::GetBucketInventoryConfiguration
+        | Operation::GetBucketMetricsConfiguration
+        | Operation::GetBucketRequestPayment
+        | Operation::GetBucketWebsite
+        | Operation::ListBucketInventoryConfigurations
+        | Operation::ListBucketMetricsConfigurations => Box::pin(never_set::read(ctx, request)),
         Operation::ListObjects => Box::pin(list_objects::run(ctx, request)),
         Operation::ListObjectsV2 => Box::pin(list_objects_v2::run(ctx, request)),
         Operation::ListObjectVersions => Box::pin(list_object_versions::run(ctx, request)),

@@ -35,7 +35,7 @@ async fn documents_of_buckets() {
     let error = s3.get_bucket_tagging().bucket("bucket").send().await.expect_err("no tags");
     assert_eq!((error.code(), error.message()), (Some("NoSuchTagSet"), Some("The TagSet does not exist")));
     let error = s3.get_bucket_website().bucket("bucket").send().await.expect_err("nothing of the kind");
-    assert_eq!(error.code(), Some("NotImplemented"));
+    assert_eq!(error.code(), Some("NoSuchWebsiteConfiguration"));
     fixture.stop().await;
 }
 

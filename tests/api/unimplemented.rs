@@ -2,16 +2,10 @@
 
 use crate::support::{Fixture, Raw};
 
-const BUCKET: [&str; 8] = [
-    "abac",
-    "accelerate",
-    "inventory&id=x",
-    "metadataConfiguration",
-    "metrics&id=x",
-    "requestPayment",
-    "website",
-    "session",
-];
+const BUCKET: [&str; 3] = ["abac", "metadataConfiguration", "session"];
+
+/// What a bucket can only be asked for.
+const NEVER_SET: [&str; 5] = ["accelerate", "inventory&id=x", "metrics&id=x", "requestPayment", "website"];
 
 #[tokio::test]
 async fn of_buckets() {
@@ -24,6 +18,27 @@ async fn of_buckets() {
         }
     }
     raw.get("/bucket/key").await.is(200).has_body("x");
+    fixture.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_never_set_reads_as_in_other_buckets() {
+    let fixture = Fixture::with_bucket("bucket").await;
+    let raw = &fixture.raw;
+    for name in NEVER_SET {
+        raw.put(&format!("/bucket?{name}"), "<x/>").await.fails(501, "NotImplemented");
+        raw.get(&format!("/missing?{name}")).await.fails(404, "NoSuchBucket");
+    }
+    raw.get("/bucket?requestPayment").await.is(200).has("Payer", "BucketOwner");
+    assert!(raw.get("/bucket?accelerate").await.is(200).text().contains("<AccelerateConfiguration xmlns="));
+    let message = "The specified bucket does not have a website configuration";
+    let website = raw.get("/bucket?website").await.fails_saying(404, "NoSuchWebsiteConfiguration", message);
+    website.has("BucketName", "bucket");
+    for kind in ["inventory", "metrics"] {
+        raw.get(&format!("/bucket?{kind}")).await.is(200).has("IsTruncated", "false").lacks("Id");
+        raw.get(&format!("/bucket?{kind}&id=x")).await.fails(404, "NoSuchConfiguration");
+        raw.delete(&format!("/bucket?{kind}&id=x")).await.fails(501, "NotImplemented");
+    }
     fixture.stop().await;
 }
 

@@ -506,7 +506,12 @@ def test_unknown_post_is_refused(api, bucket, resource):
     "resource", ["metrics&id=x", "inventory&id=x", "website", "frobnicate"]
 )
 def test_unknown_sub_resource_never_acts_on_the_bucket(api, bucket, method, resource):
-    refused(api.call(method, f"{path(bucket)}?{resource}", b"<X/>" if method == "PUT" else b""), 501, "NotImplemented")
+    answer = api.call(method, f"{path(bucket)}?{resource}", b"<X/>" if method == "PUT" else b"")
+    if method == "GET" and resource != "frobnicate":
+        code = "NoSuchWebsiteConfiguration" if resource == "website" else "NoSuchConfiguration"
+        refused(answer, 404, code)
+    else:
+        refused(answer, 501, "NotImplemented")
     alive(api, bucket)
 
 
