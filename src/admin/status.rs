@@ -2,7 +2,7 @@
 //! for the targets of events.
 
 use serde::{Deserialize, Serialize};
-use strata_storage::{StoreStatus, WorkerStatus, ZoneState};
+use strata_storage::{StoreStatus, WorkerStatus};
 
 use crate::admin::replication::{self, QueueDocument};
 use crate::admin::{AdminRequest, EventTargetDocument, events};
@@ -63,10 +63,9 @@ pub async fn get(ctx: &Context, request: AdminRequest) -> Result<StatusDocument,
         StoreStatus::Ready => "ready",
         StoreStatus::ReadOnly => "read_only",
     };
-    let lost = ctx.store.zones().into_iter().filter(|zone| zone.state == ZoneState::Lost);
     Ok(StatusDocument {
         state: state.to_owned(),
-        lost_zones: lost.map(|zone| zone.name).collect(),
+        lost_zones: ctx.store.lost_zones(),
         workers: ctx.store.workers().into_iter().map(document).collect(),
         replication: replication::queues(ctx, request.now).await?,
         events: events::targets(ctx).await?,

@@ -7,6 +7,8 @@
 //!
 //! A zone is made, then marked, then in the list, and only then used. Dying before it is in the list leaves a marked directory
 //! that the next open with the same settings takes, or the same call once more: the number and the name are the same then.
+//! A zone that is empty is forgotten by one batch for both lists, and then its mark is removed. Dying between leaves a mark
+//! that no list knows: whoever adds the directory takes it over.
 
 mod apart;
 mod drained;
@@ -385,6 +387,14 @@ impl Store {
             }
         };
         state.registry.zones.iter().map(status).collect()
+    }
+
+    /// The names of the zones that are lost. Unlike [`Store::zones`], it looks at no file system.
+    pub fn lost_zones(&self) -> Vec<String> {
+        let infos = self.inner.blobs.zones();
+        let is_lost = |id| infos.iter().all(|info| info.id != id || info.state == ZoneState::Lost);
+        let state = self.inner.zones.state();
+        state.registry.zones.iter().filter(|entry| is_lost(entry.id)).map(|entry| entry.name.clone()).collect()
     }
 
     /// Adds a zone while the store is open. New segments use it at once; what is there is spread anew in the background.
