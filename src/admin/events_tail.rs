@@ -42,9 +42,13 @@ struct Tail {
     ending: watch::Receiver<bool>,
 }
 
-/// Answers.
-pub fn get(ctx: &Context, request: &AdminRequest) -> Result<Response, S3Error> {
-    let tail = Tail { events: ctx.store.events(), bucket: request.bucket()?, ending: ctx.events.ending.clone() };
+/// Answers. A bucket that is named has to be there.
+pub async fn get(ctx: &Context, request: &AdminRequest) -> Result<Response, S3Error> {
+    let bucket = request.bucket()?;
+    if let Some(name) = &bucket {
+        ctx.store.bucket(name).await?;
+    }
+    let tail = Tail { events: ctx.store.events(), bucket, ending: ctx.events.ending.clone() };
     let frames = stream::unfold(tail, |mut tail| async move {
         let line = tail.next().await?;
         Some((Ok(Frame::data(line)), tail))

@@ -42,8 +42,8 @@ pub use keys::KeyDocument;
 pub use lifecycle_preview::{EventDocument, PreviewDocument, PreviewQuestion};
 pub use projection::ProjectionDocument;
 pub use replication::{
-    DetailsDocument, FailedDocument, FailedTask, ListedVersion, ListingDocument, QueueDocument, QueuesDocument,
-    RecentDocument, ResyncDocument, RetriedDocument, RuleDocument, VersionDetails, VersionName,
+    DetailsDocument, DroppedDocument, FailedDocument, FailedTask, ListedVersion, ListingDocument, QueueDocument,
+    QueuesDocument, RecentDocument, ResyncDocument, RetriedDocument, RuleDocument, VersionDetails, VersionName,
 };
 pub use scrub::{LostVersionDocument, ScrubDocument};
 pub use status::{FailureDocument, StatusDocument, WorkerDocument};
@@ -88,7 +88,7 @@ pub async fn run(topic: &str, ctx: &Context, request: AdminRequest) -> Result<Re
         "events/failed" => json(&events::failed(ctx, request.only(&[Method::GET])?).await?),
         "events/retry" => json(&events::retry(ctx, request.only(&[Method::POST])?).await?),
         "events/drop" => json(&events::forget(ctx, request.only(&[Method::POST])?).await?),
-        "events/tail" => events_tail::get(ctx, &request.only(&[Method::GET])?),
+        "events/tail" => events_tail::get(ctx, &request.only(&[Method::GET])?).await,
         "info" => json(&info::get(ctx, request.only(&[Method::GET])?).await?),
         "buckets" => json(&buckets::list(ctx, request.only(&[Method::GET])?).await?),
         "buckets/quota" => json(&buckets::set_quota(ctx, request.only(&[Method::POST])?).await?),
@@ -116,6 +116,7 @@ pub async fn run(topic: &str, ctx: &Context, request: AdminRequest) -> Result<Re
         "replication/status" => json(&replication::status(ctx, request.only(&[Method::GET])?).await?),
         "replication/failed" => json(&replication::failed(ctx, request.only(&[Method::GET])?).await?),
         "replication/retry" => json(&replication::retry(ctx, request.only(&[Method::POST])?).await?),
+        "replication/drop" => json(&replication::forget(ctx, request.only(&[Method::POST])?).await?),
         "replication/resync" => json(&replication::resync(ctx, request.only(&[Method::POST])?).await?),
         "replication/listing" => json(&replication::listing(ctx, request.only(&[Method::GET])?).await?),
         "replication/details" => json(&replication::details(ctx, request.only(&[Method::POST])?).await?),

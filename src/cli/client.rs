@@ -71,7 +71,8 @@ impl Client {
         let question = Question { method: Method::GET, target: target.to_owned(), body: &[] };
         let answer = self.http.follow(self.signed(question)?).await.map_err(|error| self.unreachable(&error))?;
         let mut lines = answer.map_err(|answer| self.refusal(&answer.body, &answer.headers))?;
-        while let Some(line) = lines.next().await.map_err(|error| self.unreachable(&error))? {
+        let lost = |error: OutboundError| CliError::Lost { endpoint: self.endpoint.clone(), reason: error.to_string() };
+        while let Some(line) = lines.next().await.map_err(lost)? {
             take(&line)?;
         }
         Ok(())

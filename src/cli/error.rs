@@ -42,6 +42,14 @@ pub enum CliError {
         /// The reason.
         reason: String,
     },
+    /// The server was there, and its answer broke off.
+    #[error("the connection to {endpoint} was lost: {reason}; what happened since is not shown")]
+    Lost {
+        /// Which server.
+        endpoint: String,
+        /// The reason.
+        reason: String,
+    },
     /// The server does not accept the credentials.
     #[error(
         "the server at {endpoint} does not accept these credentials ({code}); name its data directory with --data, or \

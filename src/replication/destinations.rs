@@ -1,15 +1,18 @@
 //! Where the bucket of a destination's ARN is: in this store, or in which other one; and whether it can take replicas.
 //!
-//! This store comes first, but for the source bucket itself: two stores may well call a bucket the same. Then the regions are
-//! asked in the order of the settings, those that may hold it. A region that does not answer ends the search: the next one
-//! must not be taken for it.
+//! When rules are set, a bucket of this store comes first that the source's account owns, or the account that the rule names;
+//! but for the source bucket itself: two stores may well call a bucket the same. Then the regions are asked in the order of the
+//! settings, those that may hold it, and last comes a bucket of another account of this store. A region that does not answer
+//! ends the search: the next one must not be taken for it. What was found then is where replicas go as long as the rules name it
+//! (`places`), so that nobody who makes a bucket of that name later gets them.
 
 use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use serde::Deserialize;
-use strata_storage::{Bucket, BucketName, Error, Store, Versioning};
+use strata_storage::{AccountId, Bucket, BucketName, Error, Store, Versioning};
 
+use super::places::{Place, Places};
 use super::region_client::RegionRequest;
 use super::regions::{Region, Regions};
 use crate::outbound::Answer;
@@ -40,6 +43,20 @@ pub enum Unresolved {
     /// There is none in any store.
     #[error("there is no such bucket")]
     Missing,
+    /// There is none here, and no region of the settings may hold it.
+    #[error("the bucket {0} is not here, and no region of the settings may hold it")]
+    Nowhere(BucketName),
+    /// The bucket of that name here is not the one that the rules were set for.
+    #[error("the bucket {0} of this store belongs to another account than the one that the rules were set for")]
+    Elsewhere(BucketName),
+    /// The rules were set for the bucket of a region that the settings do not name any more, or not for that bucket.
+    #[error("the settings have no region {region} that may hold the bucket {bucket}, where the rules were set to send")]
+    NoRegion {
+        /// The region.
+        region: String,
+        /// The bucket.
+        bucket: BucketName,
+    },
     /// A store does not answer.
     #[error("the region {region} cannot be reached: {reason}")]
     Unreachable {
@@ -84,7 +101,8 @@ pub struct Capabilities {
 }
 
 const BUCKET_REGION: HeaderName = HeaderName::from_static("x-amz-bucket-region");
-const EXPECTED_OWNER: HeaderName = HeaderName::from_static("x-amz-expected-bucket-owner");
+/// Who the owner of a bucket has to be.
+pub const EXPECTED_OWNER: HeaderName = HeaderName::from_static("x-amz-expected-bucket-owner");
 
 /// The bucket that an ARN names; `None` if it names something else.
 pub fn bucket_of_arn(arn: &str) -> Option<BucketName> {
@@ -102,25 +120,73 @@ impl Destinations {
         &self.regions
     }
 
-    /// Finds the bucket `arn` for the source bucket `source`.
-    pub async fn resolve(&self, source: &BucketName, arn: &str) -> Result<Found, Unresolved> {
+    /// Finds the bucket `arn` for the source bucket: where it was when the rules were set, if they name it.
+    pub async fn resolve(&self, source: &Bucket, arn: &str) -> Result<Found, Unresolved> {
+        let rules = source.replication.iter().flat_map(|replication| &replication.rules);
+        let account = rules.filter(|rule| rule.destination.bucket == arn).find_map(|rule| rule.destination.account);
+        self.find(source, arn, account).await
+    }
+
+    /// The same for rules that are not set yet and name that account.
+    pub async fn find(&self, source: &Bucket, arn: &str, account: Option<AccountId>) -> Result<Found, Unresolved> {
         let name = bucket_of_arn(arn).ok_or_else(|| Unresolved::NotABucket(arn.to_owned()))?;
-        if name != *source {
-            match self.store.bucket(&name).await {
-                Ok(bucket) => return Ok(Found::Local(bucket)),
-                Err(Error::NotFound(_)) => {}
-                Err(error) => return Err(Unresolved::Internal(error.to_string())),
+        let places = Places::of(source).map_err(|error| Unresolved::Internal(error.to_string()))?;
+        let here = match name.as_str() == source.name {
+            true => None,
+            false => self.here(&name).await?,
+        };
+        let owner = match places.of_destination(arn) {
+            Some(Place::Here(owner)) => {
+                let bucket = here.ok_or(Unresolved::Missing)?;
+                return match bucket.owner == *owner {
+                    true => Ok(Found::Local(bucket)),
+                    false => Err(Unresolved::Elsewhere(name)),
+                };
             }
+            Some(Place::There(region)) => {
+                let known = self.regions.of_bucket(&name).find(|known| known.name == *region);
+                let known =
+                    known.ok_or_else(|| Unresolved::NoRegion { region: region.clone(), bucket: name.clone() })?;
+                return holds(known, &name).await?.ok_or(Unresolved::Missing);
+            }
+            None => here.as_ref().map(|bucket| bucket.owner),
+        };
+        if owner.is_some_and(|owner| owner == source.owner || Some(owner) == account)
+            && let Some(bucket) = here
+        {
+            return Ok(Found::Local(bucket));
         }
+        let mut asked = false;
         for region in self.regions.of_bucket(&name) {
-            let answer = ask(region, RegionRequest::new(Method::HEAD, name.as_str(), None)).await?;
-            match answer.status {
-                status if status.is_success() => return Ok(Found::Remote(Arc::clone(region), name.clone())),
-                StatusCode::NOT_FOUND => {}
-                _ => return Err(refused_head(region, &name, &answer).await),
+            asked = true;
+            if let Some(found) = holds(region, &name).await? {
+                return Ok(found);
             }
         }
-        Err(Unresolved::Missing)
+        match here {
+            Some(bucket) => Ok(Found::Local(bucket)),
+            None if asked => Err(Unresolved::Missing),
+            None => Err(Unresolved::Nowhere(name)),
+        }
+    }
+
+    /// The bucket of this store.
+    async fn here(&self, name: &BucketName) -> Result<Option<Arc<Bucket>>, Unresolved> {
+        match self.store.bucket(name).await {
+            Ok(bucket) => Ok(Some(bucket)),
+            Err(Error::NotFound(_)) => Ok(None),
+            Err(error) => Err(Unresolved::Internal(error.to_string())),
+        }
+    }
+}
+
+/// The bucket of a region, if it has it.
+async fn holds(region: &Arc<Region>, name: &BucketName) -> Result<Option<Found>, Unresolved> {
+    let answer = ask(region, RegionRequest::new(Method::HEAD, name.as_str(), None)).await?;
+    match answer.status {
+        status if status.is_success() => Ok(Some(Found::Remote(Arc::clone(region), name.clone()))),
+        StatusCode::NOT_FOUND => Ok(None),
+        _ => Err(refused_head(region, name, &answer).await),
     }
 }
 
@@ -140,6 +206,14 @@ async fn refused_head(region: &Region, name: &BucketName, head: &Answer) -> Unre
 }
 
 impl Found {
+    /// The place to keep with the rules.
+    pub fn place(&self) -> Place {
+        match self {
+            Found::Local(bucket) => Place::Here(bucket.owner),
+            Found::Remote(region, _) => Place::There(region.name.clone()),
+        }
+    }
+
     /// What it can do. With `owner`, the store refuses to tell of a bucket of anybody else.
     pub async fn capabilities(&self, owner: Option<&str>) -> Result<Capabilities, Unresolved> {
         let (region, name) = match self {

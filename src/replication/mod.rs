@@ -6,6 +6,7 @@
 
 mod destinations;
 mod lags;
+mod places;
 mod read_only;
 mod region_client;
 mod regions;
@@ -16,8 +17,9 @@ pub mod sender;
 pub(crate) mod stand_in;
 mod troubles;
 
-pub use destinations::{Destinations, Found, Unresolved, bucket_of_arn, error_code};
+pub use destinations::{Destinations, EXPECTED_OWNER, Found, Unresolved, bucket_of_arn, error_code};
 pub use lags::{Lag, Lags};
+pub use places::{Place, Places};
 pub use read_only::refuse_changes;
 pub use region_client::{RegionBody, RegionClient, RegionError, RegionRequest};
 pub use regions::{Region, Regions, RegionsError};

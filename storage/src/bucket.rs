@@ -103,6 +103,8 @@ pub enum BucketDocument {
     Logging,
     /// Event notifications, as they were asked for; set together with the rules.
     Notifications,
+    /// Where the destinations of replication rules are; set together with the rules.
+    ReplicationPlaces,
 }
 
 impl Bucket {
@@ -197,8 +199,16 @@ pub enum BucketChange {
         /// The document; `None` removes it.
         document: Option<Arc<[u8]>>,
     },
-    /// Replaces the replication configuration; `None` removes it. `BucketState` unless versioning is enabled.
+    /// Replaces the replication configuration; `None` removes it. `BucketState` unless versioning is enabled. The document
+    /// about its destinations is removed.
     Replication(Option<Replication>),
+    /// The same with the document about its destinations.
+    PlacedReplication {
+        /// The configuration.
+        replication: Replication,
+        /// The document.
+        places: Arc<[u8]>,
+    },
 }
 
 /// Which buckets to list.

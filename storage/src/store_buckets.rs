@@ -236,21 +236,39 @@ impl Store {
                     None => drop(bucket.documents.remove(&BucketDocument::Notifications)),
                 }
             }
-            BucketChange::Replication(Some(_)) if bucket.versioning != Versioning::Enabled => {
-                return Err(Error::BucketState("replication needs versioning"));
-            }
             BucketChange::Replication(replication) => {
-                for Destination { bucket: destination, .. } in destinations(replication.as_ref()) {
-                    let name = QueueName::Replication { bucket: bucket.id, destination: destination.clone() };
-                    self.inner.name_queue(&name, &mut batch);
-                }
-                bucket.replication = replication;
+                self.set_replication(&mut bucket, replication, None, &mut batch)?;
+            }
+            BucketChange::PlacedReplication { replication, places } => {
+                self.set_replication(&mut bucket, Some(replication), Some(places), &mut batch)?;
             }
         }
         bucket.revision += 1;
         batch.put(Family::Bucket, name.as_str().as_bytes().to_vec(), &bucket);
         put_rules(&bucket, &mut batch);
         self.commit_bucket(name, guard, Fate::Stays, batch).await
+    }
+
+    fn set_replication(
+        &self,
+        bucket: &mut Bucket,
+        replication: Option<Replication>,
+        places: Option<Arc<[u8]>>,
+        batch: &mut Batch,
+    ) -> Result<()> {
+        if replication.is_some() && bucket.versioning != Versioning::Enabled {
+            return Err(Error::BucketState("replication needs versioning"));
+        }
+        for Destination { bucket: destination, .. } in destinations(replication.as_ref()) {
+            let name = QueueName::Replication { bucket: bucket.id, destination: destination.clone() };
+            self.inner.name_queue(&name, batch);
+        }
+        bucket.replication = replication;
+        match places {
+            Some(places) => drop(bucket.documents.insert(BucketDocument::ReplicationPlaces, places)),
+            None => drop(bucket.documents.remove(&BucketDocument::ReplicationPlaces)),
+        }
+        Ok(())
     }
 
     /// Removes an empty bucket; its open uploads vanish with it. `Err(BucketNotEmpty)` if any version is left.

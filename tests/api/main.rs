@@ -35,6 +35,7 @@ mod replication;
 mod replication_admin;
 mod replication_faults;
 mod replication_proxy;
+mod replication_rules;
 mod replication_uploads;
 mod restore;
 mod round_trips;

@@ -10,7 +10,8 @@ use tokio::net::TcpListener;
 use crate::people::{People, call, encoded};
 use crate::support::{Answer, Fixture, Raw};
 
-const ROLE: &str = "arn:aws:iam::000000000000:role/replication";
+/// The role's ARN.
+pub const ROLE: &str = "arn:aws:iam::000000000000:role/replication";
 const TRUST: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"s3.amazonaws.com"},"Action":"sts:AssumeRole"}]}"#;
 const UNVERSIONED: &str = "Destination bucket must have versioning enabled.";
 
@@ -69,7 +70,7 @@ pub async fn configure_timed(raw: &Raw, bucket: &str, destination: &str, is_time
 }
 
 /// A configuration with one rule for everything.
-fn configuration(role: &str, destination: &str) -> String {
+pub fn configuration(role: &str, destination: &str) -> String {
     format!(
         "<ReplicationConfiguration><Role>{role}</Role><Rule><ID>all</ID><Priority>1</Priority><Filter></Filter>\
          <Status>Enabled</Status><Destination>{destination}</Destination><DeleteMarkerReplication>\
@@ -77,11 +78,13 @@ fn configuration(role: &str, destination: &str) -> String {
     )
 }
 
-fn to(bucket: &str) -> String {
+/// The element of a destination that names its bucket.
+pub fn to(bucket: &str) -> String {
     format!("<Bucket>arn:aws:s3:::{bucket}</Bucket>")
 }
 
-async fn put(raw: &Raw, target: &str, document: String) -> Answer {
+/// Puts a document.
+pub async fn put(raw: &Raw, target: &str, document: String) -> Answer {
     raw.request("PUT", target).md5_of(document.as_bytes()).body(document).send().await
 }
 
@@ -106,8 +109,11 @@ async fn configurations_come_and_go() {
             "<ReplicationConfiguration xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">{inside}"
         ))
     );
-    // Rules get ids.
+    // Rules get ids; one that is as it was keeps its own.
     let document = configuration(ROLE, &to("copies")).replace("<ID>all</ID>", "");
+    put(raw, "/bucket?replication", document.clone()).await.is(200);
+    raw.get("/bucket?replication").await.is(200).has("ID", "all");
+    raw.delete("/bucket?replication").await.is(204);
     put(raw, "/bucket?replication", document).await.is(200);
     let id = raw.get("/bucket?replication").await.is(200).element("ID").expect("an id");
     assert_eq!(id.len(), 48, "{id}");
@@ -143,6 +149,11 @@ async fn documents_are_checked() {
     let huge = format!("{document}<!-- {} -->", "x".repeat(2 << 20));
     let answer = put(raw, "/bucket?replication", huge).await;
     assert_eq!(answer.status.as_u16(), 400, "{}", answer.text());
+    let existing = "<ExistingObjectReplication><Status>Enabled</Status></ExistingObjectReplication><Destination>";
+    let existing = document.replace("<Destination>", existing);
+    let message =
+        "ExistingObjectReplication is not supported; `strata replication resync BUCKET` sends existing objects.";
+    put(raw, "/bucket?replication", existing).await.fails_saying(400, "InvalidRequest", message);
     raw.get("/bucket?replication").await.is(404);
     fixture.stop().await;
 }

@@ -1,6 +1,7 @@
 //! `strata replication`: what waits and what failed, sending what was there before, and whether two buckets are the same.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::Value;
 use strata_storage::{
@@ -38,6 +39,16 @@ async fn queue(store: &Store) -> QueueId {
     QueueName::Replication { bucket: id, destination: "arn:aws:s3:::far".to_owned() }.id()
 }
 
+/// Waits until that is so.
+async fn until(what: &str, so: impl AsyncFn() -> bool) {
+    let waited = tokio::time::timeout(Duration::from_secs(120), async {
+        while !so().await {
+            tokio::task::yield_now().await;
+        }
+    });
+    assert!(waited.await.is_ok(), "waited in vain: {what}");
+}
+
 async fn status_of(raw: &Raw, target: &str) -> Option<String> {
     raw.head(target).await.is(200).header("x-amz-replication-status").map(str::to_owned)
 }
@@ -72,6 +83,7 @@ async fn what_was_there_before_is_sent() {
     for (arguments, reason) in [
         (&["replication", "resync", "bucket", "--rule", "none"][..], "no replication rule"),
         (&["replication", "resync", "nowhere"][..], "does not exist"),
+        (&["events", "tail", "nowhere"][..], "does not exist"),
         (&["replication", "diff", "bucket"][..], "site-b"),
     ] {
         let (status, _, said) = shell.end(arguments).await;
@@ -80,10 +92,21 @@ async fn what_was_there_before_is_sent() {
     raw.delete("/bucket?replication").await.is(204);
     let (_, _, said) = shell.end(&["replication", "resync", "bucket"]).await;
     assert!(said.contains("has no replication rules"), "{said}");
-    // What waits is left over.
-    let queues = shell.json(&["replication", "status", "bucket"]).await["queues"].clone();
-    assert_eq!(queues[0]["rules"], serde_json::json!([]), "{queues}");
+    // What waits is not sent any more.
+    until("it is dropped", async || {
+        shell.json(&["replication", "status", "bucket"]).await["queues"] == serde_json::json!([])
+    })
+    .await;
+    assert_eq!(status_of(raw, "/bucket/other").await, None);
     fixture.stop().await;
+}
+
+/// Puts aside what waits.
+async fn put_aside(store: &Store, queue: QueueId) {
+    for task in store.tasks(queue, None, 100).await.expect("tasks") {
+        let outcome = TaskOutcome::PutAside { reason: "DstBucketNotFound".to_owned(), attempts: 3 };
+        store.end_replication(queue, task, outcome).await.expect("it is put aside");
+    }
 }
 
 #[tokio::test]
@@ -93,10 +116,7 @@ async fn what_failed_is_tried_again() {
     raw.put("/bucket/a%20b", "1").await.is(200);
     raw.put("/bucket/c", "22").await.is(200);
     let queue = queue(store).await;
-    for task in store.tasks(queue, None, 10).await.expect("tasks") {
-        let outcome = TaskOutcome::PutAside { reason: "DstBucketNotFound".to_owned(), attempts: 3 };
-        store.end_replication(queue, task, outcome).await.expect("it is put aside");
-    }
+    put_aside(store, queue).await;
     assert_eq!(status_of(raw, "/bucket/c").await.as_deref(), Some("FAILED"));
     let failed = shell.json(&["replication", "failed", "bucket"]).await["tasks"].clone();
     assert_eq!(failed.as_array().map(Vec::len), Some(2), "{failed}");
@@ -105,14 +125,28 @@ async fn what_failed_is_tried_again() {
     let text = shell.run(&["replication", "failed", "bucket"]).await;
     assert!(text.lines().count() == 2 && text.contains("DstBucketNotFound"), "{text}");
 
-    let skipped = shell.json(&["replication", "resync", "bucket"]).await;
-    assert_eq!(skipped["failed"], 2, "{skipped}");
     assert_eq!(shell.run(&["replication", "retry", "bucket", "a b"]).await, "1 will be tried again\n");
     assert_eq!(status_of(raw, "/bucket/a%20b").await.as_deref(), Some("PENDING"));
     assert_eq!(status_of(raw, "/bucket/c").await.as_deref(), Some("FAILED"));
     assert_eq!(shell.json(&["replication", "retry", "bucket", "--all"]).await["retried"], 1);
     assert_eq!(shell.json(&["replication", "failed", "bucket"]).await["tasks"], serde_json::json!([]));
     assert_eq!(status_of(raw, "/bucket/c").await.as_deref(), Some("PENDING"));
+    put_aside(store, queue).await;
+    assert_eq!(status_of(raw, "/bucket/c").await.as_deref(), Some("FAILED"));
+    // Existing objects are sent with what failed among them, once.
+    let asked = shell.json(&["replication", "resync", "bucket"]).await;
+    assert_eq!((&asked["failed"], &asked["examined"]), (&Value::from(0), &Value::from(6)), "{asked}");
+    assert_eq!(shell.json(&["replication", "failed", "bucket"]).await["tasks"], serde_json::json!([]));
+    assert_eq!(status_of(raw, "/bucket/c").await.as_deref(), Some("PENDING"));
+    let again = shell.json(&["replication", "resync", "bucket"]).await;
+    // Only the marker does not know that it waits.
+    assert_eq!(again["asked"], 1, "{again}");
+    put_aside(store, queue).await;
+    assert_eq!(shell.run(&["replication", "drop", "bucket", "c"]).await, "1 are forgotten\n");
+    assert_eq!(status_of(raw, "/bucket/c").await, None);
+    shell.run(&["replication", "drop", "bucket", "--all"]).await;
+    assert_eq!(shell.json(&["replication", "failed", "bucket"]).await["tasks"], serde_json::json!([]));
+    raw.request("POST", "/-/admin/v1/replication/drop?bucket=bucket").send().await.fails(400, "InvalidArgument");
     raw.request("POST", "/-/admin/v1/replication/retry?bucket=bucket").send().await.fails(400, "InvalidArgument");
     fixture.stop().await;
 }
@@ -219,6 +253,7 @@ async fn only_the_root_looks_after_replication() {
         ("GET", "status"),
         ("GET", "failed"),
         ("POST", "retry"),
+        ("POST", "drop"),
         ("POST", "resync"),
         ("GET", "listing"),
         ("POST", "details"),

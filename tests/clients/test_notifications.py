@@ -272,6 +272,24 @@ def damage(server):
             segment.write(bytes([byte ^ 1]))
 
 
+def test_a_tail_says_that_its_server_is_gone(tmp_path):
+    server = Server(tmp_path)
+    s3 = client(server)
+    s3.create_bucket(Bucket="bucket")
+    command, environment = strata(server, "events", "tail", "bucket")
+    tail = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    lines = queue.Queue()
+    threading.Thread(target=lambda: [lines.put(line) for line in tail.stdout], daemon=True).start()
+    end = time.monotonic() + SECONDS_MAX
+    while lines.empty() and time.monotonic() < end:
+        s3.put_object(Bucket="bucket", Key="key", Body=b"x")
+    assert not lines.empty(), "the tail shows nothing"
+    server.kill()
+    assert tail.wait(timeout=SECONDS_MAX) == 1
+    said = tail.stderr.read()
+    assert "was lost" in said and "no server answers" not in said, said
+
+
 def test_a_lost_object_is_told_of_once(tmp_path, receiver):
     server = start(tmp_path, webhook(receiver))
     s3 = client(server)

@@ -19,7 +19,7 @@ pub use details::{DetailsDocument, VersionDetails, VersionName, details};
 pub use listing::{ListedVersion, ListingDocument, listing};
 pub use resync::{ResyncDocument, resync};
 pub use status::{QueueDocument, QueuesDocument, RecentDocument, RuleDocument, queues, status};
-pub use tasks::{FailedDocument, FailedTask, RetriedDocument, failed, retry};
+pub use tasks::{DroppedDocument, FailedDocument, FailedTask, RetriedDocument, failed, forget, retry};
 
 /// One side of a replication: the source, or where a rule sends to.
 enum Side {
@@ -31,7 +31,8 @@ enum Side {
 async fn side(ctx: &Context, request: &AdminRequest) -> Result<Side, S3Error> {
     let name = request.named_bucket()?;
     let Some(arn) = request.query.get("destination") else { return Ok(Side::Here(name)) };
-    let found = ctx.destinations.resolve(&name, arn).await.map_err(|error| unresolved(arn, &error))?;
+    let source = ctx.store.bucket(&name).await?;
+    let found = ctx.destinations.resolve(&source, arn).await.map_err(|error| unresolved(arn, &error))?;
     match found {
         Found::Local(bucket) => Ok(Side::Here(BucketName::parse(&bucket.name).map_err(S3Error::internal)?)),
         remote => Ok(Side::There(remote)),

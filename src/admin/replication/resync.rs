@@ -2,13 +2,13 @@
 //!
 //! Each request looks at one page of the bucket's versions. A key's versions are asked for from the oldest to the newest, so
 //! that the destination's current version is never one that only was current; only of a key with more versions than a page
-//! they are asked for page by page.
+//! they are asked for page by page. What was put aside for the destination is taken up instead.
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde::{Deserialize, Serialize};
 use strata_storage::{
-    BucketName, Candidate, Encryption, Error, Replication, ReplicationRule, ReplicationStatus, VersionEntry, VersionId,
-    VersionSelector, VersionsPage, VersionsQuery,
+    BucketName, Candidate, Encryption, Error, QueueName, ReplicatedPart, Replication, ReplicationRule,
+    ReplicationStatus, VersionEntry, VersionId, VersionSelector, VersionsPage, VersionsQuery, Work,
 };
 
 use crate::admin::AdminRequest;
@@ -29,7 +29,7 @@ pub struct ResyncDocument {
     pub asked: u64,
     /// Versions that were sent already, are waiting to be, or are replicas themselves.
     pub skipped: u64,
-    /// Versions that could not be sent before: `replication/retry` is for them.
+    /// Versions that could not be sent before to where these rules do not send: `replication/retry` is for them.
     pub failed: u64,
     /// Where the next page begins, if there are more: `key_marker` of the next request.
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -42,6 +42,8 @@ pub struct ResyncDocument {
 /// What is to be sent of what is found.
 struct Wanted<'a> {
     name: &'a BucketName,
+    /// The bucket's id.
+    bucket: u64,
     replication: &'a Replication,
     /// The only rule that counts, if one was named.
     rule: Option<&'a str>,
@@ -74,7 +76,7 @@ pub async fn resync(ctx: &Context, request: AdminRequest) -> Result<ResyncDocume
     };
     let (keys, next) = whole_keys(ctx.store.list_versions(&name, query).await?);
     let all = request.query.get("all") == Some("true");
-    let wanted = Wanted { name: &name, replication, rule, all };
+    let wanted = Wanted { name: &name, bucket: bucket.id, replication, rule, all };
     let sum = stream::iter(keys)
         .map(|versions| ask_for_key(ctx, &wanted, versions))
         .buffer_unordered(TOGETHER)
@@ -82,6 +84,27 @@ pub async fn resync(ctx: &Context, request: AdminRequest) -> Result<ResyncDocume
         .await?;
     let (next_key, next_version) = next.unzip();
     Ok(ResyncDocument { next_key, next_version: next_version.flatten().map(|id| id.to_string()), ..sum })
+}
+
+/// Takes up what was put aside of a version for the destination of a rule. How many tasks, and whether they send all of it.
+async fn take_up(
+    ctx: &Context,
+    wanted: &Wanted<'_>,
+    version: &VersionEntry,
+    rule: &ReplicationRule,
+) -> Result<(u64, bool), S3Error> {
+    let destination = rule.destination.bucket.clone();
+    let queue = QueueName::Replication { bucket: wanted.bucket, destination }.id();
+    let (mut count, mut is_whole) = (0, false);
+    for task in ctx.store.tasks_aside_of(queue, &version.key, version.version_id).await? {
+        let Work::Replicate(replicate) = &task.task.work else { continue };
+        let sends_all = replicate.part != ReplicatedPart::Changes;
+        if ctx.store.retry_replication(queue, task, false).await? {
+            is_whole |= sends_all;
+            count += 1;
+        }
+    }
+    Ok((count, is_whole))
 }
 
 /// A place in a listing of versions.
@@ -135,6 +158,8 @@ async fn ask_for(
     found: &mut ResyncDocument,
 ) -> Result<(), S3Error> {
     let key = &version.key;
+    // Whether something may be put aside, and whether nothing else is asked for then.
+    let (mut may_be_aside, mut has_failed) = (true, false);
     let mut rules: Vec<&ReplicationRule> = if version.object.is_none() {
         // A marker does not know whether it was sent; sending it again changes nothing.
         wanted.replication.for_marker(key.as_str())
@@ -146,13 +171,11 @@ async fn ask_for(
             Err(error) => return Err(error.into()),
         };
         let info = object.info();
+        may_be_aside = info.replication.failed > 0;
         match info.replication.status() {
             _ if wanted.all => {}
             None => {}
-            Some(ReplicationStatus::Failed) => {
-                found.failed += 1;
-                return Ok(());
-            }
+            Some(ReplicationStatus::Failed) => has_failed = true,
             Some(ReplicationStatus::Completed | ReplicationStatus::Pending | ReplicationStatus::Replica) => {
                 found.skipped += 1;
                 return Ok(());
@@ -162,10 +185,21 @@ async fn ask_for(
         wanted.replication.applying(Candidate { key: key.as_str(), tags: &info.tags, kms_encrypted })
     };
     rules.retain(|rule| wanted.rule.is_none_or(|wanted| rule.id == wanted));
+    let mut is_taken_up = false;
     for rule in rules {
+        let (count, is_whole) = match may_be_aside {
+            true => take_up(ctx, wanted, version, rule).await?,
+            false => (0, false),
+        };
+        found.asked += count;
+        is_taken_up |= count > 0;
+        if is_whole || has_failed {
+            continue;
+        }
         let asked = ctx.store.ask_replication(wanted.name, key, version.version_id, rule).await?;
         found.asked += u64::from(asked);
     }
+    found.failed += u64::from(has_failed && !is_taken_up);
     Ok(())
 }
 

@@ -1,4 +1,5 @@
-//! `GET replication/failed` and `POST replication/retry`: what was put aside because it needs somebody's help.
+//! `GET replication/failed`, `POST replication/retry` and `POST replication/drop`: what was put aside because it needs somebody's
+//! help.
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde::{Deserialize, Serialize};
@@ -65,8 +66,29 @@ pub async fn failed(ctx: &Context, request: AdminRequest) -> Result<FailedDocume
     Ok(FailedDocument { tasks, next })
 }
 
+/// What became of a page of them that is forgotten.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DroppedDocument {
+    /// How many were forgotten.
+    pub dropped: u64,
+    /// `after` of the next request, if there are more.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub next: Option<String>,
+}
+
 /// Answers `replication/retry`: those of the key that is named, or all.
 pub async fn retry(ctx: &Context, request: AdminRequest) -> Result<RetriedDocument, S3Error> {
+    let (retried, next) = take_up(ctx, request, false).await?;
+    Ok(RetriedDocument { retried, next })
+}
+
+/// Answers `replication/drop`: the same are forgotten.
+pub async fn forget(ctx: &Context, request: AdminRequest) -> Result<DroppedDocument, S3Error> {
+    let (dropped, next) = take_up(ctx, request, true).await?;
+    Ok(DroppedDocument { dropped, next })
+}
+
+async fn take_up(ctx: &Context, request: AdminRequest, drop_them: bool) -> Result<(u64, Option<String>), S3Error> {
     let (queue, _) = queue(ctx, &request).await?;
     let key = request.query.get("key");
     if key.is_none() && request.query.get("all") != Some("true") {
@@ -78,12 +100,12 @@ pub async fn retry(ctx: &Context, request: AdminRequest) -> Result<RetriedDocume
         Work::Event(_) => false,
     };
     let wanted = tasks.into_iter().filter(is_wanted);
-    let retried = stream::iter(wanted)
-        .map(|task| ctx.store.retry_replication(queue, task, false))
+    let count = stream::iter(wanted)
+        .map(|task| ctx.store.retry_replication(queue, task, drop_them))
         .buffer_unordered(TOGETHER)
-        .try_fold(0, |count, ()| async move { Ok(count + 1) })
+        .try_fold(0, |count, is_taken_up| async move { Ok(count + u64::from(is_taken_up)) })
         .await?;
-    Ok(RetriedDocument { retried, next })
+    Ok((count, next))
 }
 
 /// The queue that the query names.

@@ -9,7 +9,9 @@ use clap::{Args, Subcommand};
 use http::Method;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
-use crate::admin::{FailedDocument, FailedTask, QueueDocument, QueuesDocument, ResyncDocument, RetriedDocument};
+use crate::admin::{
+    DroppedDocument, FailedDocument, FailedTask, QueueDocument, QueuesDocument, ResyncDocument, RetriedDocument,
+};
 use crate::cli::client::{self, Client, Question};
 use crate::cli::connection::Connection;
 use crate::cli::table::printable;
@@ -24,6 +26,8 @@ pub enum ReplicationCommand {
     Failed(FailedArgs),
     /// Tries to send again what could not be sent.
     Retry(RetryArgs),
+    /// Forgets what could not be sent: it is not tried again, and its versions count as failed no more.
+    Drop(RetryArgs),
     /// Sends what was there before the rules. What was sent already, or waits to be, is left out.
     Resync(ResyncArgs),
     /// Compares all versions of a bucket with those of its destinations. The exit status is 1 if they differ.
@@ -48,15 +52,15 @@ pub struct FailedArgs {
     ask: AskArgs,
 }
 
-/// What to try again.
+/// What to try again, or to forget.
 #[derive(Debug, Args)]
 pub struct RetryArgs {
     /// The bucket.
     bucket: String,
-    /// The key whose versions are tried again.
+    /// The key whose versions are meant.
     #[arg(required_unless_present = "all", conflicts_with = "all")]
     key: Option<String>,
-    /// Tries all keys again.
+    /// All keys.
     #[arg(long)]
     all: bool,
     #[command(flatten)]
@@ -83,7 +87,8 @@ pub async fn run(command: ReplicationCommand, out: &mut impl Write) -> Result<()
     match command {
         ReplicationCommand::Status(args) => status(&args, out).await,
         ReplicationCommand::Failed(args) => failed(&args, out).await,
-        ReplicationCommand::Retry(args) => retry(&args, out).await,
+        ReplicationCommand::Retry(args) => take_up(&args, "retry", out).await,
+        ReplicationCommand::Drop(args) => take_up(&args, "drop", out).await,
         ReplicationCommand::Resync(args) => resync(&args, out).await,
         ReplicationCommand::Diff(args) => diff::run(&args, out).await,
     }
@@ -147,29 +152,34 @@ fn line(task: &FailedTask) -> String {
     ))
 }
 
-async fn retry(args: &RetryArgs, out: &mut impl Write) -> Result<(), CliError> {
+async fn take_up(args: &RetryArgs, name: &str, out: &mut impl Write) -> Result<(), CliError> {
     let client = Client::new(Connection::find(&args.ask)?)?;
     let which = match &args.key {
         Some(key) => format!("&key={}", encoded(key)),
         None => "&all=true".to_owned(),
     };
-    let mut retried = 0;
+    let mut count = 0;
     for queue in queues(&client, Some(&args.bucket)).await? {
         let mut after = None;
         loop {
-            let target = place("retry", &args.bucket, &queue.destination, after.as_deref()) + &which;
+            let target = place(name, &args.bucket, &queue.destination, after.as_deref()) + &which;
             let answer = client.ask(Question { method: Method::POST, target, body: &[] }).await?;
-            let page: RetriedDocument = client::read(&answer)?;
-            retried += page.retried;
-            after = page.next;
+            let (taken_up, next) = match name {
+                "drop" => client::read(&answer).map(|page: DroppedDocument| (page.dropped, page.next))?,
+                _ => client::read(&answer).map(|page: RetriedDocument| (page.retried, page.next))?,
+            };
+            count += taken_up;
+            after = next;
             if after.is_none() {
                 break;
             }
         }
     }
-    match args.ask.json {
-        true => print_value(&serde_json::json!(RetriedDocument { retried, next: None }), out),
-        false => Ok(writeln!(out, "{retried} will be tried again")?),
+    match (name, args.ask.json) {
+        ("drop", true) => print_value(&serde_json::json!(DroppedDocument { dropped: count, next: None }), out),
+        ("drop", false) => Ok(writeln!(out, "{count} are forgotten")?),
+        (_, true) => print_value(&serde_json::json!(RetriedDocument { retried: count, next: None }), out),
+        (_, false) => Ok(writeln!(out, "{count} will be tried again")?),
     }
 }
 
@@ -261,6 +271,8 @@ mod tests {
         check(&["failed"], false);
         check(&["retry", "b"], false);
         check(&["retry", "b", "key"], true);
+        check(&["drop", "b"], false);
+        check(&["drop", "b", "--all"], true);
         check(&["retry", "b", "--all"], true);
         check(&["retry", "b", "key", "--all"], false);
         check(&["resync", "b", "--rule", "r", "--all"], true);

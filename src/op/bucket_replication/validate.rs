@@ -124,8 +124,9 @@ fn check_rule(rule: &ReplicationRule) -> Result<(), S3Error> {
         return Err(S3Error::invalid_request(message));
     }
     if rule.existing_objects == Some(true) {
-        // S3 took it for some customers once. What it asked for is asked for with `strata replication resync`.
-        let message = "ExistingObjectReplication is no longer supported; replicate existing objects with a batch job.";
+        // S3 took it for some customers once.
+        let message =
+            "ExistingObjectReplication is not supported; `strata replication resync BUCKET` sends existing objects.";
         return Err(S3Error::invalid_request(message));
     }
     match rule.form {

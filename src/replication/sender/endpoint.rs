@@ -5,11 +5,11 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use futures_util::stream;
-use http::{HeaderMap, HeaderName, Method};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use http_body::Frame;
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, StreamBody};
-use strata_storage::{BucketName, ObjectKey, ObjectReader};
+use strata_storage::{AccountId, BucketName, ObjectKey, ObjectReader};
 
 use super::Sender;
 use super::fault::Fault;
@@ -20,7 +20,7 @@ use crate::body::{Body, Transport};
 use crate::op;
 use crate::outbound::Answer;
 use crate::replication::replica::{KNOWN, REPLICA};
-use crate::replication::{Found, Region, RegionBody, RegionRequest};
+use crate::replication::{EXPECTED_OWNER, Found, Region, RegionBody, RegionRequest};
 use crate::request::Request;
 use crate::response::Payload;
 use crate::route::Operation;
@@ -39,8 +39,8 @@ pub struct Endpoint {
 
 #[derive(Clone)]
 enum Place {
-    /// In this store.
-    Here,
+    /// In this store, in a bucket of that account.
+    Here(AccountId),
     /// In another one, which is a Strata or not.
     There { region: Arc<Region>, strata: bool },
 }
@@ -66,8 +66,9 @@ impl Endpoint {
     pub async fn of(found: Found) -> Result<Endpoint, Fault> {
         let (region, bucket) = match found {
             Found::Local(bucket) => {
+                let owner = bucket.owner;
                 let bucket = BucketName::parse(&bucket.name).map_err(|error| Fault::Lasting(error.to_string()))?;
-                return Ok(Endpoint { bucket, place: Place::Here });
+                return Ok(Endpoint { bucket, place: Place::Here(owner) });
             }
             Found::Remote(region, bucket) => (region, bucket),
         };
@@ -92,17 +93,24 @@ impl Endpoint {
         matches!(self.place, Place::There { strata: true, .. })
     }
 
-    /// Sends a request about `key`, and reads its whole answer, whatever its status.
+    /// Sends a request about `key`, and reads its whole answer, whatever its status. Whoever else than the rule says owns the
+    /// bucket by now gets nothing.
     pub async fn call(
         &self,
         sender: &Sender,
         source: &Source,
         key: &ObjectKey,
-        call: Call<'_>,
+        mut call: Call<'_>,
     ) -> Result<Answer, Fault> {
+        let owner = match self.place {
+            Place::Here(owner) => Some(source.rule().destination.account.unwrap_or(owner)),
+            Place::There { .. } => source.rule().destination.account,
+        };
+        let owner = owner.and_then(|owner| HeaderValue::from_str(&owner.to_string()).ok());
+        call.headers.extend(owner.map(|owner| (EXPECTED_OWNER, owner)));
         let broke = Broke::default();
         let answer = match &self.place {
-            Place::Here => self.call_here(sender, source, key, (call, &broke)).await,
+            Place::Here(_) => self.call_here(sender, source, key, (call, &broke)).await,
             Place::There { region, .. } => {
                 let Call { method, query, headers, body, .. } = call;
                 let body = match body {

@@ -9,7 +9,7 @@
 //!
 //! What fails for a reason that may pass is tried again; meanwhile its version is `PENDING`. While nothing arrives, the
 //! whole queue tries, ever more seldom, for as long as it takes. What goes on failing while others arrive, and what fails
-//! for good, is put aside after some attempts, `FAILED`, until somebody asks for it again.
+//! for good, is put aside after some attempts, `FAILED`, until somebody asks for it again. What no rule sends any more is dropped.
 
 mod endpoint;
 mod errand;
@@ -25,6 +25,7 @@ mod resume;
 mod source;
 mod time_control;
 mod transfer;
+mod wanted;
 
 use std::collections::HashMap;
 use std::sync::Arc;

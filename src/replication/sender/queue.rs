@@ -21,6 +21,7 @@ use super::multipart::Progress;
 use super::resume;
 use super::source::Source;
 use super::transfer::Transfer;
+use super::wanted;
 
 /// Tasks that are held in memory. If as many as these never succeed, the queue does not see those behind them.
 const WINDOW: usize = 4096;
@@ -47,7 +48,22 @@ struct Queue {
     grants: Grants,
     /// The uploads of tasks that were begun before the last start, until the tasks are tried.
     uploads: Mutex<BTreeMap<Stamp, String>>,
-    endpoint: RwLock<Option<(Endpoint, Instant)>>,
+    endpoint: RwLock<Option<Kept>>,
+}
+
+/// A destination as it was found.
+struct Kept {
+    endpoint: Endpoint,
+    /// When it is to be looked for anew.
+    until: Instant,
+    /// Of which state of the source bucket's rules.
+    revision: u64,
+}
+
+impl Kept {
+    fn is_of(&self, source: &Bucket) -> bool {
+        Instant::now() < self.until && self.revision == source.revision
+    }
 }
 
 /// What became of an attempt.
@@ -122,7 +138,13 @@ impl Queue {
             let wakes_at = lanes.wakes_at().filter(|_| under_way.len() < self.concurrency());
             tokio::select! {
                 Some(done) = under_way.join_next() => match done {
-                    Ok(Some(Attended::Ended(key))) => lanes.done(&key),
+                    Ok(Some(Attended::Ended(key))) => {
+                        lanes.done(&key);
+                        if lanes.held() == 0 {
+                            // Nothing is held up any more, whatever became of it.
+                            self.sender.context.troubles.clear(&self.name);
+                        }
+                    }
                     Ok(Some(Attended::Again(errand))) => lanes.again(errand),
                     Ok(Some(Attended::Later(errand, wait))) => lanes.later(errand, Instant::now() + wait),
                     Ok(None) => return,
@@ -168,12 +190,20 @@ impl Queue {
     /// Tries a task, when its turn has come, and ends it if there is no more to try. Nothing if the sender ends.
     async fn attend(self: Arc<Self>, mut errand: Errand) -> Option<Attended> {
         let Work::Replicate(replicate) = &errand.task.work else { return Some(Attended::Ended(String::new())) };
-        let replicate = replicate.clone();
+        let mut replicate = replicate.clone();
         let begun = self.uploads.lock().unwrap_or_else(PoisonError::into_inner).remove(&errand.task.stamp);
         if let Some(upload) = begun {
             errand.progress = Progress::of_kept(upload);
         }
-        self.gate.pass().await;
+        match self.source_and_rule(&replicate).await {
+            // There is nothing to wait for.
+            Err(Fault::Gone) => {}
+            Err(_) => self.gate.pass().await,
+            Ok((_, rule)) => {
+                self.gate.pass().await;
+                replicate.rule = rule;
+            }
+        }
         errand.tracked.begin(&self.sender, &self.source, &replicate).await;
         let sent_before = errand.progress.parts_sent();
         let attempt = {
@@ -219,7 +249,13 @@ impl Queue {
     async fn failed(&self, replicate: &Replicate, errand: &mut Errand, fault: Fault) -> Next {
         let reason = fault.to_string();
         let is_passing = matches!(fault, Fault::Passing(_));
-        let next = errand.tried.failed(fault, self.arrived.load(Ordering::Relaxed));
+        let mut next = errand.tried.failed(fault, self.arrived.load(Ordering::Relaxed));
+        if matches!(next, Next::Ends(TaskOutcome::PutAside { .. }))
+            && wanted::is_gone(&self.sender.context.store, &self.source, replicate).await
+        {
+            // Nobody can help a version that is not there any more.
+            next = Next::Ends(TaskOutcome::Dropped);
+        }
         match &next {
             Next::AllWait => {
                 self.sender.context.troubles.note(&self.name, reason);
@@ -247,15 +283,10 @@ impl Queue {
     }
 
     async fn attempt(&self, replicate: &Replicate, task: Stamp, doing: Doing<'_>) -> Result<(), Fault> {
-        let store = &self.sender.context.store;
-        let bucket = match store.bucket(&self.source).await {
-            Ok(bucket) if bucket.id == self.bucket => bucket,
-            Ok(_) | Err(strata_storage::Error::NotFound(_)) => return Err(Fault::Gone),
-            Err(error) => return Err(Fault::Passing(error.to_string())),
-        };
+        let (bucket, rule) = self.source_and_rule(replicate).await?;
         let (snapshot, now) = (self.sender.context.directory.snapshot(), self.sender.clock.now());
-        let source = &Source::new(self.grants.of(&bucket, &snapshot, &replicate.rule, now)?, now);
-        let endpoint = &self.endpoint().await?;
+        let source = &Source::new(self.grants.of(&bucket, &snapshot, &rule, now)?, now);
+        let endpoint = &self.endpoint(&bucket).await?;
         let key = &ObjectKey::parse(&replicate.key).map_err(|error| Fault::Lasting(error.to_string()))?;
         let (sender, queue) = (&self.sender, self.name.id());
         let transfer = Transfer { sender, source, endpoint, replicate, key, queue, task };
@@ -265,22 +296,31 @@ impl Queue {
         }
     }
 
-    /// The destination, looked for now and then.
-    async fn endpoint(&self) -> Result<Endpoint, Fault> {
-        if let Some((endpoint, until)) = &*self.endpoint.read().await
-            && Instant::now() < *until
-        {
-            return Ok(endpoint.clone());
+    /// The source bucket as it is, and the id of the rule by which it sends that. `Err(Gone)` if there is none.
+    async fn source_and_rule(&self, replicate: &Replicate) -> Result<(Arc<Bucket>, String), Fault> {
+        let store = &self.sender.context.store;
+        let bucket = match store.bucket(&self.source).await {
+            Ok(bucket) if bucket.id == self.bucket => bucket,
+            Ok(_) | Err(strata_storage::Error::NotFound(_)) => return Err(Fault::Gone),
+            Err(error) => return Err(Fault::Passing(error.to_string())),
+        };
+        let rule = wanted::rule(store, &bucket, &self.destination, replicate).await?;
+        Ok((bucket, rule))
+    }
+
+    /// The destination, looked for now and then, and when the source's rules were set anew.
+    async fn endpoint(&self, source: &Bucket) -> Result<Endpoint, Fault> {
+        if let Some(kept) = self.endpoint.read().await.as_ref().filter(|kept| kept.is_of(source)) {
+            return Ok(kept.endpoint.clone());
         }
         let mut kept = self.endpoint.write().await;
-        if let Some((endpoint, until)) = &*kept
-            && Instant::now() < *until
-        {
-            return Ok(endpoint.clone());
+        if let Some(kept) = kept.as_ref().filter(|kept| kept.is_of(source)) {
+            return Ok(kept.endpoint.clone());
         }
-        let found = self.sender.context.destinations.resolve(&self.source, &self.destination).await?;
+        let found = self.sender.context.destinations.resolve(source, &self.destination).await?;
         let endpoint = Endpoint::of(found).await?;
-        *kept = Some((endpoint.clone(), Instant::now() + FOUND_FOR));
+        let until = Instant::now() + FOUND_FOR;
+        *kept = Some(Kept { endpoint: endpoint.clone(), until, revision: source.revision });
         Ok(endpoint)
     }
 }

@@ -6,7 +6,7 @@ use super::{Check, CheckStep, FindingKind, shown_row};
 use crate::error::Result;
 use crate::index::record::Record as _;
 use crate::index::{Family, key};
-use crate::queue::{Backlog, QueueId, QueueName, TaskRecord, TaskState, UploadedRecord, backlog_of};
+use crate::queue::{Backlog, QueueId, QueueName, TaskRecord, TaskState, UploadedRecord, Work, backlog_of};
 use crate::stamp::Stamp;
 
 /// What the tasks of one queue add up to, by rule; under an empty name all of them.
@@ -39,6 +39,7 @@ impl Check<'_> {
         let mut rows = self.rows.cursor(Family::Task, &[], &[]);
         while let Some((row, value)) = rows.row()? {
             match split_task(row) {
+                Some((queue, TaskState::AsideOf, stamp)) => self.aside_of(queue, stamp, row)?,
                 Some((queue, state, stamp)) => {
                     let mut sums = match present.take() {
                         Some(sums) if sums.queue == queue => sums,
@@ -82,6 +83,23 @@ impl Check<'_> {
                 shown_row(Family::Task, row),
                 "it tells of an upload of a task that is gone",
             );
+        }
+        Ok(())
+    }
+
+    /// The row by which a task that is put aside is found.
+    fn aside_of(&mut self, queue: QueueId, stamp: Stamp, row: &[u8]) -> Result<()> {
+        let task = self.rows.record::<TaskRecord>(Family::Task, &key::task(queue, TaskState::Aside, stamp));
+        let is_named = match &task {
+            Ok(Some(TaskRecord { work: Work::Replicate(replicate), .. })) => {
+                row.starts_with(&key::tasks_aside_of(queue, &replicate.key, replicate.version_id()))
+            }
+            // It is told of where it is.
+            Err(_) => true,
+            _ => false,
+        };
+        if !is_named {
+            self.find(FindingKind::Unowned, shown_row(Family::Task, row), "it tells of a task that is not put aside");
         }
         Ok(())
     }
@@ -170,5 +188,7 @@ fn split_task(row: &[u8]) -> Option<(QueueId, TaskState, Stamp)> {
     let (queue, rest) = row.split_first_chunk::<8>()?;
     let (number, stamp) = rest.split_first()?;
     let state = TaskState::ALL.into_iter().find(|state| state.number() == *number)?;
+    // The version's name comes first in it.
+    let stamp = if state == TaskState::AsideOf { stamp.split_at_checked(16)?.1 } else { stamp };
     Some((QueueId(u64::from_be_bytes(*queue)), state, Stamp::from_bytes(stamp.try_into().ok()?)))
 }

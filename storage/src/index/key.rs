@@ -25,7 +25,7 @@ use crate::meter::{MeterKey, Metered, Month};
 use crate::object::StorageClass;
 use crate::pool::Pool;
 use crate::queue::{QueueId, TaskState};
-use crate::stamp::{Stamp, Timestamp};
+use crate::stamp::{Stamp, Timestamp, VersionId};
 use crate::tiering::Tier;
 use crate::usage::UsageKey;
 
@@ -316,6 +316,15 @@ pub(crate) fn tasks(queue: QueueId, state: TaskState) -> Vec<u8> {
     bytes
 }
 
+/// What the keys of the rows begin with that name a version's tasks put aside in a queue. Each goes on with a task's stamp.
+pub(crate) fn tasks_aside_of(queue: QueueId, key: &str, version: VersionId) -> Vec<u8> {
+    let mut hasher = blake3::Hasher::new_derive_key("strata 2026-11-24 version of tasks put aside");
+    hasher.update(version.to_string().as_bytes()).update(&[0]).update(key.as_bytes());
+    let mut bytes = tasks(queue, TaskState::AsideOf);
+    bytes.extend_from_slice(&hasher.finalize().as_bytes()[..16]);
+    bytes
+}
+
 /// The key of a queue's counters: of all, or of one rule's tasks.
 pub(crate) fn queue(queue: QueueId, rule: Option<&str>) -> Vec<u8> {
     let mut bytes = queue.0.to_be_bytes().to_vec();
@@ -391,12 +400,12 @@ pub(crate) fn counters<const N: usize>(value: &[u8]) -> Option<[i64; N]> {
 mod tests {
     use super::{
         DueKind, DueRow, after_prefix, counters, due, escaped_prefix, meter, split_due, split_meter, split_upload,
-        split_usage, split_version, task, upload, usage, version,
+        split_usage, split_version, task, tasks_aside_of, upload, usage, version,
     };
     use crate::meter::{MeterKey, Metered, Month};
     use crate::object::StorageClass;
     use crate::queue::{QueueId, TaskState};
-    use crate::stamp::{Stamp, Timestamp};
+    use crate::stamp::{Stamp, Timestamp, VersionId};
     use crate::tiering::Tier;
     use crate::usage::UsageKey;
     use proptest::prelude::{any, prop_assert, prop_assert_eq, proptest};
@@ -420,6 +429,10 @@ mod tests {
         for (state, number) in states.into_iter().zip(["00", "01", "02"]) {
             assert_eq!(row(state), format!("0000000000000001{number}00000000000000020000000000000007"));
         }
+        let aside = |key, version| hex::encode(tasks_aside_of(QueueId(1), key, version));
+        assert_eq!(aside("a", VersionId::Null), "000000000000000103e174885c912be72df9c8fadcd39866cd");
+        assert_ne!(aside("a", VersionId::Null), aside("b", VersionId::Null));
+        assert_ne!(aside("a", VersionId::Null), aside("a", VersionId::Stamp(stamp(2))));
     }
 
     #[test]

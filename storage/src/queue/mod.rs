@@ -214,16 +214,21 @@ pub(crate) enum TaskState {
     Aside,
     /// It waits, and has begun an upload. The row is beside that of `Waiting`, and goes with it.
     Uploaded,
+    /// It is put aside, and is found by the version that it is about. The row is beside that of `Aside`, and goes with it;
+    /// older builds wrote none.
+    AsideOf,
 }
 
 impl TaskState {
-    pub(crate) const ALL: [TaskState; 3] = [TaskState::Waiting, TaskState::Aside, TaskState::Uploaded];
+    pub(crate) const ALL: [TaskState; 4] =
+        [TaskState::Waiting, TaskState::Aside, TaskState::Uploaded, TaskState::AsideOf];
 
     pub(crate) const fn number(self) -> u8 {
         match self {
             TaskState::Waiting => 0,
             TaskState::Aside => 1,
             TaskState::Uploaded => 2,
+            TaskState::AsideOf => 3,
         }
     }
 }

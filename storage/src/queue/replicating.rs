@@ -29,8 +29,36 @@ impl Replicate {
     }
 }
 
-/// A change of the counts in a version's record.
-type Counting = fn(&mut ReplicationState);
+/// What becomes of a task.
+enum Fate {
+    Ended(Task, TaskOutcome),
+    TakenUp { aside: AsideTask, drop_it: bool },
+}
+
+impl Fate {
+    fn work(&self) -> &Work {
+        match self {
+            Fate::Ended(task, _) => &task.work,
+            Fate::TakenUp { aside, .. } => &aside.task.work,
+        }
+    }
+
+    /// Changes the counts in the version's record.
+    fn count(&self, state: &mut ReplicationState) {
+        match self {
+            Fate::Ended(..) => state.pending = state.pending.saturating_sub(1),
+            Fate::TakenUp { .. } => state.failed = state.failed.saturating_sub(1),
+        }
+        match self {
+            Fate::Ended(_, TaskOutcome::Done) => {}
+            Fate::Ended(_, TaskOutcome::PutAside { .. }) => state.failed = state.failed.saturating_add(1),
+            Fate::TakenUp { drop_it: false, .. } => state.pending = state.pending.saturating_add(1),
+            Fate::Ended(_, TaskOutcome::Dropped | TaskOutcome::Moved { .. }) | Fate::TakenUp { drop_it: true, .. } => {
+                state.give_up();
+            }
+        }
+    }
+}
 
 impl Store {
     /// The bucket of that id with its name; `None` if it is gone. Tasks know buckets by their ids.
@@ -46,24 +74,7 @@ impl Store {
     /// Ends a task of replication, which must have come from [`Store::tasks`] and not have been ended before. The version's
     /// status changes with it, and what failed is told to those who want events of it.
     pub async fn end_replication(&self, queue: QueueId, task: Task, outcome: TaskOutcome) -> Result<()> {
-        let counting: Counting = match outcome {
-            TaskOutcome::Done | TaskOutcome::Dropped | TaskOutcome::Moved { .. } => {
-                |state| state.pending = state.pending.saturating_sub(1)
-            }
-            TaskOutcome::PutAside { .. } => |state| {
-                state.pending = state.pending.saturating_sub(1);
-                state.failed = state.failed.saturating_add(1);
-            },
-        };
-        let failure = match &outcome {
-            TaskOutcome::PutAside { reason, .. } => Some(reason.clone()),
-            _ => None,
-        };
-        let Work::Replicate(replicate) = &task.work else { return Ok(()) };
-        let replicate = replicate.clone();
-        let mut batch = Batch::making_room();
-        self.inner.end_task(queue, task, outcome, &mut batch);
-        self.commit_replicating(&replicate, counting, failure, batch).await
+        self.commit_replicating(queue, Fate::Ended(task, outcome)).await.map(drop)
     }
 
     /// Keeps the id of the upload that a waiting task has begun at its destination, until the task ends: after a restart it
@@ -90,20 +101,10 @@ impl Store {
             .await
     }
 
-    /// Makes a task that was put aside wait again, behind all others, or forgets it if `drop_it`.
-    pub async fn retry_replication(&self, queue: QueueId, aside: AsideTask, drop_it: bool) -> Result<()> {
-        let Work::Replicate(replicate) = &aside.task.work else { return Ok(()) };
-        let replicate = replicate.clone();
-        let counting: Counting = match drop_it {
-            true => |state| state.failed = state.failed.saturating_sub(1),
-            false => |state| {
-                state.failed = state.failed.saturating_sub(1);
-                state.pending = state.pending.saturating_add(1);
-            },
-        };
-        let mut batch = Batch::making_room();
-        self.inner.take_up(queue, aside, drop_it, &mut batch);
-        self.commit_replicating(&replicate, counting, None, batch).await
+    /// Makes a task that was put aside wait again, behind all others, or forgets it if `drop_it`. `Ok(false)` if it is not put
+    /// aside any more.
+    pub async fn retry_replication(&self, queue: QueueId, aside: AsideTask, drop_it: bool) -> Result<bool> {
+        self.commit_replicating(queue, Fate::TakenUp { aside, drop_it }).await
     }
 
     /// Asks for a version to be sent by a rule, whatever was sent before and whatever the rule's filter says: how existing
@@ -182,33 +183,73 @@ impl Store {
         self.inner.announce(bucket, &happening.details(EventDetails::Replication(details)), batch);
     }
 
-    /// Commits what changes a task, and with it the counts in the version's record.
-    async fn commit_replicating(
+    /// Commits what becomes of a task, and with it the counts in the version's record. `Ok(false)` if it was put aside, and is
+    /// not any more.
+    async fn commit_replicating(&self, queue: QueueId, fate: Fate) -> Result<bool> {
+        let Work::Replicate(replicate) = fate.work().clone() else { return Ok(false) };
+        let inner = &self.inner;
+        let mut batch = Batch::making_room();
+        let place = self.bucket_by_id(replicate.bucket).await?.zip(ObjectKey::parse(&replicate.key).ok());
+        if let Some((bucket, key)) = &place {
+            batch.hold(inner.locks.bucket_shared(&bucket.name).await);
+            batch.hold(inner.locks.key(bucket.id, key.as_str()).await);
+        }
+        if let Fate::TakenUp { aside, .. } = &fate {
+            let row = key::task(queue, TaskState::Aside, aside.task.stamp);
+            if inner.index.get(Family::Task, row).await?.is_none() {
+                return Ok(false);
+            }
+        }
+        if let Some((bucket, key)) = &place {
+            self.count_in_version(bucket, key, (queue, &fate, &replicate), &mut batch).await?;
+            if let Fate::Ended(_, TaskOutcome::PutAside { reason, .. }) = &fate {
+                let failure = Some(reason.clone());
+                self.announce_replication(bucket, EventKind::ReplicationFailed, &replicate, failure, &mut batch);
+            }
+        }
+        match fate {
+            Fate::Ended(task, outcome) => inner.end_task(queue, task, outcome, &mut batch),
+            Fate::TakenUp { aside, drop_it } => inner.take_up(queue, aside, drop_it, &mut batch),
+        }
+        inner.index.commit(batch).await?;
+        Ok(true)
+    }
+
+    /// Adds to `batch` what a task's fate changes in its version's record. What arrived in a queue needs nothing of what was put
+    /// aside there for the same: an object arrives with all that was changed of it.
+    async fn count_in_version(
         &self,
-        replicate: &Replicate,
-        counting: Counting,
-        failure: Option<String>,
-        mut batch: Batch,
+        bucket: &Bucket,
+        key: &ObjectKey,
+        (queue, fate, replicate): (QueueId, &Fate, &Replicate),
+        batch: &mut Batch,
     ) -> Result<()> {
         let inner = &self.inner;
-        let Some(bucket) = self.bucket_by_id(replicate.bucket).await? else { return inner.index.commit(batch).await };
-        let Ok(key) = ObjectKey::parse(&replicate.key) else { return inner.index.commit(batch).await };
-        batch.hold(inner.locks.bucket_shared(&bucket.name).await);
-        batch.hold(inner.locks.key(bucket.id, key.as_str()).await);
         let row = key::version(bucket.id, key.as_str(), replicate.version);
-        if let Some(mut record) = inner.index.record::<VersionRecord>(Family::Version, row.clone()).await? {
-            if let Some(object) = &mut record.object {
-                counting(&mut object.replication);
-                if !object.replication.is_under_way() {
-                    // Rules left it alone until now.
-                    inner.wake(&bucket, &key, replicate.version, &mut batch);
+        let record = inner.index.record::<VersionRecord>(Family::Version, row.clone()).await?;
+        let Some(mut record) = record else { return Ok(()) };
+        if let Some(object) = &mut record.object {
+            fate.count(&mut object.replication);
+        }
+        let may_be_aside = record.object.as_ref().is_none_or(|object| object.replication.failed > 0);
+        if may_be_aside && matches!(fate, Fate::Ended(_, TaskOutcome::Done)) {
+            for aside in self.tasks_aside_of(queue, key, replicate.version_id()).await? {
+                let Work::Replicate(other) = &aside.task.work else { continue };
+                let has_arrived = replicate.part == ReplicatedPart::Object || replicate.part == other.part;
+                if other.version != replicate.version || !has_arrived {
+                    continue;
+                }
+                inner.take_up(queue, aside, true, batch);
+                if let Some(object) = &mut record.object {
+                    object.replication.failed = object.replication.failed.saturating_sub(1);
                 }
             }
-            batch.put(Family::Version, row, &record);
         }
-        if failure.is_some() {
-            self.announce_replication(&bucket, EventKind::ReplicationFailed, replicate, failure, &mut batch);
+        if record.object.as_ref().is_some_and(|object| !object.replication.is_under_way()) {
+            // Rules left it alone until now.
+            inner.wake(bucket, key, replicate.version, batch);
         }
-        inner.index.commit(batch).await
+        batch.put(Family::Version, row, &record);
+        Ok(())
     }
 }

@@ -3,10 +3,11 @@
 use crate::error::Result;
 use crate::index::record::Record;
 use crate::index::{Batch, Family, Rows, Step, key};
+use crate::name::ObjectKey;
 use crate::queue::{
     AsideRecord, AsideTask, Backlog, QueueId, QueueName, QueueStatus, Task, TaskOutcome, TaskRecord, TaskState, Work,
 };
-use crate::stamp::{Stamp, Timestamp};
+use crate::stamp::{Stamp, Timestamp, VersionId};
 use crate::store::{Inner, Store};
 use crate::sync::watch;
 
@@ -33,6 +34,11 @@ impl TaskRecord {
         TaskRecord { work, aside: None }
     }
 
+    fn into_aside(self, stamp: Stamp) -> Option<AsideTask> {
+        let AsideRecord { reason, attempts, since } = self.aside?;
+        Some(AsideTask { task: Task { stamp, work: self.work }, reason, attempts, since })
+    }
+
     fn bytes(&self) -> u64 {
         self.work.bytes(|| self.encode().len())
     }
@@ -46,7 +52,7 @@ impl Backlog {
             TaskState::Waiting => (&mut self.waiting, &mut self.waiting_bytes),
             TaskState::Aside => (&mut self.aside, &mut self.aside_bytes),
             // Its task counts.
-            TaskState::Uploaded => return,
+            TaskState::Uploaded | TaskState::AsideOf => return,
         };
         (*tasks, *sum) = (*tasks + 1, sum.saturating_add(bytes));
     }
@@ -90,6 +96,14 @@ fn count(queue: QueueId, work: &Work, counted: Counted, tasks: i64, bytes: u64, 
     batch.add(Family::Queue, key::queue(queue, None), numbers);
 }
 
+/// The row by which a task that is put aside is found by its version; events are not.
+fn aside_of(queue: QueueId, work: &Work, stamp: Stamp) -> Option<Vec<u8>> {
+    let Work::Replicate(replicate) = work else { return None };
+    let mut row = key::tasks_aside_of(queue, &replicate.key, replicate.version_id());
+    row.extend_from_slice(&stamp.to_bytes());
+    Some(row)
+}
+
 impl Inner {
     /// Adds a task to the batch of the change that it is about.
     pub(crate) fn enqueue(&self, queue: QueueId, work: Work, batch: &mut Batch) {
@@ -127,6 +141,9 @@ impl Inner {
                 let aside = Some(AsideRecord { reason, attempts, since: self.clock.now() });
                 let row = key::task(queue, TaskState::Aside, task.stamp);
                 count(queue, &record.work, Counted::Aside, 1, bytes, batch);
+                if let Some(row) = aside_of(queue, &record.work, task.stamp) {
+                    batch.put_raw(Family::Task, row, Vec::new());
+                }
                 batch.put(Family::Task, row, &TaskRecord { aside, ..record });
             }
         }
@@ -135,6 +152,9 @@ impl Inner {
     /// Adds to `batch` what makes a task that was put aside wait again, behind all others, or, if `drop_it`, forgets it.
     pub(crate) fn take_up(&self, queue: QueueId, aside: AsideTask, drop_it: bool, batch: &mut Batch) {
         batch.delete(Family::Task, key::task(queue, TaskState::Aside, aside.task.stamp));
+        if let Some(row) = aside_of(queue, &aside.task.work, aside.task.stamp) {
+            batch.delete(Family::Task, row);
+        }
         let mut record = TaskRecord::waiting(aside.task.work);
         let bytes = record.bytes();
         count(queue, &record.work, Counted::Aside, -1, bytes, batch);
@@ -191,11 +211,30 @@ impl Store {
     /// Up to `max` tasks that were put aside, in the order of their stamps, after the stamp `after`.
     pub async fn tasks_aside(&self, queue: QueueId, after: Option<Stamp>, max: usize) -> Result<Vec<AsideTask>> {
         let found = self.scan_tasks(queue, TaskState::Aside, after, max).await?;
-        let aside = |(stamp, record): (Stamp, TaskRecord)| {
-            let AsideRecord { reason, attempts, since } = record.aside?;
-            Some(AsideTask { task: Task { stamp, work: record.work }, reason, attempts, since })
-        };
-        Ok(found.into_iter().filter_map(aside).collect())
+        Ok(found.into_iter().filter_map(|(stamp, record)| record.into_aside(stamp)).collect())
+    }
+
+    /// The tasks of a version that were put aside, in the order of their stamps: few, however many the queue has.
+    pub async fn tasks_aside_of(&self, queue: QueueId, key: &ObjectKey, version: VersionId) -> Result<Vec<AsideTask>> {
+        let prefix = key::tasks_aside_of(queue, key.as_str(), version);
+        self.inner
+            .index
+            .read(move |rows| {
+                let mut stamps = Vec::new();
+                rows.scan(Family::Task, &prefix, &key::after_prefix(prefix.clone()), |row, _| {
+                    stamps.push(stamp_of(row)?);
+                    Ok(Step::Next)
+                })?;
+                let mut found = Vec::new();
+                for stamp in stamps {
+                    let row = key::task(queue, TaskState::Aside, stamp);
+                    found.extend(
+                        rows.record::<TaskRecord>(Family::Task, &row)?.and_then(|record| record.into_aside(stamp)),
+                    );
+                }
+                Ok(found)
+            })
+            .await
     }
 
     /// Ends tasks of events, all in one batch. Each must have come from [`Store::tasks`] and not have been ended before: one

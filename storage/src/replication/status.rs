@@ -63,6 +63,12 @@ impl ReplicationState {
         self.pending = self.pending.saturating_add(u32::try_from(tasks).unwrap_or(u32::MAX));
     }
 
+    /// Forgets that it was sent if nothing is under way: a task of it was given up, and it is not known of any destination that
+    /// it has all of it.
+    pub(crate) fn give_up(&mut self) {
+        self.sent &= self.is_under_way();
+    }
+
     /// Whether it is still to be sent somewhere, be it that somebody must help.
     pub(crate) fn is_under_way(&self) -> bool {
         self.pending > 0 || self.failed > 0

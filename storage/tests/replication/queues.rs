@@ -3,7 +3,7 @@
 use strata_storage::{
     AsideTask, BucketChange, ConfigurationFilter, DeleteCondition, DeleteObject, Error, Event, EventKind, EventKinds,
     Governance, NotificationRule, QueueName, ReplicatedPart, ReplicationForm, ReplicationRule, ReplicationStatus,
-    TaskOutcome, VersionSelector, Versioning, Work,
+    TaskOutcome, VersionId, VersionSelector, Versioning, Work,
 };
 
 use crate::support::{Side, THERE, bucket, key, rule, tag, work};
@@ -103,7 +103,8 @@ async fn what_failed_waits_aside_until_somebody_helps() {
     let found = side.store.tasks_aside(queue, None, 10).await.expect("tasks");
     let [AsideTask { task, reason, attempts, .. }] = &found[..] else { panic!("{found:?}") };
     assert_eq!((task, reason.as_str(), *attempts), (&first, "DstBucketNotFound", 3));
-    side.store.retry_replication(queue, found[0].clone(), false).await.expect("taken up");
+    assert!(side.store.retry_replication(queue, found[0].clone(), false).await.expect("taken up"));
+    assert!(!side.store.retry_replication(queue, found[0].clone(), false).await.expect("it waits by now"));
     assert_eq!(side.status("a").await, Some(ReplicationStatus::Pending));
     // It waits behind the others now.
     let again = side.tasks(THERE).await.remove(1);
@@ -111,9 +112,59 @@ async fn what_failed_waits_aside_until_somebody_helps() {
     side.end(THERE, again, aside("DstBucketNotFound")).await;
     let found = side.store.tasks_aside(queue, None, 10).await.expect("tasks").remove(0);
     side.store.retry_replication(queue, found, true).await.expect("forgotten");
-    assert_eq!(side.status("a").await, Some(ReplicationStatus::Completed));
+    assert_eq!(side.status("a").await, None);
     let backlog = side.store.backlog(queue).await.expect("counters");
     assert_eq!((backlog.waiting, backlog.aside, backlog.aside_bytes, backlog.dropped), (1, 0, 0, 1));
+}
+
+#[tokio::test]
+async fn what_no_rule_sends_any_more_has_no_status() {
+    let side = Side::new(1, 1000).await;
+    side.replicate(vec![rule("one", THERE), rule("two", OTHER)]).await;
+    side.put("a", "x", vec![]).await;
+    let [first] = side.tasks(THERE).await.try_into().expect("one task");
+    let [second] = side.tasks(OTHER).await.try_into().expect("one task");
+    side.end(THERE, first, TaskOutcome::Dropped).await;
+    assert_eq!(side.status("a").await, Some(ReplicationStatus::Pending));
+    side.end(OTHER, second, TaskOutcome::Dropped).await;
+    assert_eq!(side.status("a").await, None);
+}
+
+#[tokio::test]
+async fn what_arrives_after_all_has_not_failed() {
+    let side = Side::new(1, 1000).await;
+    side.replicate(vec![rule("one", THERE), rule("two", OTHER)]).await;
+    let queue = side.queue(THERE).await.id();
+    let other = side.put("b", "x", vec![]).await;
+    let written = side.put("a", "x", vec![]).await;
+    for destination in [THERE, OTHER] {
+        for task in side.tasks(destination).await {
+            side.end(destination, task, aside("DstBucketNotFound")).await;
+        }
+    }
+    let id = written.version_id.expect("versioned");
+    let left = async |destination| {
+        let queue = side.queue(destination).await.id();
+        side.store.tasks_aside(queue, None, 10).await.expect("tasks").len()
+    };
+    for (destination, then, elsewhere) in
+        [(THERE, ReplicationStatus::Failed, 2), (OTHER, ReplicationStatus::Completed, 1)]
+    {
+        side.store.ask_replication(&bucket(), &key("a"), id, &rule("one", destination)).await.expect("asked");
+        let [task] = side.tasks(destination).await.try_into().expect("one task");
+        side.end(destination, task, TaskOutcome::Done).await;
+        assert_eq!((side.status("a").await, left(destination).await), (Some(then), 1));
+        assert_eq!(left(OTHER).await, elsewhere);
+        let queue = side.queue(destination).await.id();
+        let of = async |name| side.store.tasks_aside_of(queue, &key(name), VersionId::Null).await.expect("tasks").len();
+        assert_eq!((of("a").await, of("b").await), (0, 0), "only null versions were asked for");
+        let of = side.store.tasks_aside_of(queue, &key("a"), id).await.expect("tasks");
+        assert_eq!(of, [], "it arrived");
+    }
+    let b = other.version_id.expect("versioned");
+    let [task] = &side.store.tasks_aside_of(queue, &key("b"), b).await.expect("tasks")[..] else { panic!("one task") };
+    assert_eq!(side.store.tasks_aside(queue, None, 10).await.expect("tasks"), [task.clone()]);
+    assert_eq!(side.status("b").await, Some(ReplicationStatus::Failed));
 }
 
 #[tokio::test]

@@ -4,7 +4,8 @@ use super::{World, chunk_of, damaged, newest, object, object_row, rows, settled}
 use crate::index::key::DueKind;
 use crate::index::record::{Body, Content, ContentForm, CurrentRecord, Record as _, UploadRecord};
 use crate::index::{Batch, Family, key};
-use crate::stamp::{Stamp, Timestamp};
+use crate::queue::QueueId;
+use crate::stamp::{Stamp, Timestamp, VersionId};
 use crate::store::Store;
 use crate::{AccountId, Bucket, FindingKind};
 
@@ -124,7 +125,7 @@ async fn change_content(store: &Store, name: &str, change: impl FnOnce(&mut Cont
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn counters() {
-    use FindingKind::{QueueCounter, QueueUnnamed, SegmentCounter, UploadCounter, UsageCounter};
+    use FindingKind::{QueueCounter, QueueUnnamed, SegmentCounter, Unowned, UploadCounter, UsageCounter};
     damaged(&[(SegmentCounter, 1)], async |store, batch| {
         let (_, _, place) = chunk_of(store, "large").await;
         batch.add(Family::Segment, place.segment.to_be_bytes().to_vec(), vec![64]);
@@ -147,6 +148,14 @@ async fn counters() {
     damaged(&[(QueueUnnamed, 1)], async |store, batch| {
         let (row, _) = rows(store, Family::Queue).await.remove(0);
         batch.delete(Family::Meta, [&key::queue_names()[..], &row].concat());
+    })
+    .await;
+    damaged(&[(Unowned, 1)], async |store, batch| {
+        let (row, _) = rows(store, Family::Queue).await.remove(0);
+        let queue = QueueId(u64::from_be_bytes(*row.first_chunk().unwrap()));
+        let mut row = key::tasks_aside_of(queue, "small", VersionId::Null);
+        row.extend_from_slice(&[0; 16]);
+        batch.put_raw(Family::Task, row, Vec::new());
     })
     .await;
     damaged(&[(UploadCounter, 1)], async |store, batch| {
