@@ -208,6 +208,13 @@ async fn buckets_are_compared() {
         "{said}"
     );
     assert_eq!(lines[2][2..], ["a", "(tag", "t)"], "{said}");
+    // What is current alone: of a key that is a marker here, the other side has too much.
+    let (status, said, _) = shell.end(&with(&["--current", "--json"])).await;
+    let found: Value = serde_json::from_str(&said).expect("JSON");
+    assert_eq!(
+        (status, &kinds(&found)[..]),
+        (Some(1), &["different b/1 [etag,size]", "extra b/2 []", "extra c []"].map(str::to_owned)[..])
+    );
     let (status, said, _) = shell.end(&with(&["--prefix", "\u{fc}", "--deep"])).await;
     assert_eq!((status, said.as_str()), (Some(0), "arn:aws:s3:::copies: 1 versions here, 1 there\n"));
     let (status, _, said) = shell.end(&["replication", "diff", "bucket"]).await;

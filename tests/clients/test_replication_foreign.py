@@ -3,6 +3,7 @@
 What such a store cannot take is part of the test: version ids and times are its own, later changes of lists are not carried.
 """
 
+import json
 import re
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import pytest
 
 from content import MIB, multipart_etag, numbered_bytes
 from proxy import Proxy
-from server import START_SECONDS_MAX, clean_environment
+from server import START_SECONDS_MAX, binary, clean_environment
 from sites import Side, client, until
 
 PART_BYTES = 5 * MIB
@@ -148,6 +149,33 @@ def test_overwrites_and_markers_come_in_order(stores):
     listed = foreign.s3.list_object_versions(Bucket="copies")
     assert [(version["Key"], version["Size"]) for version in listed["Versions"]] == [("a", 3), ("a", 2), ("a", 1), ("b", 4)]
     assert [(marker["Key"], marker["IsLatest"]) for marker in listed["DeleteMarkers"]] == [("a", True)]
+
+
+def diff(ours, run, *words, status=0) -> dict:
+    said = run(binary(), "replication", "diff", "photos", *words, "--json", "--endpoint", ours.server.url, status=status)
+    return json.loads(said)
+
+
+def test_what_is_current_is_compared(stores, run):
+    ours, foreign = stores
+    for key, body in (("same", b"1"), ("changed", b"22"), ("gone", b"333"), ("tagged", b"4"), ("deleted", b"5")):
+        ours.s3.put_object(Bucket="photos", Key=key, Body=b"old")
+        ours.s3.put_object(Bucket="photos", Key=key, Body=body, Tagging="t=1", StorageClass="STANDARD_IA")
+    ours.s3.delete_object(Bucket="photos", Key="deleted")
+    ours.s3.put_object(Bucket="photos", Key="large", Body=numbered_bytes(20 * MIB, seed=1))
+    until(lambda: ours.waiting("photos", run) == 0, "everything to be sent")
+    found = diff(ours, run, "--deep")
+    # Its ETag is that of parts there.
+    assert (found["differences"], found["equal"], found["by_size_only"]) == ([], True, 1)
+    foreign.s3.put_object(Bucket="copies", Key="changed", Body=b"23")
+    foreign.s3.delete_object(Bucket="copies", Key="gone")
+    foreign.s3.put_object(Bucket="copies", Key="extra", Body=b"x")
+    foreign.s3.put_object_tagging(Bucket="copies", Key="tagged", Tagging={"TagSet": [{"Key": "t", "Value": "2"}]})
+    found = diff(ours, run, status=1)
+    told = [(one["key"], one["kind"], one["what"]) for one in found["differences"]]
+    assert told == [("changed", "different", ["etag"]), ("extra", "extra", []), ("gone", "missing", [])]
+    found = diff(ours, run, "--deep", "--prefix", "t", status=1)
+    assert [(one["key"], one["what"]) for one in found["differences"]] == [("tagged", ["tag t"])]
 
 
 def test_what_was_written_while_it_was_away_follows(stores, run):

@@ -1,11 +1,12 @@
-//! `POST replication/details`: what listings do not tell of versions, as HEAD and GetObjectTagging do: metadata, locks, tags.
+//! `POST replication/details`: what listings do not tell of versions, as HEAD and GetObjectTagging do: metadata, class, locks,
+//! tags.
 
 use std::collections::BTreeMap;
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use http::{HeaderMap, Method, StatusCode};
 use serde::{Deserialize, Serialize};
-use strata_storage::{Error, ObjectKey, VersionId, VersionSelector};
+use strata_storage::{Bucket, Error, ObjectKey, VersionId, VersionSelector};
 
 use crate::admin::AdminRequest;
 use crate::admin::replication::{Side, side};
@@ -24,6 +25,8 @@ const VERSIONS_MAX: usize = 100;
 const TOGETHER: usize = 16;
 /// What the names of headers begin with that describe an object, besides those of its system metadata.
 const PREFIXES: [&str; 2] = ["x-amz-meta-", "x-amz-object-lock-"];
+/// Left out for STANDARD.
+const CLASS: &str = "x-amz-storage-class";
 
 /// A version that is asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,7 +53,22 @@ pub struct VersionDetails {
     pub tags: BTreeMap<String, String>,
 }
 
-/// Answers.
+/// What is compared of versions, and what the rules change of them on the way.
+#[derive(Clone, Copy)]
+struct Compared {
+    class: bool,
+}
+
+impl Compared {
+    /// What the rules that lead to a destination leave as it is.
+    fn by_rules(bucket: &Bucket, destination: Option<&str>) -> Compared {
+        let rules = bucket.replication.iter().flat_map(|replication| &replication.rules);
+        let mut leading = rules.filter(|rule| Some(rule.destination.bucket.as_str()) == destination);
+        Compared { class: !leading.any(|rule| rule.destination.class.is_some()) }
+    }
+}
+
+/// Answers. `sent_to` names the destination with which the source is compared.
 pub async fn details(ctx: &Context, request: AdminRequest) -> Result<DetailsDocument, S3Error> {
     let asked: Vec<VersionName> = serde_json::from_slice(&request.body).map_err(|error| {
         S3Error::invalid_argument("The body must be a list of versions.", "body", error.to_string())
@@ -60,10 +78,13 @@ pub async fn details(ctx: &Context, request: AdminRequest) -> Result<DetailsDocu
         return Err(S3Error::invalid_argument(message, "body", asked.len().to_string()));
     }
     let side = side(ctx, &request).await?;
+    let source = ctx.store.bucket(&request.named_bucket()?).await?;
+    let destination = request.query.get("destination").or_else(|| request.query.get("sent_to"));
+    let compared = Compared::by_rules(&source, destination);
     let versions = stream::iter(asked)
         .map(async |version| match &side {
-            Side::Here(bucket) => of_store(ctx, bucket, &version).await,
-            Side::There(found) => of_region(found, &version).await,
+            Side::Here(bucket) => of_store(ctx, bucket, &version, compared).await,
+            Side::There(found) => of_region(found, &version, compared).await,
         })
         .buffered(TOGETHER)
         .try_collect()
@@ -75,6 +96,7 @@ async fn of_store(
     ctx: &Context,
     bucket: &strata_storage::BucketName,
     version: &VersionName,
+    compared: Compared,
 ) -> Result<Option<VersionDetails>, S3Error> {
     let (Ok(key), Some(id)) = (ObjectKey::parse(&version.key), VersionId::parse(&version.version_id)) else {
         return Ok(None);
@@ -89,10 +111,14 @@ async fn of_store(
     object_headers::set(&mut response, info);
     lock_headers::set(info.protection.lock, &mut response);
     let tags = info.tags.iter().map(|tag| (tag.key.clone(), tag.value.clone())).collect();
-    Ok(Some(VersionDetails { headers: described(&response.headers), tags }))
+    Ok(Some(VersionDetails { headers: described(&response.headers, compared), tags }))
 }
 
-async fn of_region(found: &Found, version: &VersionName) -> Result<Option<VersionDetails>, S3Error> {
+async fn of_region(
+    found: &Found,
+    version: &VersionName,
+    compared: Compared,
+) -> Result<Option<VersionDetails>, S3Error> {
     let Found::Remote(region, bucket) = found else {
         return Err(S3Error::internal("a local destination is a side of this store"));
     };
@@ -116,13 +142,16 @@ async fn of_region(found: &Found, version: &VersionName) -> Result<Option<Versio
         return Err(failed(format!("it answers {} {}", tags.status.as_u16(), error_code(&tags.body))));
     }
     let tags = read_tags(&tags.body).ok_or_else(|| failed("its tags cannot be read".to_owned()))?;
-    Ok(Some(VersionDetails { headers: described(&head.headers), tags }))
+    Ok(Some(VersionDetails { headers: described(&head.headers, compared), tags }))
 }
 
 /// The headers that describe an object.
-fn described(headers: &HeaderMap) -> BTreeMap<String, String> {
-    let is_wanted =
-        |name: &str| SYSTEM_HEADERS.contains(&name) || PREFIXES.iter().any(|prefix| name.starts_with(prefix));
+fn described(headers: &HeaderMap, compared: Compared) -> BTreeMap<String, String> {
+    let is_wanted = |name: &str| {
+        SYSTEM_HEADERS.contains(&name)
+            || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+            || (compared.class && name == CLASS)
+    };
     let text = |value: &http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
     let wanted = headers.iter().filter(|(name, _)| is_wanted(name.as_str()));
     wanted.map(|(name, value)| (name.as_str().to_owned(), text(value))).collect()
@@ -154,16 +183,19 @@ fn read_tags(document: &[u8]) -> Option<BTreeMap<String, String>> {
 mod tests {
     use http::{HeaderMap, HeaderValue};
 
-    use super::{described, read_tags};
+    use super::{CLASS, Compared, described, read_tags};
 
     #[test]
     fn what_describes_an_object() {
         let mut headers = HeaderMap::new();
-        for name in ["content-type", "x-amz-meta-a", "x-amz-object-lock-mode", "x-amz-request-id", "date", "etag"] {
+        for name in
+            ["content-type", "x-amz-meta-a", "x-amz-object-lock-mode", "x-amz-request-id", "date", "etag", CLASS]
+        {
             headers.insert(name, HeaderValue::from_static("v"));
         }
-        let names: Vec<String> = described(&headers).into_keys().collect();
-        assert_eq!(names, ["content-type", "x-amz-meta-a", "x-amz-object-lock-mode"]);
+        let names = |class| described(&headers, Compared { class }).into_keys().collect::<Vec<String>>();
+        assert_eq!(names(false), ["content-type", "x-amz-meta-a", "x-amz-object-lock-mode"]);
+        assert_eq!(names(true), ["content-type", "x-amz-meta-a", "x-amz-object-lock-mode", CLASS]);
         let tags = read_tags(b"<Tagging><TagSet><Tag><Key>k</Key><Value>v</Value></Tag></TagSet></Tagging>");
         assert_eq!(tags.expect("tags").into_iter().collect::<Vec<_>>(), [("k".to_owned(), "v".to_owned())]);
         assert!(read_tags(b"<Tagging><TagSet/></Tagging>").expect("none").is_empty());

@@ -10,6 +10,7 @@ use strata_storage::{VersionEntry, VersionId, VersionsQuery};
 use crate::admin::AdminRequest;
 use crate::admin::replication::{Side, side};
 use crate::error::S3Error;
+use crate::replication::sender::is_strata;
 use crate::replication::{Found, RegionRequest, error_code};
 use crate::request::Context;
 use crate::time::iso8601;
@@ -23,6 +24,9 @@ const PAGE_MAX: usize = 1000;
 pub struct ListingDocument {
     /// The versions, by their keys.
     pub versions: Vec<ListedVersion>,
+    /// Whether it is a store that is no Strata, and gives versions ids of its own; told on the first page.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub foreign: bool,
     /// Where the next page begins, if there are more: `key_marker` of the next request.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub next_key: Option<String>,
@@ -68,7 +72,7 @@ pub async fn listing(ctx: &Context, request: AdminRequest) -> Result<ListingDocu
             let (next_key, next_version) = page.next.unzip();
             let next_version = next_version.flatten().map(|id| id.to_string());
             let versions = page.entries.into_iter().map(listed).collect();
-            return Ok(ListingDocument { versions, next_key, next_version });
+            return Ok(ListingDocument { versions, next_key, next_version, ..ListingDocument::default() });
         }
     };
     let mut query = vec![("versions", ""), ("encoding-type", "url"), ("prefix", prefix), ("key-marker", key_marker)];
@@ -82,7 +86,12 @@ pub async fn listing(ctx: &Context, request: AdminRequest) -> Result<ListingDocu
     if answer.status != StatusCode::OK {
         return Err(failed(format!("it answers {} {}", answer.status.as_u16(), error_code(&answer.body))));
     }
-    read(&answer.body).ok_or_else(|| failed("its answer is no listing".to_owned()))
+    let page = read(&answer.body).ok_or_else(|| failed("its answer is no listing".to_owned()))?;
+    if !key_marker.is_empty() {
+        return Ok(page);
+    }
+    let strata = is_strata(&region, &bucket).await.map_err(|fault| failed(fault.to_string()))?;
+    Ok(ListingDocument { foreign: !strata, ..page })
 }
 
 fn listed(entry: VersionEntry) -> ListedVersion {
@@ -133,7 +142,7 @@ fn read(document: &[u8]) -> Option<ListingDocument> {
         (true, None) => return None,
     };
     let next_version = listing.next_version_id_marker.filter(|id| next_key.is_some() && !id.is_empty());
-    Some(ListingDocument { versions, next_key, next_version })
+    Some(ListingDocument { versions, next_key, next_version, ..ListingDocument::default() })
 }
 
 fn version(version: Version) -> Option<ListedVersion> {

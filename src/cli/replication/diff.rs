@@ -2,6 +2,9 @@
 //!
 //! Both are listed page by page and merged key by key. In memory are a page of each, and of one key those versions that the
 //! other side has not shown yet: as both list them in the same order, those are few unless they differ.
+//!
+//! A store that is no Strata gives versions ids and times of its own. With it only what is current of each key is compared, by
+//! size and ETag; ETags of uploads in parts depend on the parts, so that two that differ prove nothing, which is counted.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::io::Write;
@@ -31,9 +34,12 @@ pub struct DiffArgs {
     /// Only keys that begin so.
     #[arg(long, value_name = "PREFIX", default_value = "")]
     prefix: String,
-    /// Compares metadata, locks and tags too, with requests for each version.
+    /// Compares metadata, class, locks and tags too, with requests for each version.
     #[arg(long)]
     deep: bool,
+    /// Compares only what is current of each key, as is always done with stores that are no Strata.
+    #[arg(long)]
+    current: bool,
     /// Leaves out delete markers, for rules that do not send them.
     #[arg(long)]
     no_markers: bool,
@@ -63,6 +69,8 @@ struct Listing<'a> {
     page: VecDeque<ListedVersion>,
     marker: Option<(String, Option<String>)>,
     is_last: bool,
+    /// Whether the store is no Strata, once a page was read.
+    foreign: bool,
     /// Versions shown so far.
     count: u64,
 }
@@ -71,7 +79,7 @@ impl<'a> Listing<'a> {
     fn new(client: &'a Client, args: &DiffArgs, destination: Option<&str>) -> Listing<'a> {
         let mut target = topic("listing", &[("bucket", &args.bucket), ("prefix", &args.prefix)]);
         target.extend(destination.map(|arn| format!("&destination={}", encoded(arn))));
-        Listing { client, target, page: VecDeque::new(), marker: None, is_last: false, count: 0 }
+        Listing { client, target, page: VecDeque::new(), marker: None, is_last: false, foreign: false, count: 0 }
     }
 
     /// The key of the next version; `None` after the last one.
@@ -80,11 +88,23 @@ impl<'a> Listing<'a> {
             let mut target = self.target.clone();
             push_marker(&mut target, self.marker.as_ref());
             let page: ListingDocument = client::read(&self.client.get(&target).await?)?;
+            self.foreign |= page.foreign;
             self.page = page.versions.into();
             self.marker = page.next_key.map(|key| (key, page.next_version));
             self.is_last = self.marker.is_none();
         }
         Ok(self.page.front().map(|version| version.key.as_str()))
+    }
+
+    /// The object that is current of the next key, if it is that one; its other versions are passed.
+    async fn current_of(&mut self, key: &str) -> Result<Option<ListedVersion>, CliError> {
+        let mut current = None;
+        while let Some(version) = self.next_of(key).await? {
+            if version.latest {
+                current = Some(version);
+            }
+        }
+        Ok(current.filter(|version| version.etag.is_some()))
     }
 
     /// The next version, if it is one of that key.
@@ -134,9 +154,13 @@ struct Comparison<'a, W> {
     args: &'a DiffArgs,
     destination: &'a str,
     out: &'a mut W,
-    /// Versions that are the same as far as listings tell.
-    same: Vec<VersionName>,
+    /// Whether only what is current is compared.
+    current: bool,
+    /// Versions that are the same as far as listings tell, here and there.
+    same: Vec<(VersionName, VersionName)>,
     found: u64,
+    /// Objects whose ETags prove nothing, so that only their sizes are known to be the same.
+    by_size: u64,
     /// What comes before the next difference in JSON.
     separator: &'static str,
 }
@@ -154,27 +178,46 @@ pub async fn run(args: &DiffArgs, out: &mut impl Write) -> Result<(), CliError> 
     if destinations.is_empty() {
         return Err(CliError::Usage(format!("{} has no replication rules; name a --destination", args.bucket)));
     }
-    let (mut found, mut separator, mut versions) = (0, "", 0);
+    let (mut found, mut separator, mut versions, mut by_size) = (0, "", 0, 0);
     if args.ask.json {
         write!(out, "{{\"differences\":[")?;
     }
     for destination in &destinations {
-        let mut comparison =
-            Comparison { client: &client, args, destination, out, same: Vec::new(), found: 0, separator };
+        let mut comparison = Comparison {
+            client: &client,
+            args,
+            destination,
+            out,
+            current: args.current,
+            same: Vec::new(),
+            found: 0,
+            by_size: 0,
+            separator,
+        };
         let (source, there) = comparison.run().await?;
+        let unproven = comparison.by_size;
         found += comparison.found;
+        by_size += unproven;
         separator = comparison.separator;
         versions = source;
         if !args.ask.json {
-            writeln!(out, "{destination}: {source} versions here, {there} there")?;
+            writeln!(out, "{destination}: {source} versions here, {there} there{}", by_size_only(unproven))?;
         }
     }
     if args.ask.json {
-        writeln!(out, "],\"versions\":{versions},\"equal\":{}}}", found == 0)?;
+        let by_size = if by_size == 0 { String::new() } else { format!(",\"by_size_only\":{by_size}") };
+        writeln!(out, "],\"versions\":{versions}{by_size},\"equal\":{}}}", found == 0)?;
     }
     match found {
         0 => Ok(()),
         found => Err(CliError::Differences(found)),
+    }
+}
+
+fn by_size_only(count: u64) -> String {
+    match count {
+        0 => String::new(),
+        count => format!("; {count} compared by size only, as they went in parts"),
     }
 }
 
@@ -187,7 +230,11 @@ impl<W: Write> Comparison<'_, W> {
             let (here, other) = (source.key().await?, there.key().await?);
             // The lesser key: the other side has passed it, or will not come to it.
             let Some(key) = [here, other].into_iter().flatten().min().map(str::to_owned) else { break };
-            self.compare_key(&key, &mut source, &mut there).await?;
+            self.current |= there.foreign;
+            match self.current {
+                true => self.compare_current(&key, &mut source, &mut there).await?,
+                false => self.compare_key(&key, &mut source, &mut there).await?,
+            }
             if source.count.is_multiple_of(1000) {
                 tell_progress(&format!("{} versions compared", source.count));
             }
@@ -227,6 +274,31 @@ impl<W: Write> Comparison<'_, W> {
         Ok(())
     }
 
+    /// Compares what is current of a key: an object, or nothing.
+    async fn compare_current(
+        &mut self,
+        key: &str,
+        source: &mut Listing<'_>,
+        there: &mut Listing<'_>,
+    ) -> Result<(), CliError> {
+        let (here, other) = (source.current_of(key).await?, there.current_of(key).await?);
+        let (here, other) = match (here, other) {
+            (None, None) => return Ok(()),
+            (Some(here), None) => return self.tell(key, &here.version_id, "missing", Vec::new()),
+            (None, Some(other)) => return self.tell(key, &other.version_id, "extra", Vec::new()),
+            (Some(here), Some(other)) => (here, other),
+        };
+        let etags = same_content(here.etag.as_deref(), other.etag.as_deref());
+        let what = [("etag", etags == Some(false)), ("size", here.bytes != other.bytes)];
+        let what: Vec<String> =
+            what.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name.to_owned()).collect();
+        if !what.is_empty() {
+            return self.tell(key, &here.version_id, "different", what);
+        }
+        self.by_size += u64::from(etags.is_none());
+        self.compare_deeper(&here, &other).await
+    }
+
     fn counts(&self, version: &ListedVersion) -> bool {
         version.etag.is_some() || !self.args.no_markers
     }
@@ -238,8 +310,14 @@ impl<W: Write> Comparison<'_, W> {
         if !what.is_empty() {
             return self.tell(&here.key, &here.version_id, "different", what.into_iter().map(str::to_owned).collect());
         }
+        self.compare_deeper(here, there).await
+    }
+
+    /// Compares what listings do not tell, if that is wanted, of some versions at once.
+    async fn compare_deeper(&mut self, here: &ListedVersion, there: &ListedVersion) -> Result<(), CliError> {
         if self.args.deep && here.etag.is_some() {
-            self.same.push(VersionName { key: here.key.clone(), version_id: here.version_id.clone() });
+            let name = |of: &ListedVersion| VersionName { key: of.key.clone(), version_id: of.version_id.clone() };
+            self.same.push((name(here), name(there)));
             if self.same.len() == DETAILS_MAX {
                 self.compare_details().await?;
             }
@@ -249,17 +327,16 @@ impl<W: Write> Comparison<'_, W> {
 
     /// Compares what listings do not tell of the versions that are the same otherwise.
     async fn compare_details(&mut self) -> Result<(), CliError> {
-        let names = std::mem::take(&mut self.same);
+        let (names, of_others): (Vec<_>, Vec<_>) = std::mem::take(&mut self.same).into_iter().unzip();
         if names.is_empty() {
             return Ok(());
         }
-        let body = serde_json::to_vec(&names).map_err(std::io::Error::from)?;
-        let here = topic("details", &[("bucket", &self.args.bucket)]);
-        let there = format!("{here}&destination={}", encoded(self.destination));
-        let ask = async |target: String| -> Result<DetailsDocument, CliError> {
+        let ask = async |side: &str, names: &[VersionName]| -> Result<DetailsDocument, CliError> {
+            let target = topic("details", &[("bucket", &self.args.bucket), (side, self.destination)]);
+            let body = serde_json::to_vec(names).map_err(std::io::Error::from)?;
             client::read(&self.client.ask(Question { method: Method::POST, target, body: &body }).await?)
         };
-        let (here, there) = (ask(here).await?, ask(there).await?);
+        let (here, there) = (ask("sent_to", &names).await?, ask("destination", &of_others).await?);
         for ((name, here), there) in names.into_iter().zip(here.versions).zip(there.versions) {
             match (here, there) {
                 (Some(here), Some(there)) if here != there => {
@@ -301,6 +378,12 @@ fn differences(here: &ListedVersion, there: &ListedVersion) -> Vec<&'static str>
     same.into_iter().filter(|(_, same)| !same).map(|(name, _)| name).collect()
 }
 
+/// Whether two ETags are of the same content; `None` if they do not tell: those of uploads in parts depend on the parts.
+fn same_content(here: Option<&str>, there: Option<&str>) -> Option<bool> {
+    let is_of_parts = |etag: Option<&str>| etag.is_some_and(|etag| etag.contains('-'));
+    (here == there).then_some(true).or((!is_of_parts(here) && !is_of_parts(there)).then_some(false))
+}
+
 /// The names of headers and tags that are not the same.
 fn described(here: &VersionDetails, there: &VersionDetails) -> Vec<String> {
     let names = |here: &BTreeMap<String, String>, there: &BTreeMap<String, String>| -> Vec<String> {
@@ -314,7 +397,7 @@ fn described(here: &VersionDetails, there: &VersionDetails) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{ListedVersion, Unmatched, VersionDetails, described, differences};
+    use super::{ListedVersion, Unmatched, VersionDetails, described, differences, same_content};
 
     fn version(id: &str) -> ListedVersion {
         ListedVersion {
@@ -336,6 +419,14 @@ mod tests {
         check(ListedVersion { etag: Some("f".to_owned()), bytes: 4, ..version("1") }, &["etag", "size"]);
         check(ListedVersion { latest: false, modified: String::new(), ..version("1") }, &["modified", "latest"]);
         check(ListedVersion { etag: None, bytes: 0, ..version("1") }, &["delete marker"]);
+    }
+
+    #[test]
+    fn etags_of_parts_tell_nothing_but_that_they_are_the_same() {
+        assert_eq!(same_content(Some("a"), Some("a")), Some(true));
+        assert_eq!(same_content(Some("a"), Some("b")), Some(false));
+        assert_eq!(same_content(Some("a-2"), Some("a-2")), Some(true));
+        assert_eq!((same_content(Some("a-2"), Some("b-1")), same_content(Some("a"), Some("b-1"))), (None, None));
     }
 
     #[test]

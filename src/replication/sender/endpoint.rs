@@ -61,6 +61,17 @@ pub enum CallBody {
     Object(Box<ObjectReader>, u64),
 }
 
+/// Whether the store of a region that has that bucket is a Strata.
+pub async fn is_strata(region: &Region, bucket: &BucketName) -> Result<bool, Fault> {
+    let headers = HeaderMap::from_iter([(REPLICA, HeaderValue::from_static(KNOWN))]);
+    let ask = RegionRequest { headers, ..RegionRequest::new(Method::HEAD, bucket.as_str(), None) };
+    let answer = region.client.send(ask).await?;
+    match answer.status.is_success() {
+        true => Ok(answer.headers.get(REPLICA).is_some_and(|value| value == KNOWN)),
+        false => Err(Fault::Passing(format!("the destination answers {}", answer.status.as_u16()))),
+    }
+}
+
 impl Endpoint {
     /// What was found; another store is asked whether it is a Strata.
     pub async fn of(found: Found) -> Result<Endpoint, Fault> {
@@ -72,14 +83,7 @@ impl Endpoint {
             }
             Found::Remote(region, bucket) => (region, bucket),
         };
-        let known = http::HeaderValue::from_static(KNOWN);
-        let headers = HeaderMap::from_iter([(REPLICA, known)]);
-        let ask = RegionRequest { headers, ..RegionRequest::new(Method::HEAD, bucket.as_str(), None) };
-        let answer = region.client.send(ask).await?;
-        if !answer.status.is_success() {
-            return Err(Fault::Passing(format!("the destination answers {}", answer.status.as_u16())));
-        }
-        let strata = answer.headers.get(REPLICA).is_some_and(|value| value == KNOWN);
+        let strata = is_strata(&region, &bucket).await?;
         Ok(Endpoint { bucket, place: Place::There { region, strata } })
     }
 

@@ -37,6 +37,7 @@ use tokio::task::{AbortHandle, JoinSet};
 
 use crate::request::Context;
 
+pub use endpoint::is_strata;
 use limiter::Limiter;
 
 /// The least time between two looks at which queues there are.
