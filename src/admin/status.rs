@@ -40,8 +40,11 @@ pub struct WorkerDocument {
     pub done_per_minute: u64,
     /// Bytes that it read and wrote since the server started.
     pub bytes: u64,
-    /// What is waiting.
+    /// What is due and not done, as last counted.
     pub backlog: u64,
+    /// Whether counting ended there: there is more.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub backlog_capped: bool,
     /// When it last finished a round.
     pub last_run: Option<String>,
     /// What went wrong last.
@@ -73,7 +76,8 @@ pub async fn get(ctx: &Context, request: AdminRequest) -> Result<StatusDocument,
 }
 
 fn document(worker: WorkerStatus) -> WorkerDocument {
-    let WorkerStatus { name, running, done, done_per_minute, bytes, backlog, last_run, last_error } = worker;
+    let WorkerStatus { name, running, done, done_per_minute, bytes, backlog, backlog_capped, last_run, last_error } =
+        worker;
     WorkerDocument {
         name: name.to_owned(),
         running,
@@ -81,6 +85,7 @@ fn document(worker: WorkerStatus) -> WorkerDocument {
         done_per_minute,
         bytes,
         backlog,
+        backlog_capped,
         last_run: last_run.map(iso8601),
         last_error: last_error.map(|(at, message)| FailureDocument { at: iso8601(at), message }),
     }

@@ -102,7 +102,7 @@ fn workers(document: &StatusDocument) -> String {
             worker.done.to_string(),
             worker.done_per_minute.to_string(),
             size(worker.bytes),
-            worker.backlog.to_string(),
+            format!("{}{}", worker.backlog, if worker.backlog_capped { "+" } else { "" }),
             worker.last_run.clone().unwrap_or_else(|| "never".to_owned()),
             error.unwrap_or_else(|| "none".to_owned()),
         ]);
@@ -195,7 +195,8 @@ mod tests {
             done: 10,
             done_per_minute: 3,
             bytes: 2048,
-            backlog: 7,
+            backlog: 10_000,
+            backlog_capped: true,
             last_run: None,
             last_error: Some(error),
         };
@@ -205,7 +206,7 @@ mod tests {
             text,
             "ready\n\n\
              WORKER  STATE    DONE  PER MINUTE    BYTES  BACKLOG  LAST RUN  LAST ERROR\n\
-             mover   running    10           3  2.0 KiB        7  never     2026-01-01T00:00:00.000Z: the disk is full\n"
+             mover   running    10           3  2.0 KiB   10000+  never     2026-01-01T00:00:00.000Z: the disk is full\n"
         );
         for (zones, expected) in [(&["b"][..], "degraded: zone b lost\n"), (&["b", "c"], "degraded: zones b, c lost\n")]
         {

@@ -59,6 +59,16 @@ impl Record for AnalysisRecord {
     const NAME: &'static str = "analysis record";
 }
 
+/// What a walk over the configurations of all buckets is for.
+#[derive(Clone, Copy)]
+enum Doing {
+    Count,
+    /// Of so many.
+    Report {
+        over: u64,
+    },
+}
+
 impl Reads {
     /// Somebody analyzes a bucket.
     pub(crate) fn want(&self) {
@@ -142,7 +152,14 @@ impl Store {
     }
 
     async fn analyze_all(&self) -> Result<u64> {
-        let mut done = 0;
+        let over = self.walk(Doing::Count).await?;
+        self.inner.analytics.set_backlog(over);
+        if over == 0 { Ok(0) } else { self.walk(Doing::Report { over }).await }
+    }
+
+    /// Counts the days that are over, or does them, and returns how many.
+    async fn walk(&self, doing: Doing) -> Result<u64> {
+        let mut found = 0;
         let mut after = None;
         loop {
             let query = BucketQuery { after, max: BUCKETS_PER_PAGE, ..BucketQuery::default() };
@@ -155,31 +172,46 @@ impl Store {
                 };
                 for configuration in &bucket.analytics {
                     self.inner.reads.want();
-                    done += u64::from(self.analyze_one(&name, &bucket, configuration).await?);
+                    let Some(record) = self.day_over(&name, &bucket, configuration).await? else { continue };
+                    found += 1;
+                    if let Doing::Report { over } = doing {
+                        self.analyze_one(&name, &bucket, configuration, record).await?;
+                        self.inner.analytics.set_backlog(over.saturating_sub(found));
+                    }
                 }
             }
-            let Some(next) = page.next else { return Ok(done) };
+            let Some(next) = page.next else { return Ok(found) };
             after = Some(next);
         }
     }
 
-    /// Does the last day of one configuration if it is over and not done, and says whether it did.
+    /// What is kept of a configuration, if its last day is over and not done. The first day of a new one begins.
+    async fn day_over(
+        &self,
+        name: &BucketName,
+        bucket: &Bucket,
+        configuration: &AnalyticsConfiguration,
+    ) -> Result<Option<AnalysisRecord>> {
+        let midnight = self.inner.calendar.midnight_before(self.inner.clock.now());
+        let row = key::analysis(bucket.id, &configuration.id);
+        let Some(record) = self.inner.index.record::<AnalysisRecord>(Family::Meta, row.clone()).await? else {
+            let record = AnalysisRecord { done: midnight, analysis: Analysis::default() };
+            self.keep(name, bucket.id, row, &record).await?;
+            return Ok(None);
+        };
+        Ok((record.done < midnight).then_some(record))
+    }
+
+    /// Does the last day of one configuration, which is over.
     async fn analyze_one(
         &self,
         name: &BucketName,
         bucket: &Bucket,
         configuration: &AnalyticsConfiguration,
-    ) -> Result<bool> {
+        mut record: AnalysisRecord,
+    ) -> Result<()> {
         let midnight = self.inner.calendar.midnight_before(self.inner.clock.now());
         let row = key::analysis(bucket.id, &configuration.id);
-        let Some(mut record) = self.inner.index.record::<AnalysisRecord>(Family::Meta, row.clone()).await? else {
-            let record = AnalysisRecord { done: midnight, analysis: Analysis::default() };
-            self.keep(name, bucket.id, row, &record).await?;
-            return Ok(false);
-        };
-        if record.done >= midnight {
-            return Ok(false);
-        }
         let day = self.sum(bucket.id, configuration, midnight).await?;
         record.analysis.observe(&day);
         if let Some(export) = &configuration.export
@@ -190,8 +222,7 @@ impl Store {
             self.inner.analytics.fail(self.inner.clock.now(), &error);
         }
         record.done = midnight;
-        self.keep(name, bucket.id, row, &record).await?;
-        Ok(true)
+        self.keep(name, bucket.id, row, &record).await
     }
 
     /// Sums the objects of a configuration, in pages and at the pace of background work, as of a midnight.

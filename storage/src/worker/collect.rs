@@ -42,6 +42,7 @@ use crate::multipart_complete::ANSWER_KEPT;
 use crate::stamp::Stamp;
 use crate::store::Inner;
 use crate::worker::release::Releaser;
+use crate::worker::waiting::count_rows;
 use crate::worker::{Next, Progress, Rounds, Workers, segments, to_its_end};
 
 /// Garbage rows that wait for one epoch: their keys are kept in memory, 16 bytes each.
@@ -125,14 +126,26 @@ async fn pass(inner: Arc<Inner>) -> Result<u64> {
     inner.check_writable()?;
     let progress = &inner.collector.progress;
     progress.begin();
-    let outcome = collect_once(&inner, &mut state).await;
-    progress.set_backlog(state.waiting.as_ref().map_or(0, |round| round.rows.len() as u64));
+    let outcome = async {
+        tell_waiting(&inner).await?;
+        let freed_bytes = collect_once(&inner, &mut state).await?;
+        tell_waiting(&inner).await.map(|()| freed_bytes)
+    };
+    let outcome = outcome.await;
     let now = inner.clock.now();
     progress.end(now);
     if let Err(error) = &outcome {
         progress.fail(now, error);
     }
     outcome
+}
+
+/// Tells how many rows of garbage there are.
+async fn tell_waiting(inner: &Inner) -> Result<()> {
+    let all = (Vec::new(), Vec::new());
+    let waiting = inner.index.read(move |rows| count_rows(rows, Family::Garbage, &[all])).await?;
+    inner.collector.progress.set_backlog(waiting);
+    Ok(())
 }
 
 async fn collect_once(inner: &Arc<Inner>, state: &mut State) -> Result<u64> {

@@ -21,6 +21,7 @@ use crate::store::Inner;
 use crate::worker::budget::ROW_BYTES;
 use crate::worker::evaluator::{Cause, Evaluated, Evaluator, Gathered};
 use crate::worker::progress::{Progress, Workers};
+use crate::worker::waiting::count_rows;
 use crate::worker::{Next, Rounds, reindex, to_its_end};
 
 /// Rows that are evaluated into one batch: bounds what others wait for while its keys are locked.
@@ -75,8 +76,8 @@ struct Queue {
     began: Timestamp,
     /// When the last one that left nothing behind began.
     cleared: Option<Timestamp>,
-    /// Whether rows of the present look through were left behind.
-    left: bool,
+    /// Rows that the present look through left behind.
+    left: u64,
     looks: u64,
 }
 
@@ -87,8 +88,6 @@ struct Round {
     /// Rows dealt with, and rows that somebody else kept from it.
     rows: u64,
     deferred: u64,
-    /// Rows that wait for room.
-    withheld: u64,
     /// Whether it went on from where the last one ended, so that it has not seen what that one left behind.
     resumed: bool,
     /// Whether there are rows that it did not come to.
@@ -143,17 +142,35 @@ pub(crate) async fn evaluate(inner: &Arc<Inner>) -> Result<Evaluated> {
 async fn round(inner: &Arc<Inner>, state: &mut State) -> Result<Round> {
     let now = inner.clock.now();
     let mut total = Round::default();
+    total.resumed |= state.versions.begin(DueKind::Version, now);
+    total.resumed |= state.uploads.begin(DueKind::Upload, now);
+    tell_waiting(inner, state, now).await?;
     for (kind, queue) in [(DueKind::Version, &mut state.versions), (DueKind::Upload, &mut state.uploads)] {
         inner.due.lifecycle.begin();
         let outcome = look_through(inner, kind, queue, now, &mut total).await;
         inner.due.lifecycle.end(inner.clock.now());
         outcome?;
     }
-    inner.due.lifecycle.set_backlog(total.deferred + total.withheld);
+    tell_waiting(inner, state, now).await?;
     if total.done != Evaluated::default() {
         tracing::info!(done = ?total.done, "did what was due");
     }
     Ok(total)
+}
+
+/// Tells how many rows are due: those that the present looks through have left behind, and those before them.
+async fn tell_waiting(inner: &Inner, state: &State, now: Timestamp) -> Result<()> {
+    let queues = [(DueKind::Version, &state.versions), (DueKind::Upload, &state.uploads)];
+    let before = queues.iter().filter_map(|(kind, queue)| Some((queue.from.clone()?, after(*kind, now))));
+    let ranges: Vec<_> = before.collect();
+    let found = inner.index.read(move |rows| count_rows(rows, Family::Due, &ranges)).await?;
+    inner.due.lifecycle.set_backlog(found.and(state.versions.left + state.uploads.left));
+    Ok(())
+}
+
+/// Where the rows of a kind end that are due at a moment.
+fn after(kind: DueKind, now: Timestamp) -> Vec<u8> {
+    due_from(kind, Timestamp::from_nanos(now.as_nanos().saturating_add(1)))
 }
 
 /// Goes through the rows of a kind up to `now`, or some pages of them.
@@ -164,14 +181,8 @@ async fn look_through(
     now: Timestamp,
     total: &mut Round,
 ) -> Result<()> {
-    let to = due_from(kind, Timestamp::from_nanos(now.as_nanos().saturating_add(1)));
-    let mut from = match queue.from.take() {
-        Some(from) => {
-            total.resumed = true;
-            from
-        }
-        None => queue.begin(kind, now),
-    };
+    let to = after(kind, now);
+    let Some(mut from) = queue.from.take() else { return Ok(()) };
     let mut commits = JoinSet::new();
     for _ in 0..PAGES_PER_ROUND {
         inner.check_writable()?;
@@ -198,9 +209,8 @@ async fn look_through(
             blocking(move || gather(&inner, rows, now)).await??
         };
         let deferred = deferred.len() as u64;
-        queue.left |= deferred > 0 || withheld > 0;
+        queue.left += deferred + withheld;
         total.deferred += deferred;
-        total.withheld += withheld;
         from = following(last);
         let inner = Arc::clone(inner);
         commits.spawn(async move { inner.index.commit(batch).await.map(|()| (looked_at - deferred - withheld, done)) });
@@ -227,9 +237,12 @@ fn count(
 }
 
 impl Queue {
-    /// Where a look through the whole queue begins.
-    fn begin(&mut self, kind: DueKind, now: Timestamp) -> Vec<u8> {
-        (self.began, self.left) = (now, false);
+    /// Begins a look through the whole queue, unless one is to go on: then returns `true`.
+    fn begin(&mut self, kind: DueKind, now: Timestamp) -> bool {
+        if self.from.is_some() {
+            return true;
+        }
+        (self.began, self.left) = (now, 0);
         self.looks += 1;
         let floor = match self.cleared.filter(|&cleared| cleared <= now) {
             Some(cleared) if !self.looks.is_multiple_of(FULL_EVERY) => {
@@ -237,11 +250,12 @@ impl Queue {
             }
             _ => 0,
         };
-        due_from(kind, Timestamp::from_nanos(floor))
+        self.from = Some(due_from(kind, Timestamp::from_nanos(floor)));
+        false
     }
 
     fn end(&mut self) {
-        if !self.left {
+        if self.left == 0 {
             self.cleared = Some(self.began);
         }
     }

@@ -98,6 +98,11 @@ impl Healer {
         Healer { round: tokio::sync::Mutex::default(), progress: workers.register("heal") }
     }
 
+    /// Tells what there is to do, before a round has looked: a zone is to be drained.
+    pub(crate) fn tell_waiting(&self, inner: &Inner) {
+        self.progress.set_backlog(inner.blobs.damaged().len() as u64 + misfits_left(inner));
+    }
+
     /// Waits for the round under way.
     pub(crate) async fn wait(&self) {
         drop(self.round.lock().await);
@@ -164,7 +169,7 @@ async fn heal(inner: &Arc<Inner>, progress: &Progress, state: &mut State) -> Res
     let mut healed = Healed::default();
     while !rebuild_all(inner, progress, &mut state.verified, &mut healed).await? {}
     let misfits = Misfits::now(inner).find(inner);
-    progress.set_backlog(healed.waiting + misfits.len() as u64);
+    progress.set_backlog(healed.waiting + misfits_left(inner));
     if healed.waiting == 0 && inner.blobs.segments().iter().all(SegmentInfo::is_readable) {
         // Everything is whole without these, so they are of no use any more.
         for stray in inner.blobs.strays() {
@@ -191,6 +196,7 @@ async fn rebuild_all(
     healed.waiting = 0;
     let (infos, zones) = (inner.blobs.segments(), inner.blobs.zones());
     let damaged = inner.blobs.damaged();
+    let misfits = misfits_left(inner);
     let mut left = damaged.len() as u64;
     let segments: BTreeSet<u64> = damaged.iter().map(|damage| damage.segment).collect();
     verified.0.retain(|id, _| segments.contains(id));
@@ -199,7 +205,7 @@ async fn rebuild_all(
         if inner.zones.news() != news {
             return Ok(false);
         }
-        progress.set_backlog(left);
+        progress.set_backlog(left + misfits);
         let info = infos.iter().find(|info| info.id == damage.segment);
         let target = info.and_then(|info| Some((info, target(inner, info, *damage, &zones, awaited)?)));
         let Some((info, zone)) = target else {
@@ -303,6 +309,17 @@ async fn rewrite_misfits(inner: &Arc<Inner>, misfits: &[SegmentInfo], ending: &m
     *ending = open;
     worker::collect(inner).await?;
     Ok(Misfits::now(inner).find(inner).len() as u64)
+}
+
+/// How many segments are to be written anew; while zones are awaited, those in zones being drained, which wait for that.
+fn misfits_left(inner: &Inner) -> u64 {
+    let (misfits, zones) = (Misfits::now(inner), inner.blobs.zones());
+    let is_drained = |id| zones.iter().any(|zone| zone.id == id && zone.state == ZoneState::Draining);
+    let is_left = |info: &&SegmentInfo| match misfits.zones {
+        Some(_) => misfits.fits_not(info),
+        None => info.zones.iter().any(|&id| is_drained(id)),
+    };
+    inner.blobs.segments().iter().filter(is_left).count() as u64
 }
 
 /// Tells the segments that would be spread otherwise if they were written now.

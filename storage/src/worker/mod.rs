@@ -35,6 +35,9 @@ mod settle_large;
 mod settle_small;
 #[cfg(test)]
 mod tests;
+mod waiting;
+#[cfg(test)]
+mod waiting_tests;
 mod walk;
 mod widen;
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::stamp::Timestamp;
+use crate::worker::waiting::Waiting;
 
 /// The least time over which a rate is told.
 const RATE_TIME_MIN: Duration = Duration::from_secs(10);
@@ -25,8 +26,12 @@ pub struct WorkerStatus {
     pub done_per_minute: u64,
     /// The bytes it read and wrote since the store was opened.
     pub bytes: u64,
-    /// What it knows to be waiting, as it last looked.
+    /// What is due and not done, as counted when its last round began or ended, or while a long one goes on: due rows of
+    /// `lifecycle`, `settle` and `restore`, rows of garbage of `collect`, buckets of `reindex`, segments and shards of `heal`,
+    /// segments of `scrub`, days of `analytics`, and bytes of `backup`. What is due later does not count.
     pub backlog: u64,
+    /// Whether counting ended there, after 10,000 rows: there is more.
+    pub backlog_capped: bool,
     /// When it last finished a round of work.
     pub last_run: Option<Timestamp>,
     /// What went wrong last, and when.
@@ -57,7 +62,6 @@ pub(crate) struct Progress {
     running: AtomicBool,
     done: AtomicU64,
     bytes: AtomicU64,
-    backlog: AtomicU64,
     last: Mutex<Last>,
     /// Two earlier moments, with what was done by then; the older one first.
     marks: Mutex<[(Instant, u64); 2]>,
@@ -65,6 +69,7 @@ pub(crate) struct Progress {
 
 #[derive(Default)]
 struct Last {
+    backlog: Waiting,
     run: Option<Timestamp>,
     error: Option<(Timestamp, String)>,
 }
@@ -76,7 +81,6 @@ impl Progress {
             running: AtomicBool::new(false),
             done: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
-            backlog: AtomicU64::new(0),
             last: Mutex::default(),
             marks: Mutex::new([(Instant::now(), 0); 2]),
         }
@@ -100,8 +104,8 @@ impl Progress {
     }
 
     /// Tells what is waiting.
-    pub(crate) fn set_backlog(&self, backlog: u64) {
-        self.backlog.store(backlog, Ordering::Relaxed);
+    pub(crate) fn set_backlog(&self, backlog: impl Into<Waiting>) {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).backlog = backlog.into();
     }
 
     /// Keeps what went wrong, for whoever asks.
@@ -130,7 +134,8 @@ impl Progress {
             done,
             done_per_minute: self.done_per_minute(done, Instant::now()),
             bytes: self.bytes.load(Ordering::Relaxed),
-            backlog: self.backlog.load(Ordering::Relaxed),
+            backlog: last.backlog.count,
+            backlog_capped: last.backlog.is_capped,
             last_run: last.run,
             last_error: last.error.clone(),
         }

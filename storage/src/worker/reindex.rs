@@ -20,6 +20,7 @@ use crate::stamp::Timestamp;
 use crate::store::Inner;
 use crate::worker::budget::ROW_BYTES;
 use crate::worker::evaluator::{Cause, Evaluator, Gathered, bucket_name};
+use crate::worker::waiting::count_rows;
 
 /// Versions or uploads that one batch sets the timers of.
 const ROWS_PER_PAGE: usize = 1000;
@@ -41,8 +42,22 @@ pub(crate) fn forget(bucket: u64, batch: &mut Batch) {
     batch.delete(Family::Reindex, bucket.to_be_bytes().to_vec());
 }
 
-/// Does some pages, one bucket after the other. Whether there is more to do at once.
+/// Does some pages, one bucket after the other, and tells how many buckets are left. Whether there is more to do at once.
 pub(super) async fn some(inner: &Arc<Inner>) -> Result<bool> {
+    tell_waiting(inner).await?;
+    let more = pages(inner).await?;
+    tell_waiting(inner).await?;
+    Ok(more)
+}
+
+async fn tell_waiting(inner: &Inner) -> Result<()> {
+    let all = (Vec::new(), Vec::new());
+    let waiting = inner.index.read(move |rows| count_rows(rows, Family::Reindex, &[all])).await?;
+    inner.due.reindex.set_backlog(waiting);
+    Ok(())
+}
+
+async fn pages(inner: &Arc<Inner>) -> Result<bool> {
     let progress = &inner.due.reindex;
     let mut from = Vec::new();
     for _ in 0..PAGES_MAX {

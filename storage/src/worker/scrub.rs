@@ -282,6 +282,7 @@ async fn go_on(inner: &Arc<Inner>, state: &mut State) -> Result<Next> {
         return Ok(Next::Now);
     }
     record.finished = Some(inner.clock.now());
+    inner.scrubber.progress.set_backlog(0);
     let ScrubRecord { records, damaged, repaired, lost, skipped_segments, .. } = *record;
     tracing::info!(records, damaged, repaired, lost, skipped_segments, "scrubbing has come to its end");
     state.here = None;

@@ -34,6 +34,7 @@ use crate::worker::budget::Budget;
 use crate::worker::progress::{Progress, Workers};
 use crate::worker::settle_large::settle_large;
 use crate::worker::settle_small::{SMALL_BYTES_MAX, settle_group, small_chunks};
+use crate::worker::waiting::count_rows;
 use crate::worker::{ROW_BYTES, to_its_end};
 
 /// Rows that are read at once, and small versions that share a commit.
@@ -54,6 +55,8 @@ const LOOK_FOR_NEW: Duration = Duration::from_secs(1);
 const NEW: Duration = Duration::from_secs(10);
 /// How often such a pass reads the queues from their starts all the same, for what it left behind.
 const LOOK_AGAIN: Duration = Duration::from_secs(10);
+/// How often a pass counts what is due, beside its begin and its end.
+const COUNT_EVERY: Duration = Duration::from_secs(10);
 /// From a wish to the pass that it causes: the batch with the wish becomes durable, and others come along.
 const GATHER: Duration = Duration::from_millis(20);
 
@@ -210,16 +213,20 @@ async fn pass(inner: Arc<Inner>) -> Result<u64> {
     inner.index.commit(Batch::making_room()).await?;
     let mut pass = Pass::new(&inner);
     QUEUES.into_iter().for_each(|kind| inner.mover.progress(kind).begin());
-    let outcome = pass.run().await;
+    let outcome = match pass.count_due().await {
+        Ok(()) => pass.run().await,
+        Err(error) => Err(error),
+    };
     // They see for themselves whether the store is closing.
     while let Some(ended) = pass.large.join_next().await {
         if let Err(error) = ended {
             tracing::error!(%error, "the settling of a version did not end; the next pass goes on");
         }
     }
+    let counted = pass.count_due().await;
     let now = inner.clock.now();
     QUEUES.into_iter().for_each(|kind| inner.mover.progress(kind).end(now));
-    outcome.map(|()| pass.settled)
+    outcome.and(counted).map(|()| pass.settled)
 }
 
 /// The queues, in the order in which they are served.
@@ -231,6 +238,9 @@ struct Pass<'a> {
     cursors: [Vec<u8>; QUEUES.len()],
     /// When they are read from their starts again.
     look_again: Instant,
+    /// When what is due is counted next, and from where on: what is before was found to be gone.
+    count_again: Instant,
+    uncounted: [Vec<u8>; QUEUES.len()],
     large: JoinSet<(DueKind, VersionName, Result<Tally>)>,
     /// Large versions that wait.
     waiting: VecDeque<Job>,
@@ -252,6 +262,8 @@ impl<'a> Pass<'a> {
             inner,
             cursors: Default::default(),
             look_again: Instant::now(),
+            count_again: Instant::now(),
+            uncounted: QUEUES.map(|kind| key::due_from(kind, Timestamp::default())),
             large: JoinSet::new(),
             waiting: VecDeque::new(),
             busy: HashSet::new(),
@@ -298,6 +310,9 @@ impl<'a> Pass<'a> {
         loop {
             self.inner.check_writable()?;
             self.start_large();
+            if Instant::now() >= self.count_again {
+                self.count_due().await?;
+            }
             if let Some((kind, rows)) = self.next_rows().await? {
                 self.take(kind, rows).await?;
                 continue;
@@ -318,17 +333,38 @@ impl<'a> Pass<'a> {
         }
     }
 
+    /// Where the rows of each queue end that are due now.
+    fn ends(&self) -> [Vec<u8>; QUEUES.len()] {
+        let after_now = Timestamp::from_nanos(self.inner.clock.now().as_nanos().saturating_add(1));
+        QUEUES.map(|kind| key::due_from(kind, after_now))
+    }
+
+    /// Counts the rows that are due, whether they wait, are under way, or were left for another look.
+    async fn count_due(&mut self) -> Result<()> {
+        let ends = self.ends();
+        for ((kind, from), to) in QUEUES.into_iter().zip(&mut self.uncounted).zip(ends) {
+            let start = from.clone();
+            let count = move |rows: &Rows<'_>| {
+                let first = rows.first(Family::Due, &start, &to)?.map_or(start, |(row, _)| row);
+                Ok((count_rows(rows, Family::Due, &[(first.clone(), to)])?, first))
+            };
+            let (waiting, first) = self.inner.index.read(count).await?;
+            self.inner.mover.progress(kind).set_backlog(waiting);
+            *from = first;
+        }
+        self.count_again = Instant::now() + COUNT_EVERY;
+        Ok(())
+    }
+
     /// The next rows that are due: of restores, if there are any.
     async fn next_rows(&mut self) -> Result<Option<(DueKind, Vec<Vec<u8>>)>> {
-        let after_now = Timestamp::from_nanos(self.inner.clock.now().as_nanos().saturating_add(1));
-        for (kind, cursor) in QUEUES.into_iter().zip(&mut self.cursors) {
-            let (from, to) = (cursor.clone(), key::due_from(kind, after_now));
+        let ends = self.ends();
+        for ((kind, cursor), to) in QUEUES.into_iter().zip(&mut self.cursors).zip(ends) {
+            let from = cursor.clone();
             if from >= to {
                 continue;
             }
             let rows = self.inner.index.read(move |rows| some_rows(rows, &from, &to)).await?;
-            let progress = self.inner.mover.progress(kind);
-            progress.set_backlog((rows.len() + self.waiting.iter().filter(|job| job.kind == kind).count()) as u64);
             if let Some(last) = rows.last() {
                 *cursor = following(last.clone());
                 return Ok(Some((kind, rows)));

@@ -478,6 +478,7 @@ impl Store {
         if is_active(id) {
             self.inner.blobs.set_zone_state(id, ZoneState::Draining).await?;
         }
+        self.inner.healer.tell_waiting(&self.inner);
         Ok(())
     }
 }
