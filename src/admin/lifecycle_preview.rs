@@ -1,12 +1,12 @@
-//! `POST lifecycle-preview`: what the rules of a document would do to a bucket, a page of versions at a time. The
-//! document is that of PutBucketLifecycleConfiguration, and is refused where that would be. With a table of prices it is
-//! the `rules` of a JSON document.
+//! `POST lifecycle-preview`: what the rules of a document would do to a bucket, a page of versions and open uploads at a
+//! time. The document is that of PutBucketLifecycleConfiguration, as XML or in aws-cli's JSON (`lifecycle_json`), and is
+//! refused where that would be. With a table of prices it is the `rules` of a JSON document.
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use strata_storage::{PreviewAction, PreviewEvent, PreviewQuery};
 
-use crate::admin::{AdminRequest, projection};
+use crate::admin::{AdminRequest, lifecycle_json, projection};
 use crate::cost::{self, Prices, Projection};
 use crate::error::S3Error;
 use crate::op::{bucket, bucket_lifecycle};
@@ -20,7 +20,7 @@ const VERSIONS_PER_PAGE: usize = 1000;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PreviewQuestion {
-    /// The XML document.
+    /// The document.
     pub rules: String,
     /// The table.
     pub prices: String,
@@ -41,7 +41,7 @@ pub struct PreviewDocument {
     pub next: Option<String>,
 }
 
-/// One step of a version.
+/// One step of a version, or the end of an upload.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EventDocument {
     /// When.
@@ -49,12 +49,19 @@ pub struct EventDocument {
     /// The key.
     pub key: String,
     /// The version.
-    pub version_id: String,
-    /// `transition`, `tier`, `expire`, `remove` or `remove_marker`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub version_id: Option<String>,
+    /// The upload.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub upload_id: Option<String>,
+    /// `transition`, `tier`, `expire`, `remove`, `remove_marker`, or of an upload `abort_upload`.
     pub action: String,
     /// The class or tier that a transition leads to.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub to: Option<String>,
+    /// The bytes that the end of an upload frees.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub bytes: Option<u64>,
 }
 
 /// Answers.
@@ -62,7 +69,12 @@ pub async fn post(ctx: &Context, request: AdminRequest) -> Result<PreviewDocumen
     let bucket = request.named_bucket()?;
     bucket::find(ctx, &bucket).await?;
     let (rules, prices) = question(&request.body)?;
-    let rules = Some(bucket_lifecycle::read(ctx, &request.headers, &rules)?);
+    let mut headers = request.headers.clone();
+    let rules = match lifecycle_json::is_json(&rules) {
+        true => lifecycle_json::to_xml(&rules, &mut headers)?.into(),
+        false => rules,
+    };
+    let rules = Some(bucket_lifecycle::read(ctx, &headers, &rules)?);
     let (days, after) = (request.days()?, projection::after(&request)?);
     let query = PreviewQuery { bucket: bucket.clone(), rules, days, after, max: VERSIONS_PER_PAGE };
     let page = ctx.store.preview(query).await.map_err(|error| bucket::error(error, &bucket))?;
@@ -77,7 +89,7 @@ pub async fn post(ctx: &Context, request: AdminRequest) -> Result<PreviewDocumen
 
 /// The rules and the prices in a body. No XML document begins as JSON does.
 fn question(body: &Bytes) -> Result<(Bytes, Prices), S3Error> {
-    if !body.starts_with(b"{") {
+    if !lifecycle_json::is_json(body) || lifecycle_json::has_rules(body) {
         return Ok((body.clone(), Prices::default()));
     }
     let question = serde_json::from_slice::<PreviewQuestion>(body);
@@ -92,12 +104,19 @@ fn event(event: PreviewEvent) -> EventDocument {
         PreviewAction::Expire => ("expire", None),
         PreviewAction::Remove => ("remove", None),
         PreviewAction::RemoveMarker => ("remove_marker", None),
+        PreviewAction::Abort { .. } => ("abort_upload", None),
+    };
+    let (upload_id, bytes) = match event.action {
+        PreviewAction::Abort { upload, bytes } => (Some(upload.to_string()), Some(bytes)),
+        _ => (None, None),
     };
     EventDocument {
         at: iso8601(event.at),
         key: event.key.as_str().to_owned(),
-        version_id: event.version_id.to_string(),
+        version_id: event.version_id.map(|id| id.to_string()),
+        upload_id,
         action: action.to_owned(),
         to: to.map(str::to_owned),
+        bytes,
     }
 }

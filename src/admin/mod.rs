@@ -10,6 +10,7 @@ mod events;
 mod events_tail;
 mod info;
 mod keys;
+mod lifecycle_json;
 mod lifecycle_preview;
 mod projection;
 mod replication;

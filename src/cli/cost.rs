@@ -154,7 +154,13 @@ pub(super) fn savings(projection: &Projection, days: u32, currency: &str) -> Str
     ] {
         table.row(vec![name.to_owned(), amount(value)]);
     }
-    let Projection { versions, removed_versions, removed_bytes, .. } = projection;
+    let Projection { versions, removed_versions, removed_bytes, aborted_uploads, aborted_bytes, .. } = projection;
     let removed_bytes = crate::cli::table::size(*removed_bytes);
-    format!("{}Of {versions} versions {removed_versions} ({removed_bytes}) are removed.\n", table.text())
+    let mut text =
+        format!("{}Of {versions} versions {removed_versions} ({removed_bytes}) are removed.\n", table.text());
+    if *aborted_uploads > 0 {
+        let aborted_bytes = crate::cli::table::size(*aborted_bytes);
+        text.push_str(&format!("Open uploads that are aborted: {aborted_uploads} ({aborted_bytes}).\n"));
+    }
+    text
 }

@@ -8,7 +8,7 @@ use crate::admin::{EventDocument, PreviewDocument, PreviewQuestion};
 use crate::cli::client::{self, Client, Question};
 use crate::cli::connection::Connection;
 use crate::cli::cost::{bucket_query, read_prices, savings};
-use crate::cli::table::printable;
+use crate::cli::table::{printable, size};
 use crate::cli::{CliError, PreviewArgs, read_file};
 use crate::cost::Projection;
 
@@ -66,12 +66,14 @@ fn question(rules: Vec<u8>, prices: String) -> Result<Vec<u8>, CliError> {
 
 /// One event as a line: what is known of its width comes first.
 fn line(event: &EventDocument) -> String {
-    let EventDocument { at, key, version_id, action, to } = event;
-    let what = match to {
-        Some(to) => format!("{action} to {to}"),
-        None => action.replace('_', " "),
+    let EventDocument { at, key, version_id, upload_id, action, to, bytes } = event;
+    let what = match (to, bytes) {
+        (Some(to), _) => format!("{action} to {to}"),
+        (None, Some(bytes)) => format!("{} ({})", action.replace('_', " "), size(*bytes)),
+        (None, None) => action.replace('_', " "),
     };
-    printable(&format!("{at}  {what:<34}  {version_id:<32}  {key}"))
+    let id = version_id.as_ref().or(upload_id.as_ref()).map_or("", String::as_str);
+    printable(&format!("{at}  {what:<34}  {id:<32}  {key}"))
 }
 
 #[cfg(test)]
@@ -85,14 +87,29 @@ mod tests {
             let event = EventDocument {
                 at: "2026-01-01T00:00:00.000Z".to_owned(),
                 key: key.to_owned(),
-                version_id: "null".to_owned(),
+                version_id: Some("null".to_owned()),
+                upload_id: None,
                 action: action.to_owned(),
                 to: to.map(str::to_owned),
+                bytes: None,
             };
-            let words: Vec<String> = line(&event).split_whitespace().map(str::to_owned).collect();
+            check_line(&event, expected);
+        }
+        fn check_line(event: &EventDocument, expected: &str) {
+            let words: Vec<String> = line(event).split_whitespace().map(str::to_owned).collect();
             assert_eq!(words.join(" "), format!("2026-01-01T00:00:00.000Z {expected}"));
         }
         check("transition", Some("GLACIER"), "a/b", "transition to GLACIER null a/b");
         check("remove_marker", None, "a\u{7}", "remove marker null a\\u{7}");
+        let event = EventDocument {
+            at: "2026-01-01T00:00:00.000Z".to_owned(),
+            key: "a".to_owned(),
+            version_id: None,
+            upload_id: Some("id".to_owned()),
+            action: "abort_upload".to_owned(),
+            to: None,
+            bytes: Some(2048),
+        };
+        check_line(&event, "abort upload (2.0 KiB) id a");
     }
 }

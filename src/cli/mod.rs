@@ -145,7 +145,7 @@ pub struct CostArgs {
 pub struct PreviewArgs {
     /// The bucket.
     bucket: String,
-    /// The rules: an XML document as PutBucketLifecycleConfiguration takes it.
+    /// The rules: XML as PutBucketLifecycleConfiguration takes it, or the JSON of aws s3api get-bucket-lifecycle-configuration.
     #[arg(long, value_name = "FILE")]
     rules: PathBuf,
     /// A table of prices instead of the built-in one, which `strata prices` prints.

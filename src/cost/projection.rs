@@ -19,6 +19,10 @@ pub struct Projection {
     pub removed_versions: u64,
     /// Their bytes.
     pub removed_bytes: u64,
+    /// Open uploads that the rules abort.
+    pub aborted_uploads: u64,
+    /// The bytes of their parts.
+    pub aborted_bytes: u64,
     /// Storage if every version stays as it is.
     pub unchanged: f64,
     /// Storage if the rules are followed.
@@ -37,6 +41,8 @@ impl Projection {
         self.versions += other.versions;
         self.removed_versions += other.removed_versions;
         self.removed_bytes += other.removed_bytes;
+        self.aborted_uploads += other.aborted_uploads;
+        self.aborted_bytes += other.aborted_bytes;
         self.unchanged += other.unchanged;
         self.followed += other.followed;
         self.transitions += other.transitions;
@@ -53,6 +59,8 @@ pub fn projection(sums: &PreviewSums, prices: &Prices) -> Projection {
         versions: sums.versions,
         removed_versions: sums.removed,
         removed_bytes: sums.removed_bytes,
+        aborted_uploads: sums.aborted,
+        aborted_bytes: sums.aborted_bytes,
         unchanged: held(&sums.unchanged, prices),
         followed: held(&sums.followed, prices),
         transitions: sums.transitions.iter().map(transitions).sum(),

@@ -124,6 +124,21 @@ async fn lifecycle_previews() {
     assert_eq!((&json["currency"], &json["projection"]["removed_versions"]), (&Value::from("EUR"), &Value::from(1)));
     let json = shell.json(&["lifecycle", "preview", "bucket", "--rules", &file, "--days", "50"]).await;
     assert_eq!(json["events"], Value::Array(vec![]));
+    // The same in the words of aws-cli, with what it says of an upload.
+    let upload = fixture.raw.post("/bucket/open?uploads", "").await.is(200).element("UploadId").expect("an upload");
+    let rules = r#"{"Rules": [{"ID": "r", "Filter": {"Prefix": ""}, "Status": "Enabled", "Expiration": {"Days": 100},
+                    "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 7}}]}"#;
+    let file = write(fixture.data(), "rules.json", rules);
+    for more in [&[][..], &["--prices", &prices]] {
+        let json = shell.json(&[&["lifecycle", "preview", "bucket", "--rules", &file][..], more].concat()).await;
+        let [expired, aborted] = &json["events"].as_array().expect("events")[..] else { panic!("{json}") };
+        assert_eq!((&expired["action"], &aborted["action"]), (&Value::from("expire"), &Value::from("abort_upload")));
+        assert_eq!((&aborted["key"], &aborted["upload_id"]), (&Value::from("open"), &Value::from(upload.as_str())));
+        assert_eq!((&aborted["bytes"], aborted.get("version_id")), (&Value::from(0), None));
+        assert_eq!(json["projection"]["aborted_uploads"], 1);
+    }
+    let text = shell.run(&["lifecycle", "preview", "bucket", "--rules", &file]).await;
+    assert!(text.contains("abort upload (0 B)") && text.contains("Open uploads that are aborted: 1"), "{text}");
     fixture.stop().await;
 }
 
@@ -165,6 +180,9 @@ async fn failures_say_what_to_do() {
     let bad = write(empty.path(), "rules.xml", "<x");
     let preview = ["lifecycle", "preview", "bucket", "--rules", &bad];
     check(&[&preview[..], &place].concat(), &[], 1, &["not well-formed", "MalformedXML"]).await;
+    let bad = write(empty.path(), "rules.json", r#"{"Rules": [{"Days": 3}]}"#);
+    let preview = ["lifecycle", "preview", "bucket", "--rules", &bad];
+    check(&[&preview[..], &place].concat(), &[], 1, &["Rule has no member", "Days"]).await;
     check(&["info", "--endpoint", "https://host"], &[], 2, &["AWS_ACCESS_KEY_ID", "--data"]).await;
     fixture.stop().await;
 }

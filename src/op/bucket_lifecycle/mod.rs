@@ -14,7 +14,8 @@ mod document;
 mod schedule;
 mod validate;
 
-const MINIMUM: HeaderName = HeaderName::from_static("x-amz-transition-default-minimum-object-size");
+/// Says which objects are too small for transitions.
+pub const MINIMUM: HeaderName = HeaderName::from_static("x-amz-transition-default-minimum-object-size");
 
 /// Answers `GET /bucket?lifecycle`.
 pub async fn get(ctx: &Context, request: Request) -> Result<Response, S3Error> {

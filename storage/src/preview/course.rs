@@ -162,6 +162,8 @@ impl Follower<'_> {
                 self.state = State { class, tier: Tier::Frequent, since: at, idle_since: at, ..self.state };
             }
             PreviewAction::Tier(tier) => self.state.tier = tier,
+            // Nothing of a version.
+            PreviewAction::Abort { .. } => {}
             PreviewAction::Remove | PreviewAction::RemoveMarker => self.remove(),
             PreviewAction::Expire => match self.horizon.versioning {
                 Versioning::Unversioned => self.remove(),

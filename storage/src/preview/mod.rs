@@ -1,11 +1,12 @@
 //! Lifecycle previews: what rules would do to a bucket's versions in the next days, and how long each class would hold
-//! how much. Nothing is changed.
+//! how much. Nothing is changed. Uploads that would be aborted follow after the versions (`uploads`).
 //!
 //! Versions are walked in pages, newest first within a key, and each is followed through the decisions that await it.
 //! It is assumed that nothing is written, read or deleted meanwhile. Two things are simplified: noncurrent versions that
 //! the rules remove still count as newer ones of older versions, and delete markers that the rules make stay.
 
 mod course;
+mod uploads;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,7 +21,7 @@ use crate::lifecycle::{Calendar, Lifecycle, Position};
 use crate::list::following;
 use crate::name::{BucketName, ObjectKey};
 use crate::object::StorageClass;
-use crate::stamp::{Stamp, Timestamp, VersionId};
+use crate::stamp::{Stamp, Timestamp, UploadId, VersionId};
 use crate::store::Store;
 use crate::tiering::Tier;
 use crate::worker::ROW_BYTES;
@@ -38,13 +39,24 @@ pub struct PreviewQuery {
     pub days: u32,
     /// Where the page before ended.
     pub after: Option<PreviewPosition>,
-    /// At most this many versions and markers, at least one.
+    /// At most this many versions, markers and uploads, at least one.
     pub max: usize,
 }
 
-/// Where a page ended, and what the versions before it mean for the next ones of the same key.
+/// Where a page ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PreviewPosition {
+pub struct PreviewPosition(Place);
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+enum Place {
+    Versions(VersionPlace),
+    /// After this upload; `None` before all of them.
+    Uploads(Option<(String, Stamp)>),
+}
+
+/// A version, and what those before it mean for the next ones of the same key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct VersionPlace {
     key: String,
     stamp: Stamp,
     /// Noncurrent versions of the key so far.
@@ -76,7 +88,7 @@ impl PreviewPosition {
     }
 }
 
-/// What would be done to a version.
+/// What would be done to a version, or to an upload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PreviewAction {
     /// Its class becomes this one.
@@ -89,17 +101,24 @@ pub enum PreviewAction {
     Remove,
     /// The delete marker, alone by then, is removed.
     RemoveMarker,
+    /// The upload is aborted, and the bytes of its parts are freed.
+    Abort {
+        /// Which upload.
+        upload: UploadId,
+        /// The bytes of its parts.
+        bytes: u64,
+    },
 }
 
-/// One step of a version.
+/// One step of a version, or the end of an upload.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PreviewEvent {
     /// When it is due; now if it is overdue.
     pub at: Timestamp,
-    /// The version's key.
+    /// Its key.
     pub key: ObjectKey,
-    /// The version's id.
-    pub version_id: VersionId,
+    /// The version's id; `None` for an upload.
+    pub version_id: Option<VersionId>,
     /// What is done.
     pub action: PreviewAction,
 }
@@ -136,12 +155,16 @@ pub struct PreviewSums {
     pub removed: u64,
     /// Their bytes.
     pub removed_bytes: u64,
+    /// Uploads aborted.
+    pub aborted: u64,
+    /// The bytes of their parts.
+    pub aborted_bytes: u64,
 }
 
 /// One page.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct PreviewPage {
-    /// What happens, by key and version; for each version in order of time.
+    /// What happens, by key and version, for each version in order of time; then what happens to uploads, by key.
     pub events: Vec<PreviewEvent>,
     /// What the page adds up to.
     pub sums: PreviewSums,
@@ -150,7 +173,7 @@ pub struct PreviewPage {
 }
 
 impl Store {
-    /// Previews a page of versions. The cost is that of the page, and it keeps to the pace of background work.
+    /// Previews a page of versions, then of open uploads. The cost is that of the page, and it keeps to the pace of background work.
     /// `Err(Busy)` if others are at it already.
     pub async fn preview(&self, query: PreviewQuery) -> Result<PreviewPage> {
         let _turn = self.inner.previews.try_acquire().map_err(|_| Error::Busy)?;
@@ -177,14 +200,35 @@ fn page(
         now,
         end: now.plus(calendar.day().saturating_mul(query.days)),
     };
-    let from = match &query.after {
-        Some(after) => following(key::version(bucket.id, &after.key, after.stamp)),
-        None => key::bucket_start(bucket.id),
+    let max = query.max.max(1) as u64;
+    let (mut page, after) = match query.after.clone().map(|position| position.0) {
+        Some(Place::Uploads(after)) => (PreviewPage::default(), after),
+        Some(Place::Versions(after)) => (versions(rows, bucket.id, &horizon, Some(after), max)?, None),
+        None => (versions(rows, bucket.id, &horizon, None, max)?, None),
     };
-    let mut walk = Walk { horizon, position: query.after.clone(), page: PreviewPage::default() };
+    if page.next.is_none() && horizon.lifecycle.aborts_uploads() {
+        let left = max.saturating_sub(page.sums.versions);
+        page.next = uploads::add(rows, bucket.id, &horizon, after, left, &mut page)?;
+    }
+    Ok(page)
+}
+
+/// The versions from a place on, and where they were cut.
+fn versions(
+    rows: &Rows<'_>,
+    bucket: u64,
+    horizon: &Horizon<'_>,
+    after: Option<VersionPlace>,
+    max: u64,
+) -> Result<PreviewPage> {
+    let from = match &after {
+        Some(after) => following(key::version(bucket, &after.key, after.stamp)),
+        None => key::bucket_start(bucket),
+    };
+    let mut walk = Walk { horizon, position: after, page: PreviewPage::default() };
     let mut is_cut = false;
-    rows.scan(Family::Version, &from, &key::bucket_end(bucket.id), |row, value| {
-        if walk.page.sums.versions >= query.max.max(1) as u64 {
+    rows.scan(Family::Version, &from, &key::bucket_end(bucket), |row, value| {
+        if walk.page.sums.versions >= max {
             is_cut = true;
             return Ok(Step::Stop);
         }
@@ -201,7 +245,7 @@ fn page(
         Ok(Step::Next)
     })?;
     if is_cut {
-        walk.page.next = walk.position;
+        walk.page.next = walk.position.map(|place| PreviewPosition(Place::Versions(place)));
     } else {
         walk.end_key();
     }
@@ -218,9 +262,9 @@ struct Seen<'r> {
 
 /// Goes from version to version.
 struct Walk<'a> {
-    horizon: Horizon<'a>,
+    horizon: &'a Horizon<'a>,
     /// The version before.
-    position: Option<PreviewPosition>,
+    position: Option<VersionPlace>,
     page: PreviewPage,
 }
 
@@ -251,22 +295,22 @@ impl Walk<'_> {
     }
 
     /// Follows the current version of a key. What becomes of a delete marker is known only at the end of its key.
-    fn first(&mut self, seen: Seen<'_>) -> PreviewPosition {
+    fn first(&mut self, seen: Seen<'_>) -> VersionPlace {
         let Seen { name, stamp, record, last_access } = seen;
         let key = name.as_str().to_owned();
         if record.object.is_none() {
             let marker = Marker { stamp, null: record.null, alone_from: Some(self.horizon.now) };
-            return PreviewPosition { key, stamp, noncurrent: 0, hidden: None, marker: Some(marker) };
+            return VersionPlace { key, stamp, noncurrent: 0, hidden: None, marker: Some(marker) };
         }
         let place = Position::Current { alone: false };
         let version = Subject { key: name, stamp, place, record, crowded: None, last_access };
         let course = self.follow(&version, self.horizon.now);
-        PreviewPosition { key, stamp, noncurrent: 0, hidden: course.hidden, marker: None }
+        VersionPlace { key, stamp, noncurrent: 0, hidden: course.hidden, marker: None }
     }
 
     /// All versions of a key have been seen.
     fn end_key(&mut self) {
-        let Some(PreviewPosition { key, marker: Some(marker), .. }) = self.position.take() else { return };
+        let Some(VersionPlace { key, marker: Some(marker), .. }) = self.position.take() else { return };
         let (Some(alone_from), Ok(name)) = (marker.alone_from, ObjectKey::parse(&key)) else { return };
         let record = VersionRecord { null: marker.null, due: None, object: None };
         let place = Position::Current { alone: true };
@@ -277,7 +321,7 @@ impl Walk<'_> {
 
     fn follow(&mut self, version: &Subject<'_>, from: Timestamp) -> Course {
         let course = self.horizon.follow(version, from, &mut self.page.sums);
-        let version_id = if version.record.null { VersionId::Null } else { VersionId::Stamp(version.stamp) };
+        let version_id = Some(if version.record.null { VersionId::Null } else { VersionId::Stamp(version.stamp) });
         let event = |&(at, action)| PreviewEvent { at, key: version.key.clone(), version_id, action };
         self.page.events.extend(course.steps.iter().map(event));
         course

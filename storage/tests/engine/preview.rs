@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use strata_storage::{
-    BucketChange, DeleteCondition, DeleteObject, Expiration, Filter, FilterForm, Lifecycle, NoncurrentExpiration,
-    PreviewAction, PreviewPage, PreviewPosition, PreviewQuery, PreviewSums, PutObject, Rule, Status, StorageClass,
-    Store, Tier, TieringConfiguration, Timestamp, Transition, TransitionMinimum, VersionId, Versioning, When,
+    BucketChange, DeleteCondition, DeleteObject, Expiration, Filter, FilterForm, Lifecycle, NewUpload,
+    NoncurrentExpiration, PreviewAction, PreviewPage, PreviewPosition, PreviewQuery, PreviewSums, PutObject, Rule,
+    Status, StorageClass, Store, Tier, TieringConfiguration, Timestamp, Transition, TransitionMinimum, VersionId,
+    Versioning, When,
 };
 
 use crate::support::{Fixture, bucket, content, key, make_bucket};
@@ -88,6 +89,8 @@ fn add(sums: &mut PreviewSums, page: PreviewSums) {
     sums.versions += page.versions;
     sums.removed += page.removed;
     sums.removed_bytes += page.removed_bytes;
+    sums.aborted += page.aborted;
+    sums.aborted_bytes += page.aborted_bytes;
     for (class, count) in page.transitions {
         *sums.transitions.entry(class).or_default() += count;
     }
@@ -214,7 +217,7 @@ async fn a_marker_replaces_the_null_version() {
     put(&fixture.store, "a", StorageClass::Standard).await;
     set_versioning(&fixture.store, Versioning::Suspended).await;
     let page = preview(&fixture.store, rules(&[expiration(10)]), 100, 10).await;
-    assert_eq!((page.sums.removed, page.events[0].version_id), (1, VersionId::Null));
+    assert_eq!((page.sums.removed, page.events[0].version_id), (1, Some(VersionId::Null)));
 }
 
 #[tokio::test]
@@ -238,4 +241,41 @@ async fn tiers_are_followed_too() {
     let held = |tier| page.sums.followed[&(StorageClass::IntelligentTiering, tier)].object_days;
     assert!((held(Tier::Infrequent) - 60.0).abs() < 1e-9 && (held(Tier::ArchiveInstant) - 30.0).abs() < 1e-9);
     assert!(PreviewPosition::parse("zz").is_none() && PreviewPosition::parse("00").is_none());
+}
+
+#[tokio::test]
+async fn uploads_that_would_be_aborted_follow_the_versions() {
+    let fixture = Fixture::new().await;
+    make_bucket(&fixture.store).await;
+    let store = &fixture.store;
+    put(store, "a", StorageClass::Standard).await;
+    let mut ids = Vec::new();
+    for (name, bytes) in [("logs/1", 0), ("logs/2", 1000), ("other", 1000)] {
+        let id = store.create_upload(&bucket(), &key(name), NewUpload::default()).await.expect("an upload");
+        if bytes > 0 {
+            let staged = store.stage_bytes(content(2, bytes)).await.expect("bytes are staged");
+            store.put_part(&bucket(), &key(name), id, 1, staged, None).await.expect("a part");
+        }
+        ids.push(id);
+    }
+    let filter = Filter { prefix: Some("logs/".to_owned()), form: FilterForm::Single, ..rule().filter };
+    let abort = Rule { abort_days: Some(7), filter, ..rule() };
+    for max in [1, 2, 3, 100] {
+        let page = preview(store, rules(&[abort.clone(), expiration(10)]), 100, max).await;
+        let abort = |number: usize, bytes| PreviewAction::Abort { upload: ids[number], bytes };
+        let expected = [
+            (midnight(11), "a", PreviewAction::Expire),
+            (midnight(8), "logs/1", abort(0, 0)),
+            (midnight(8), "logs/2", abort(1, 1000)),
+        ];
+        assert_eq!(steps(&page), expected, "pages of {max}");
+        assert_eq!((page.sums.aborted, page.sums.aborted_bytes, page.sums.removed), (2, 1000, 1));
+    }
+    // Not so soon, and not by rules that abort nothing.
+    assert_eq!(preview(store, rules(std::slice::from_ref(&abort)), 7, 10).await.events, []);
+    assert_eq!(preview(store, rules(&[expiration(10)]), 100, 10).await.sums.aborted, 0);
+    fixture.clock.advance(Duration::from_secs(30 * DAY));
+    let page = preview(store, rules(&[abort]), 7, 10).await;
+    let now = Timestamp::from_secs(1_700_000_000 + 30 * DAY);
+    assert_eq!(page.events.iter().map(|event| event.at).collect::<Vec<_>>(), [now, now], "what is overdue is due now");
 }
