@@ -400,7 +400,8 @@ impl Inner {
         }
     }
 
-    fn has_lost_zone(&self) -> bool {
+    /// Whether a zone is lost, so that what cannot be read may come back with it.
+    pub(crate) fn has_lost_zone(&self) -> bool {
         self.blobs.zones().iter().any(|zone| zone.state == ZoneState::Lost)
     }
 

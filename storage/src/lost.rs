@@ -13,7 +13,6 @@ use crate::object::StorageClass;
 use crate::residence_change::VersionName;
 use crate::stamp::Stamp;
 use crate::store::Inner;
-use crate::zone::ZoneState;
 
 /// Whether objects of a class may be lost with what they lie on. S3 tells of REDUCED_REDUNDANCY alone; that ONEZONE_IA is
 /// told of as well, which may be lost with its zone, is our addition.
@@ -42,7 +41,7 @@ impl Inner {
 
     async fn try_tell_lost(&self, name: &VersionName) -> Result<()> {
         // What may come back with its zone is not lost yet.
-        if self.blobs.zones().iter().any(|zone| zone.state == ZoneState::Lost) || self.was_told(name).await? {
+        if self.has_lost_zone() || self.was_told(name).await? {
             return Ok(());
         }
         let id = name.bucket;

@@ -84,11 +84,7 @@ impl Inner {
             self.announce_in(name.bucket, &happening.of(object).details(details), batch).await?;
         }
         if (class, restore) != (before.class, before.restore) {
-            let row = key::object(name.bucket, &name.key);
-            let current = self.index.record::<CurrentRecord>(Family::Current, row.clone()).await?;
-            if current.is_some_and(|current| current.stamp == name.stamp) {
-                batch.put(Family::Current, row, &CurrentRecord::of(name.stamp, record.null, object));
-            }
+            self.show(name, &record, batch).await?;
         }
         if let Some(Restore::Done { expires }) = restore.filter(|_| restore != before.restore) {
             self.put_expiry(name, &mut record, expires, batch);
@@ -98,6 +94,40 @@ impl Inner {
             batch.put_raw(Family::Due, name.due(DueKind::Version, self.clock.now()), Vec::new());
         }
         batch.put(Family::Version, name.row(), &record);
+        Ok(())
+    }
+
+    /// Adds to `batch` that a restore ends without a copy, as if nobody had asked for it; nobody is told that it was
+    /// completed. What was brought for it leaves again. The caller holds the key's lock and has read the record under it.
+    pub(crate) async fn end_restore(
+        &self,
+        name: &VersionName,
+        mut record: VersionRecord,
+        batch: &mut Batch,
+    ) -> Result<()> {
+        let Some(object) = &mut record.object else { return Ok(()) };
+        let after = Residence { restore: None, ..object.residence.clone() };
+        keep_as(object, name.bucket, after, batch);
+        let now = self.clock.now();
+        if object.residence.is_misplaced(now) {
+            batch.put_raw(Family::Due, name.due(DueKind::Settle, now), Vec::new());
+            self.mover.wake();
+        }
+        self.show(name, &record, batch).await?;
+        // Tiers stood still for it.
+        batch.put_raw(Family::Due, name.due(DueKind::Version, now), Vec::new());
+        batch.put(Family::Version, name.row(), &record);
+        Ok(())
+    }
+
+    /// Adds to `batch` what listings show of a version's object, if it is the current one.
+    async fn show(&self, name: &VersionName, record: &VersionRecord, batch: &mut Batch) -> Result<()> {
+        let Some(object) = &record.object else { return Ok(()) };
+        let row = key::object(name.bucket, &name.key);
+        let current = self.index.record::<CurrentRecord>(Family::Current, row.clone()).await?;
+        if current.is_some_and(|current| current.stamp == name.stamp) {
+            batch.put(Family::Current, row, &CurrentRecord::of(name.stamp, record.null, object));
+        }
         Ok(())
     }
 

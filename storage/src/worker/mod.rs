@@ -31,6 +31,7 @@ mod scrub_losses;
 mod scrub_tests;
 mod segments;
 mod settle;
+mod settle_job;
 mod settle_large;
 mod settle_small;
 #[cfg(test)]

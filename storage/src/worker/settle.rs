@@ -8,7 +8,8 @@
 //! Small objects are settled many at a time (`settle_small`); large ones in tasks of their own (`settle_large`), a few
 //! at once and from as many buckets as there are, so that neither one object nor one bucket keeps the rest waiting.
 //! A version that somebody else is changing is left for later in the same pass; one that cannot be read is put off, by
-//! a row of a later time. Once the disk refused to take more, a pass goes on with what only takes bytes away, which may
+//! a row of a later time. A restore that is put off because of damage is tried once more, and then it ends, so that another
+//! one can be asked for. Once the disk refused to take more, a pass goes on with what only takes bytes away, which may
 //! be what makes room.
 
 use std::collections::btree_map::Entry;
@@ -22,16 +23,16 @@ use tokio::time::Instant;
 
 use crate::error::{Error, Result};
 use crate::index::key::{DueKind, DueRow};
-use crate::index::record::{ObjectRecord, Record as _, VersionRecord};
+use crate::index::record::{Record as _, VersionRecord};
 use crate::index::{Batch, Family, Rows, Step, key};
 use crate::list::following;
-use crate::lost::may_be_lost;
 use crate::residence_change::VersionName;
 use crate::stamp::Timestamp;
 use crate::store::Inner;
 use crate::worker::background::Background;
 use crate::worker::budget::Budget;
 use crate::worker::progress::{Progress, Workers};
+use crate::worker::settle_job::{Job, Tally};
 use crate::worker::settle_large::settle_large;
 use crate::worker::settle_small::{SMALL_BYTES_MAX, settle_group, small_chunks};
 use crate::worker::waiting::count_rows;
@@ -48,7 +49,7 @@ const WAITING_MAX: usize = 256;
 const TOLD_MAX: u64 = 10;
 const TOLD_TIME: Duration = Duration::from_secs(60);
 /// When a version that could not be read is tried again.
-const POSTPONED: Duration = Duration::from_secs(10 * 60);
+pub(super) const POSTPONED: Duration = Duration::from_secs(10 * 60);
 /// How long a pass that waits for large versions does not look for further rows, unless it is woken.
 const LOOK_FOR_NEW: Duration = Duration::from_secs(1);
 /// Rows that are new are not much older than this: when they are looked for, the queues are not read from their starts.
@@ -67,16 +68,16 @@ pub(crate) struct Mover {
     pub(super) background: Background,
     settling: Arc<Progress>,
     restoring: Arc<Progress>,
-    told: Told,
+    pub(super) told: Told,
 }
 
 /// How often the log tells of versions that are put off: a lost disk may put off all of them.
 #[derive(Default)]
-struct Told(StdMutex<Option<(Instant, u64)>>);
+pub(super) struct Told(StdMutex<Option<(Instant, u64)>>);
 
 impl Told {
     /// Counts a version, and says whether to tell of it.
-    fn take(&self, now: Instant) -> bool {
+    pub(super) fn take(&self, now: Instant) -> bool {
         let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let (since, count) = told.get_or_insert((now, 0));
         if now.saturating_duration_since(*since) >= TOLD_TIME {
@@ -115,64 +116,8 @@ impl Mover {
         drop(self.pass.lock().await);
     }
 
-    fn progress(&self, kind: DueKind) -> &Progress {
+    pub(super) fn progress(&self, kind: DueKind) -> &Progress {
         if kind == DueKind::Restore { &self.restoring } else { &self.settling }
-    }
-}
-
-/// A version to be settled, as it was when it was found.
-pub(super) struct Job {
-    pub(super) kind: DueKind,
-    pub(super) name: VersionName,
-    /// The due rows that ask for it.
-    pub(super) rows: Vec<Vec<u8>>,
-    pub(super) object: ObjectRecord,
-}
-
-/// What came of some jobs.
-#[derive(Debug, Default)]
-pub(super) struct Tally {
-    /// Versions that were changed, and are where they belong.
-    pub(super) settled: u64,
-    /// Due rows that are gone.
-    pub(super) dealt: u64,
-    /// Versions that are to be looked at again.
-    pub(super) left: u64,
-    /// What was read and written, in bytes.
-    pub(super) bytes: u64,
-    /// Why the disk took no more.
-    pub(super) refused: Option<Error>,
-    /// Versions whose bytes are damaged.
-    pub(super) damaged: Vec<VersionName>,
-}
-
-impl Tally {
-    /// Adds to `batch` that nothing is left to do for a job.
-    pub(super) fn done(&mut self, job: &Job, batch: &mut Batch) {
-        job.rows.iter().for_each(|row| batch.delete(Family::Due, row.clone()));
-        self.dealt += job.rows.len() as u64;
-    }
-
-    /// Adds to `batch` that a job is put off, because its version cannot be read.
-    pub(super) fn postpone(&mut self, inner: &Inner, job: &Job, error: &Error, batch: &mut Batch) {
-        let VersionName { bucket, key, .. } = &job.name;
-        if inner.mover.told.take(Instant::now()) {
-            tracing::error!(%error, bucket, key, "a version cannot be brought to where it belongs; it is put off");
-        }
-        let now = inner.clock.now();
-        inner.mover.progress(job.kind).fail(now, error);
-        self.done(job, batch);
-        batch.put_raw(Family::Due, job.name.due(job.kind, now.plus(POSTPONED)), Vec::new());
-        if may_be_lost(job.object.residence.class) {
-            self.damaged.push(job.name.clone());
-        }
-    }
-
-    /// Tells of what turned out to be damaged. The caller holds no locks any more.
-    pub(super) async fn tell_lost(&self, inner: &Inner) {
-        for name in &self.damaged {
-            inner.tell_lost(name).await;
-        }
     }
 }
 

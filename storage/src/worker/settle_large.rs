@@ -26,7 +26,7 @@ use crate::stamp::Stamp;
 use crate::store::Inner;
 use crate::worker::ROW_BYTES;
 use crate::worker::narrow::narrow;
-use crate::worker::settle::{Job, Tally};
+use crate::worker::settle_job::{Job, Tally};
 use crate::worker::settle_small::{read_from, stored_share};
 use crate::worker::walk::Walk;
 use crate::worker::widen::widen;
@@ -84,7 +84,18 @@ pub(super) async fn settle_large(inner: Arc<Inner>, job: Job) -> Result<Tally> {
         Ok(()) => (tally.settled, tally.dealt) = (1, large.job.rows.len() as u64),
         Err(Stop::Changed) => tally.left = 1,
         Err(Stop::Gone) => tally.done(&large.job, &mut batch),
-        Err(Stop::Unreadable(error)) => tally.postpone(&large.inner, &large.job, &error, &mut batch),
+        Err(Stop::Unreadable(error)) if large.job.is_hopeless(&large.inner, &error) => {
+            match large.lock().await {
+                Ok((guard, record)) => {
+                    batch.hold(guard);
+                    tally.give_up(&large.inner, &large.job, record, &error, &mut batch).await?;
+                }
+                // What has happened to it meanwhile the next look finds.
+                Err(Stop::Failed(error)) => return Err(error),
+                Err(_) => tally.left = 1,
+            }
+        }
+        Err(Stop::Unreadable(error)) => tally.postpone(&large.inner, &large.job, &error, &mut batch).await?,
         Err(Stop::Failed(error @ (Error::NoSpace { .. } | Error::Io { .. }))) => {
             (tally.left, tally.refused) = (1, Some(error));
         }

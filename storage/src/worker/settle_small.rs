@@ -20,7 +20,7 @@ use crate::residence::{Residence, home};
 use crate::stamp::{Stamp, Timestamp};
 use crate::store::Inner;
 use crate::worker::narrow::narrow;
-use crate::worker::settle::{Job, Tally};
+use crate::worker::settle_job::{Job, Tally};
 use crate::worker::widen::{Widened, widen};
 
 /// The most content of a version that is settled with others, in bytes.
@@ -95,12 +95,16 @@ pub(super) async fn settle_group(inner: &Arc<Inner>, jobs: Vec<Job>) -> Result<T
         let pools = job.object.residence.at(now, &inner.calendar).pools;
         let is_there = |id| pools.iter().all(|pool| widened.places.contains_key(&StoredBlob { id, pool }));
         match chunks.iter().find_map(|chunk| widened.unreadable.get(&chunk.blob)) {
-            Some(error) => tally.postpone(inner, &job, error, &mut batch),
+            Some(error) if !job.is_hopeless(inner, error) => tally.postpone(inner, &job, error, &mut batch).await?,
             None if !chunks.iter().all(|chunk| is_there(chunk.blob)) => tally.left += 1,
-            None => match lock(inner, &mut locks, job, now).await? {
-                Locked::Ready(version) => ready.push(*version),
-                Locked::Gone(job) => tally.done(&job, &mut batch),
-                Locked::Left => tally.left += 1,
+            damage => match (lock(inner, &mut locks, job, now).await?, damage) {
+                (Locked::Ready(version), None) => ready.push(*version),
+                (Locked::Ready(version), Some(error)) => {
+                    let Ready { job, record, .. } = *version;
+                    tally.give_up(inner, &job, record, error, &mut batch).await?;
+                }
+                (Locked::Gone(job), _) => tally.done(&job, &mut batch),
+                (Locked::Left, _) => tally.left += 1,
             },
         }
     }

@@ -8,6 +8,7 @@ use crate::index::{Batch, Family, key};
 use crate::pool::Pool;
 use crate::store::{OpenOptions, Store};
 
+mod restore;
 mod room;
 mod settle;
 

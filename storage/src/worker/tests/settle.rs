@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::super::settle::Job;
+use super::super::settle_job::Job;
 use super::super::settle_large::Large;
 use crate::blob::Placement;
 use crate::clock::ManualClock;
