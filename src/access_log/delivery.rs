@@ -16,6 +16,7 @@ impl AccessLog {
     /// Offers every line gathered so far to its target. What is refused is kept for the next time, within bounds.
     pub async fn deliver(&self) {
         let _turn = self.0.delivering.lock().await;
+        self.keep_deeds().await;
         let taken = self.0.buffers.lock().unwrap_or_else(PoisonError::into_inner).take();
         for (stream, lines) in taken {
             if let Err(error) = self.write(&stream, &lines).await {

@@ -1,11 +1,14 @@
 //! Server access logs: one line for each request to a bucket that has logging, gathered in memory and written as objects
 //! of the target bucket.
 //!
+//! What lifecycle rules and restores do to such a bucket has lines too (`deeds`).
+//!
 //! Best effort, as at S3: lines that were not delivered when the process dies are lost, and a target that refuses them
 //! for long loses the oldest. A request pays for its line only once its answer was sent, and only if its bucket logs.
 
 mod buffer;
 mod configuration;
+mod deeds;
 mod delivery;
 mod kind;
 mod pending;
@@ -15,8 +18,10 @@ mod target;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use strata_storage::{Bucket, BucketDocument, BucketName, Clock, Entropy, Store};
-use tokio::sync::Notify;
+use strata_storage::{Bucket, BucketDocument, BucketName, Clock, Deed, Entropy, Store};
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::{Notify, broadcast};
+use tokio::time::Instant;
 
 use crate::authorize::BucketPolicies;
 use crate::error::S3Error;
@@ -41,6 +46,8 @@ struct Shared {
     full: Notify,
     /// Held during a delivery, so that whoever asks for one knows afterwards that all lines before were offered.
     delivering: tokio::sync::Mutex<()>,
+    /// What the store did of itself, until its lines are kept.
+    deeds: Mutex<broadcast::Receiver<Arc<Deed>>>,
     store: Store,
     policies: BucketPolicies,
     clock: Arc<dyn Clock>,
@@ -54,6 +61,7 @@ impl AccessLog {
             buffers: Mutex::default(),
             full: Notify::new(),
             delivering: tokio::sync::Mutex::default(),
+            deeds: Mutex::new(store.deeds()),
             store,
             policies: BucketPolicies::default(),
             clock,
@@ -63,9 +71,18 @@ impl AccessLog {
 
     /// Delivers what was gathered whenever `every` has passed or a buffer is full. Never ends by itself.
     pub async fn run(self, every: Duration) {
+        // Only wakes it: what others have kept meanwhile is not kept twice.
+        let mut deeds = self.0.deeds.lock().unwrap_or_else(PoisonError::into_inner).resubscribe();
         loop {
-            // Either is a reason to deliver.
-            let _elapsed = tokio::time::timeout(every, self.0.full.notified()).await;
+            let due = Instant::now() + every;
+            loop {
+                tokio::select! {
+                    Ok(_) | Err(RecvError::Lagged(_)) = deeds.recv() => self.keep_deeds().await,
+                    // Either is a reason to deliver.
+                    () = self.0.full.notified() => break,
+                    () = tokio::time::sleep_until(due) => break,
+                }
+            }
             self.deliver().await;
         }
     }

@@ -37,19 +37,19 @@ pub struct Record {
     /// When the request arrived.
     pub time: Timestamp,
     /// From where.
-    pub source: IpAddr,
+    pub source: Option<IpAddr>,
     /// Who sent it: a canonical id for roots, else an ARN.
     pub requester: Option<String>,
     /// What its ids are.
     pub name: Arc<RequestName>,
-    /// `REST.GET.OBJECT`
+    /// `REST.GET.OBJECT`, or `S3.EXPIRE.OBJECT` without a request
     pub operation: String,
     /// The key.
     pub key: Option<String>,
     /// The request line.
     pub line: Option<String>,
     /// The status.
-    pub status: u16,
+    pub status: Option<u16>,
     /// The error's code, or empty.
     pub code: &'static str,
     /// Bytes of the answer's body that were sent.
@@ -87,14 +87,14 @@ impl Record {
         out.push_str(&Account::canonical_id_of(self.owner));
         word(&mut out, Some(&self.bucket));
         out.extend([" [", &time::log_date(self.time), "]"]);
-        plain(&mut out, Some(self.source));
+        plain(&mut out, self.source);
         word(&mut out, self.requester.as_deref());
         plain(&mut out, Some(&self.name.request_id));
         plain(&mut out, Some(&self.operation));
         word(&mut out, self.key.as_deref());
         let line = self.line.as_deref().map(redacted);
         quoted(&mut out, line.as_deref().map(str::as_bytes));
-        plain(&mut out, Some(self.status));
+        plain(&mut out, self.status);
         plain(&mut out, Some(self.code).filter(|code| !code.is_empty()));
         plain(&mut out, Some(self.bytes_sent).filter(|&bytes| bytes > 0));
         plain(&mut out, self.object_bytes);
@@ -103,7 +103,7 @@ impl Record {
         quoted(&mut out, self.referer.as_deref());
         quoted(&mut out, self.user_agent.as_deref());
         word(&mut out, self.version.as_deref());
-        plain(&mut out, Some(&self.name.host_id));
+        plain(&mut out, Some(&self.name.host_id).filter(|id| !id.is_empty()));
         plain(&mut out, self.signing.map(|_| "SigV4"));
         plain(&mut out, self.cipher);
         plain(&mut out, self.signing.and_then(auth_type));
@@ -196,13 +196,13 @@ mod tests {
             owner: AccountId::ROOT,
             bucket: "bucket".to_owned(),
             time: Timestamp::from_secs(1_549_411_238),
-            source: [192, 0, 2, 3].into(),
+            source: Some([192, 0, 2, 3].into()),
             requester: None,
             name: Arc::new(name),
             operation: "REST.GET.BUCKET".to_owned(),
             key: None,
             line: Some("GET /bucket HTTP/1.1".to_owned()),
-            status: 200,
+            status: Some(200),
             code: "",
             bytes_sent: 0,
             object_bytes: None,
@@ -246,7 +246,7 @@ mod tests {
         let full = Record {
             requester: Some("arn:aws:iam::000000000001:user/a".to_owned()),
             key: Some("a b/c\u{e4}".to_owned()),
-            status: 404,
+            status: Some(404),
             code: "NoSuchKey",
             bytes_sent: 7,
             object_bytes: Some(0),

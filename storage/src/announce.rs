@@ -82,13 +82,18 @@ impl Inner {
         }
     }
 
-    /// As [`Inner::announce`], for work that knows its bucket by the id.
-    pub(crate) async fn announce_in(&self, bucket: u64, happening: &Happening<'_>, batch: &mut Batch) -> Result<()> {
+    /// As [`Inner::announce`], for work that knows its bucket by the id. Returns the bucket, if it is there.
+    pub(crate) async fn announce_in(
+        &self,
+        bucket: u64,
+        happening: &Happening<'_>,
+        batch: &mut Batch,
+    ) -> Result<Option<Bucket>> {
         let bucket = self.index.read(move |rows| bucket_by_id(rows, bucket)).await?;
-        if let Some(bucket) = bucket {
-            self.announce(&bucket, happening, batch);
+        if let Some(bucket) = &bucket {
+            self.announce(bucket, happening, batch);
         }
-        Ok(())
+        Ok(bucket)
     }
 
     /// Adds to `batch` the tasks that bring a new object to other buckets, and counts them in its record.

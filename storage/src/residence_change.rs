@@ -2,13 +2,14 @@
 //! one batch under the key's lock.
 
 use crate::announce::Happening;
+use crate::deed::DeedKind;
 use crate::error::Result;
 use crate::event::{EventDetails, EventKind};
 use crate::index::key::DueKind;
 use crate::index::record::{CurrentRecord, ObjectRecord, VersionRecord};
 use crate::index::{Batch, Family, key};
 use crate::residence::{Residence, Restore};
-use crate::stamp::{Stamp, Timestamp};
+use crate::stamp::{Stamp, Timestamp, VersionId};
 use crate::store::Inner;
 
 /// Where a version is found, by work that waits in queues and knows buckets by their ids.
@@ -73,7 +74,12 @@ impl Inner {
             };
             let details = EventDetails::Restore { expires, class: before.class };
             let happening = Happening::new(EventKind::RestoreCompleted, &name.key, (name.stamp, record.null));
-            self.announce_in(name.bucket, &happening.of(object).details(details), batch).await?;
+            let bucket = self.announce_in(name.bucket, &happening.of(object).details(details), batch).await?;
+            if let Some(bucket) = bucket {
+                let version = if record.null { VersionId::Null } else { VersionId::Stamp(name.stamp) };
+                let of = (Some(version), Some(object.size));
+                self.note_deed(&bucket, &name.key, DeedKind::Restored, of, batch);
+            }
         }
         if let Some(Restore::Done { expires }) = before.restore
             && restore.is_none()

@@ -12,6 +12,7 @@ use crate::backup::{Backups, forget_moment};
 use crate::blob::{Blobs, BlobsOptions, IDS_SKIPPED};
 use crate::cipher::{DataKey, KeyStatus, Keys, MasterKey};
 use crate::clock::{Clock, Entropy, SystemClock, SystemEntropy};
+use crate::deed::Deed;
 use crate::directory::Directory;
 use crate::error::{Error, Result};
 use crate::event::{Asked, Event};
@@ -280,6 +281,11 @@ impl Store {
     /// told how many events it has missed. While there is none, nothing is made for it.
     pub fn events(&self) -> broadcast::Receiver<Arc<Event>> {
         self.inner.listeners.subscribe()
+    }
+
+    /// What the store does of itself from now on in buckets that have a document of logging, as [`Store::events`].
+    pub fn deeds(&self) -> broadcast::Receiver<Arc<Deed>> {
+        self.inner.listeners.subscribe_deeds()
     }
 
     /// Whether writes are served.

@@ -209,3 +209,67 @@ async fn refused_lines_wait_for_their_target() {
     assert!(keys[0].starts_with("a/000000000000/us-east-1/bucket/20"), "{keys:?}");
     fixture.stop().await;
 }
+
+#[tokio::test]
+async fn what_rules_and_restores_do_is_logged() {
+    let flush = |config: &mut strata::Config| config.access_log.flush = Duration::from_secs(3600);
+    let (fixture, clock) = Fixture::with_clock("bucket", flush).await;
+    let raw = &fixture.raw;
+    for name in ["logs", "silent"] {
+        raw.put(&format!("/{name}"), "").await.is(200);
+    }
+    raw.put("/logs?policy", policy("Allow", "")).await.is(204);
+    configure(&fixture, &document("logs", "a/", "")).await.is(200);
+    fixture.set_versioning("bucket", "Enabled").await;
+    let rule = |id: &str, action: &str| {
+        format!("<Rule><ID>{id}</ID><Filter><Prefix>{id}/</Prefix></Filter><Status>Enabled</Status>{action}</Rule>")
+    };
+    let rules = [
+        rule("end", "<Expiration><Days>1</Days></Expiration>"),
+        rule("old", "<NoncurrentVersionExpiration><NoncurrentDays>1</NoncurrentDays></NoncurrentVersionExpiration>"),
+        rule("cold", "<Transition><Days>1</Days><StorageClass>GLACIER</StorageClass></Transition>"),
+        rule(
+            "open",
+            "<AbortIncompleteMultipartUpload><DaysAfterInitiation>1</DaysAfterInitiation></AbortIncompleteMultipartUpload>",
+        ),
+    ];
+    let rules = format!("<LifecycleConfiguration>{}</LifecycleConfiguration>", rules.concat());
+    let large = "x".repeat(200_000);
+    for bucket in ["bucket", "silent"] {
+        let put = raw.request("PUT", &format!("/{bucket}?lifecycle")).md5_of(rules.as_bytes());
+        put.body(rules.clone()).send().await.is(200);
+        for key in ["end/a", "old/a", "old/a"] {
+            raw.put(&format!("/{bucket}/{key}"), "hello").await.is(200);
+        }
+        raw.put(&format!("/{bucket}/cold/a"), large.clone()).await.is(200);
+        raw.post(&format!("/{bucket}/open/a?uploads"), "").await.is(200);
+    }
+    clock.advance(Duration::from_hours(72));
+    fixture.store().evaluate().await.expect("what is due");
+    fixture.store().settle().await.expect("an archived object");
+    let restore = "<RestoreRequest><Days>1</Days><GlacierJobParameters><Tier>Expedited</Tier></GlacierJobParameters>\
+                   </RestoreRequest>";
+    for bucket in ["bucket", "silent"] {
+        raw.post(&format!("/{bucket}/cold/a?restore"), restore).await.is(202);
+    }
+    clock.advance(Duration::from_mins(5));
+    fixture.store().settle().await.expect("a restored object");
+
+    let lines = lines(&fixture).await;
+    let mut deeds: Vec<&Vec<String>> = lines.iter().filter(|line| line[6].starts_with("S3.")).collect();
+    deeds.sort_by_key(|line| (line[7].clone(), line[6].clone()));
+    let told: Vec<[&str; 3]> = deeds.iter().map(|line| [7, 6, 12].map(|field| line[field].as_str())).collect();
+    let expected = [
+        ["cold/a", "S3.RESTORE.OBJECT", "200000"],
+        ["cold/a", "S3.TRANSITION.OBJECT", "200000"],
+        ["end/a", "S3.CREATE.DELETEMARKER", "-"],
+        ["old/a", "S3.EXPIRE.OBJECT", "5"],
+        ["open/a", "S3.DELETE.UPLOAD", "-"],
+    ];
+    assert_eq!(told, expected);
+    for line in deeds {
+        assert_eq!([1, 3, 4, 8, 9, 10].map(|field| line[field].as_str()), ["bucket", "-", "AmazonS3", "-", "-", "-"]);
+        assert_eq!(line[17] == "-", line[6] == "S3.DELETE.UPLOAD", "{line:?}");
+    }
+    fixture.stop().await;
+}

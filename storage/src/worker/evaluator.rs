@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use crate::announce::{Happening, bucket_by_id};
 use crate::bucket::{Bucket, Versioning};
+use crate::deed::DeedKind;
 use crate::error::{Error, Result};
 use crate::evaluate::{Act, Case, Verdict, decide, marker_time};
 use crate::event::{EventDetails, EventKind};
@@ -25,7 +26,7 @@ use crate::object::StorageClass;
 use crate::object_lock::{Governance, Removable};
 use crate::residence::{Residence, Restore};
 use crate::residence_change::keep_as;
-use crate::stamp::{Stamp, Timestamp};
+use crate::stamp::{Stamp, Timestamp, VersionId};
 use crate::store::Inner;
 use crate::tiering::Tier;
 use crate::usage::{Usage, part_key};
@@ -206,6 +207,7 @@ impl<'a> Evaluator<'a> {
                 self.batch.delete(Family::Upload, upload);
                 self.batch.count(part_key(bucket.id), Usage::parts(record.part_bytes).negated());
                 self.inner.release(Garbage::Upload(row.stamp), &mut self.batch);
+                self.inner.note_deed(&bucket, &row.key, DeedKind::Aborted, (None, None), &mut self.batch);
                 self.done.aborted += 1;
             }
             Some((at, _)) => self.batch.put_due(DueKind::Upload, at.max(self.now), row.bucket, &key, row.stamp),
@@ -302,12 +304,14 @@ impl<'a> Evaluator<'a> {
             Act::Expire => {
                 inner.forget_version(bucket, key, &stamp, self.removable(record)?, &mut self.batch);
                 self.tell(bucket, key, EventKind::ExpirationDelete, (stamp, record.null));
+                self.note(bucket, key, DeedKind::Expired, (stamp, record));
                 self.batch.delete(Family::Current, key::object(bucket.id, key.as_str()));
                 self.done.expired += 1;
             }
             Act::RemoveVersion => {
                 inner.forget_version(bucket, key, &stamp, self.removable(record)?, &mut self.batch);
                 self.tell(bucket, key, EventKind::ExpirationDelete, (stamp, record.null));
+                self.note(bucket, key, DeedKind::Expired, (stamp, record));
                 self.done.removed += 1;
                 self.wake_marker_above(case, key)?;
             }
@@ -329,6 +333,13 @@ impl<'a> Evaluator<'a> {
         self.inner.announce(bucket, &Happening::new(kind, key.as_str(), version), &mut self.batch);
     }
 
+    /// Tells those who keep records of what is done without a request.
+    fn note(&mut self, bucket: &Bucket, key: &ObjectKey, kind: DeedKind, (stamp, record): (Stamp, &VersionRecord)) {
+        let version = if record.null { VersionId::Null } else { VersionId::Stamp(stamp) };
+        let of = (Some(version), record.object.as_ref().map(|object| object.size));
+        self.inner.note_deed(bucket, key.as_str(), kind, of, &mut self.batch);
+    }
+
     /// Changes how an object is kept.
     fn change(&mut self, case: &Case<'_>, key: &ObjectKey, stamp: Stamp, verdict: Verdict) {
         let (bucket, mut record) = (case.bucket, case.record.clone());
@@ -336,6 +347,7 @@ impl<'a> Evaluator<'a> {
         if let Act::Transition(class) = verdict.act {
             self.inner.charge_early_delete(bucket.id, object, &mut self.batch);
             self.inner.meter.transition(bucket.id, class);
+            self.note(bucket, key, DeedKind::Transitioned(class), (stamp, case.record));
         }
         let after = case.after(object, verdict.act, self.now);
         let before = keep_as(object, bucket.id, after, &mut self.batch);
@@ -386,6 +398,8 @@ impl<'a> Evaluator<'a> {
         }
         self.inner.put_marker(bucket, key, marker, record.null.then_some(stamp), &mut self.batch);
         self.tell(bucket, key, EventKind::ExpirationMarker, (marker, suspended));
+        let id = if suspended { VersionId::Null } else { VersionId::Stamp(marker) };
+        self.inner.note_deed(bucket, key.as_str(), DeedKind::Hidden, (Some(id), None), &mut self.batch);
         if suspended {
             // It may be the only version there is.
             self.inner.wake_marker(bucket, key, marker, &mut self.batch);
