@@ -26,7 +26,7 @@ SOAK_MINUTES ?= 60
 CLIENT_ARGS ?=
 FUZZ_MINUTES ?= 16
 
-.PHONY: help run test soak fuzz schedules bench instructions instructions-record scaling plots clean build fmt licences clippy
+.PHONY: help run test soak fuzz schedules bench instructions instructions-record scaling background plots clean build fmt licences clippy
 .PHONY: doc unit clients
 
 help:
@@ -38,6 +38,7 @@ help:
 	@echo 'make bench    run the benchmarks'
 	@echo 'make instructions         count what requests execute, compared with the record (instructions-record writes it)'
 	@echo 'make scaling RECORD=DIR   measure 10 k to 10 M objects (SCALING_ARGS=); make plots RECORD=DIR draws a record'
+	@echo 'make background RECORD=DIR   measure what lifecycle rules do a second (BACKGROUND_ARGS=)'
 	@echo 'make clean    remove what was built; stored data is kept'
 	@echo
 	@echo 'Parts of make test: fmt licences clippy doc unit (TEST_ARGS=) schedules clients (CLIENT_ARGS=)'
@@ -129,6 +130,10 @@ instructions instructions-record: build
 scaling: build
 	@STRATA_BIN="$(STRATA)" .ci/step 'The store as it grows (about twenty minutes)' \
 		benches/scaling.py --record "$(or $(RECORD),$(error name a directory: RECORD=DIRECTORY))" $(SCALING_ARGS)
+
+background: build
+	@STRATA_BIN="$(STRATA)" .ci/step 'What rules do in the background (about twenty minutes)' \
+		benches/background.py --record "$(or $(RECORD),$(error name a directory: RECORD=DIRECTORY))" $(BACKGROUND_ARGS)
 
 plots:
 	@benches/plots.py "$(or $(RECORD),$(error name a directory: RECORD=DIRECTORY))"

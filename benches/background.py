@@ -79,7 +79,7 @@ class Run:
         """Fills it, within one day if days are long enough. When the first of it is due, as time.time() tells it."""
         call(self.server, "PUT", f"/{BUCKET}")
         rule = f"<Rule><ID>due</ID><Filter></Filter><Status>Enabled</Status>{self.action}</Rule>"
-        call(self.server, "PUT", f"/{BUCKET}?lifecycle", f"<LifecycleConfiguration>{rule}</LifecycleConfiguration>")
+        call(self.server, "PUT", f"/{BUCKET}?lifecycle=", f"<LifecycleConfiguration>{rule}</LifecycleConfiguration>")
         self.load(*FOREGROUND, "--duration", "1s")
         if self.days == 1:
             time.sleep(self.day - time.time() % self.day)
