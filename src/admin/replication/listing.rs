@@ -75,10 +75,10 @@ pub async fn listing(ctx: &Context, request: AdminRequest) -> Result<ListingDocu
             return Ok(ListingDocument { versions, next_key, next_version, ..ListingDocument::default() });
         }
     };
-    let mut query = vec![("versions", ""), ("encoding-type", "url"), ("prefix", prefix), ("key-marker", key_marker)];
-    if !version_marker.is_empty() {
-        query.push(("version-id-marker", version_marker));
-    }
+    let mut query = vec![("versions", ""), ("encoding-type", "url")];
+    // An empty one is left out: to some stores it is not the same as none.
+    let given = [("prefix", prefix), ("key-marker", key_marker), ("version-id-marker", version_marker)];
+    query.extend(given.into_iter().filter(|(_, value)| !value.is_empty()));
     let asked = RegionRequest { query: &query, ..RegionRequest::new(Method::GET, bucket.as_str(), None) };
     let failed =
         |reason: String| S3Error::invalid_request(format!("The region {} cannot list {bucket}: {reason}", region.name));
@@ -109,6 +109,7 @@ fn listed(entry: VersionEntry) -> ListedVersion {
 #[serde(rename_all = "PascalCase")]
 struct Listing {
     is_truncated: bool,
+    encoding_type: Option<String>,
     next_key_marker: Option<String>,
     next_version_id_marker: Option<String>,
     #[serde(default)]
@@ -132,26 +133,33 @@ struct Version {
 /// A page as S3 answers it; `None` if it is none.
 fn read(document: &[u8]) -> Option<ListingDocument> {
     let listing: Listing = xml::parse(document).ok()?;
+    // Not every store encodes because it was asked to; those that do say so.
+    let is_encoded = listing.encoding_type.is_some_and(|name| name == "url");
+    let decode = |text: String| if is_encoded { decoded(&text) } else { Some(text) };
     let (objects, markers) = (listing.version.into_iter(), listing.delete_marker.into_iter());
-    let mut versions = objects.chain(markers).map(version).collect::<Option<Vec<_>>>()?;
+    let mut versions = Vec::new();
+    for mut version in objects.chain(markers) {
+        let key = decode(std::mem::take(&mut version.key))?;
+        versions.push(listed_there(key, version));
+    }
     // Objects and markers of one key stand among each other; their keys alone are in order now.
     versions.sort_by(|one, other| one.key.cmp(&other.key));
     let next_key = match (listing.is_truncated, listing.next_key_marker) {
         (false, _) => None,
-        (true, Some(marker)) => Some(decoded(&marker)?),
+        (true, Some(marker)) => Some(decode(marker)?),
         (true, None) => return None,
     };
     let next_version = listing.next_version_id_marker.filter(|id| next_key.is_some() && !id.is_empty());
     Some(ListingDocument { versions, next_key, next_version, ..ListingDocument::default() })
 }
 
-fn version(version: Version) -> Option<ListedVersion> {
-    let Version { key, version_id, is_latest: latest, last_modified: modified, etag, size } = version;
+fn listed_there(key: String, version: Version) -> ListedVersion {
+    let Version { version_id, is_latest: latest, last_modified: modified, etag, size, .. } = version;
     let etag = etag.map(|etag| etag.trim_matches('"').to_owned());
-    Some(ListedVersion { key: decoded(&key)?, version_id, latest, modified, etag, bytes: size.unwrap_or(0) })
+    ListedVersion { key, version_id, latest, modified, etag, bytes: size.unwrap_or(0) }
 }
 
-/// A key of a listing that was asked for with `encoding-type=url`.
+/// A key of a listing with the encoding type `url`.
 fn decoded(text: &str) -> Option<String> {
     let text = text.replace('+', " ");
     percent_decode_str(&text).decode_utf8().ok().map(Cow::into_owned)
@@ -170,19 +178,20 @@ mod tests {
             )
         };
         let object = "<ETag>&quot;e&quot;</ETag><Size>3</Size><StorageClass>STANDARD</StorageClass>";
-        let page = |truncated: bool, next: &str| {
+        let encoded = "<EncodingType>url</EncodingType>";
+        let page = |truncated: bool, more: &str| {
             let versions = [
                 version("DeleteMarker", "a", "1", ""),
                 version("Version", "a+b%2B%C3%BC", "2", object),
                 version("DeleteMarker", "b", "3", ""),
             ];
             format!(
-                "<ListVersionsResult xmlns=\"x\"><Name>n</Name>{next}<IsTruncated>{truncated}</IsTruncated>{}\
+                "<ListVersionsResult xmlns=\"x\"><Name>n</Name>{more}<IsTruncated>{truncated}</IsTruncated>{}\
                  </ListVersionsResult>",
                 versions.concat()
             )
         };
-        let found = read(page(false, "").as_bytes()).expect("a page");
+        let found = read(page(false, encoded).as_bytes()).expect("a page");
         let keys: Vec<&str> = found.versions.iter().map(|version| version.key.as_str()).collect();
         assert_eq!((keys, found.next_key), (vec!["a", "a b+ü", "b"], None));
         let expected = ListedVersion {
@@ -194,8 +203,10 @@ mod tests {
             bytes: 3,
         };
         assert_eq!(found.versions[1], expected);
+        let found = read(page(false, "").as_bytes()).expect("a page");
+        assert_eq!(found.versions[1].key, "a+b%2B%C3%BC");
         let next = "<NextKeyMarker>a+b</NextKeyMarker><NextVersionIdMarker>9</NextVersionIdMarker>";
-        let found = read(page(true, next).as_bytes()).expect("a page");
+        let found = read(page(true, &format!("{encoded}{next}")).as_bytes()).expect("a page");
         assert_eq!((found.next_key.as_deref(), found.next_version.as_deref()), (Some("a b"), Some("9")));
         assert_eq!(read(page(true, "").as_bytes()), None);
         assert_eq!(read(b"<html>"), None);
